@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motrix Gym: robot-learning environments on MuJoCo, vectorised, for Gymnasium.
+
+Importing the package registers every environment:
+
+    import gymnasium, motrix_gym
+    envs = gymnasium.make_vec("Motrix/Go1-v0", num_envs=2048)
+
+``gymnasium.make_vec("motrix_gym:Motrix/Go1-v0", num_envs=2048)`` imports it by itself.
+"""
+
+import ctypes.util
+import os
+import sys
+
+# MuJoCo picks its OpenGL back end when it is imported. Without a display its default (GLFW)
+# cannot render, and EGL can: choose it where it is installed and the user has not chosen.
+if (
+    sys.platform == "linux"
+    and not os.environ.get("DISPLAY")
+    and not os.environ.get("WAYLAND_DISPLAY")
+    and "MUJOCO_GL" not in os.environ
+    and ctypes.util.find_library("EGL")
+):
+    os.environ["MUJOCO_GL"] = "egl"
+
+from motrix_gym.checks import check_vector_env
+from motrix_gym.registration import list_envs, make_task, register_task
+from motrix_gym.simulation import View
+from motrix_gym.single_env import MotrixEnv
+from motrix_gym.task import Buffer, Channel, Goal, Metric, Task, TaskConfig
+from motrix_gym.vector_env import MotrixVectorEnv
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Buffer",
+    "Channel",
+    "Goal",
+    "Metric",
+    "MotrixEnv",
+    "MotrixVectorEnv",
+    "Task",
+    "TaskConfig",
+    "View",
+    "check_vector_env",
+    "list_envs",
+    "make_task",
+    "register_task",
+]

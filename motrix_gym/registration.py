@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of environments: ids, their tasks, and their registration with Gymnasium.
+
+``register_task`` adds an environment of anybody's; the suite's own are at the end of this file.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import parse_env_id
+
+from motrix_gym.single_env import MotrixEnv
+from motrix_gym.task import Goal, Task, TaskConfig
+from motrix_gym.vector_env import MotrixVectorEnv
+
+_ENV_OPTIONS = ("autoreset_mode", "num_threads", "render_mode", "render_rows", "render_size")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is registered under an id."""
+
+    id: str
+    task: type[Task]
+    config: TaskConfig
+    goals: tuple[Goal, ...]
+    hyperparams: Path | None
+
+
+_entries: dict[str, Entry] = {}
+
+
+class UnknownEnvironmentError(gymnasium.error.NameNotFound, ValueError):
+    """There is no environment of that id; the message names the nearest."""
+
+
+def register_task(
+    id: str,
+    task: type[Task],
+    config: TaskConfig,
+    *,
+    goals: Sequence[Goal] = (),
+    hyperparams: str | Path | None = None,
+) -> None:
+    """Register a task with Gymnasium and with the zoo's commands.
+
+    Args:
+        id: "Namespace/Name-v0".
+        task: the Task's class.
+        config: its settings.
+        goals: when an evaluation counts as solved; one on "return" is also the spec's
+            ``reward_threshold``.
+        hyperparams: a YAML file with the environment's training settings.
+
+    Raises:
+        ValueError: if the id is taken, has no version, or the YAML file does not exist.
+    """
+    if parse_env_id(id)[2] is None:
+        raise ValueError(f"the id {id!r} needs a version: {id}-v0")
+    if id in gymnasium.registry:
+        raise ValueError(f"the id {id!r} is already registered")
+    path = Path(hyperparams) if hyperparams is not None else None
+    if path is not None and not path.is_file():
+        raise ValueError(f"hyperparams of {id!r}: there is no file {path}")
+    _entries[id] = Entry(id, task, config, tuple(goals), path)
+    threshold = next((goal.value for goal in goals if goal.figure == "return"), None)
+    gymnasium.register(
+        id,
+        entry_point="motrix_gym.registration:make_single",
+        vector_entry_point="motrix_gym.registration:make_vector",
+        max_episode_steps=config.max_episode_steps,
+        reward_threshold=threshold,
+        kwargs={"env_id": id},
+    )
+
+
+def list_envs() -> list[str]:
+    """The ids of all environments registered through ``register_task``."""
+    return sorted(_entries)
+
+
+def entry(env_id: str) -> Entry:
+    """What is registered under ``env_id``.
+
+    Raises:
+        UnknownEnvironmentError: with the nearest id.
+    """
+    if env_id in _entries:
+        return _entries[env_id]
+    short = {id.rpartition("/")[2].lower(): id for id in _entries}
+    near = difflib.get_close_matches(env_id.rpartition("/")[2].lower(), short, n=1, cutoff=0.5)
+    hint = f": did you mean {short[near[0]]!r}?" if near else ""
+    raise UnknownEnvironmentError(
+        f"there is no environment {env_id!r}{hint} (known: {', '.join(list_envs())})"
+    )
+
+
+def hyperparams(env_id: str) -> Path | None:
+    """The YAML file that ``env_id`` was registered with, if any."""
+    return entry(env_id).hyperparams
+
+
+def make_task(env_id: str, **overrides: Any) -> Task:
+    """The task of ``env_id``, its settings changed by ``overrides``."""
+    found = entry(env_id)
+    return found.task(found.config.override(**overrides))
+
+
+def make_vector(env_id: str, num_envs: int = 1, **kwargs: Any) -> MotrixVectorEnv:
+    """Gymnasium's entry point for ``make_vec``; settings of the task are keyword arguments."""
+    options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
+    return MotrixVectorEnv(make_task(env_id, **kwargs), num_envs, **options)
+
+
+def make_single(env_id: str, **kwargs: Any) -> MotrixEnv:
+    """Gymnasium's entry point for ``make``; the time limit is Gymnasium's wrapper's."""
+    options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
+    return MotrixEnv(make_task(env_id, **kwargs | {"max_episode_steps": None}), **options)
+
+
+def _register_suite() -> None:
+    """The suite's own environments."""
+    from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig
+    from motrix_gym.tasks.locomotion.go1 import Go1, Go1Config
+
+    register_task("Motrix/CartPole-v0", CartPole, CartPoleConfig(), goals=[Goal("return", ">=", 990)])
+    register_task(
+        "Motrix/Go1-v0",
+        Go1,
+        Go1Config(),
+        goals=[
+            Goal("linear_velocity_error", "<=", 0.20),
+            Goal("yaw_rate_error", "<=", 0.25),
+            Goal("fall", "<=", 0.01),
+        ],
+    )
+
+
+_register_suite()

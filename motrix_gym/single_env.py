@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One environment of a task, as a ``gymnasium.Env``: a view of a vector environment of one."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from motrix_gym.task import Task
+from motrix_gym.vector_env import MotrixVectorEnv
+
+
+class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """The single-environment view, for ``gymnasium.make`` and its checkers and wrappers.
+
+    Time limits are left to Gymnasium's ``TimeLimit``, which ``gymnasium.make`` adds from the
+    spec. Stepping many environments this way is slow: use ``gymnasium.make_vec`` for that.
+
+    Attributes:
+        vector_env: the MotrixVectorEnv underneath, of one environment.
+        task, config, simulation, model, substeps: as there.
+    """
+
+    def __init__(self, task: Task, *, render_mode: str | None = None, **kwargs: Any):
+        """Create the environment; keyword arguments go to MotrixVectorEnv."""
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+        vector_env = MotrixVectorEnv(
+            task, 1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **kwargs
+        )
+        self.vector_env = vector_env
+        self.task = vector_env.task
+        self.config = vector_env.config
+        self.simulation = vector_env.simulation
+        self.model = vector_env.model
+        self.substeps = vector_env.substeps
+        self.observation_space = vector_env.single_observation_space
+        self.action_space = vector_env.single_action_space
+        self.render_mode = render_mode
+        self.metadata = {
+            "render_modes": ["rgb_array"],
+            "render_fps": vector_env.metadata["render_fps"],
+        }
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a new episode; ``seed`` restarts the environment's random stream."""
+        super().reset(seed=seed)
+        observations, info = self.vector_env.reset(seed=seed)
+        return observations[0], _first(info)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Advance by one action, (act_dim,)."""
+        observations, rewards, terminated, truncated, info = self.vector_env.step(
+            np.asarray(action, np.float32)[None]
+        )
+        return (
+            observations[0],
+            float(rewards[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _first(info),
+        )
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that decides the future; see MotrixVectorEnv."""
+        return self.vector_env.snapshot()
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Return to a ``snapshot``."""
+        self.vector_env.restore(snapshot)
+
+    def render(self) -> np.ndarray | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A picture, (height, width, 3) uint8."""
+        frames = self.vector_env.render()
+        return frames[0] if frames else None
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self.vector_env.close()
+
+
+def _first(info: dict[str, Any]) -> dict[str, Any]:
+    """Row 0 of a vector info, without masks."""
+    return {
+        key: _first(value) if isinstance(value, dict) else value[0].item()
+        for key, value in info.items()
+        if not key.startswith("_")
+    }

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an author writes: a task, as a frozen configuration and a few functions of a view.
+
+The functions get a ``View``: MuJoCo's fields under MuJoCo's names and the task's own buffers,
+for all environments or for a few that were just reset, row axis first. The engine
+(``vector_env``) calls them in this order:
+
+    reset    write the start state of the view's rows
+    act      action -> v.ctrl
+    (physics: ``substeps`` steps)
+    terminated, rewards, metrics, success   judge the transition
+    advance  update buffers for the next step (timers, commands)
+    observe  the state as it is now
+
+They must be functions of the view and of nothing else, and use element-wise NumPy, row sums,
+norms and einsum, whose results do not depend on the number of rows; BLAS ``@`` is not so.
+"""
+
+import dataclasses
+import difflib
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import mujoco
+import numpy as np
+
+from motrix_gym.random import RowRandom
+from motrix_gym.simulation import View
+
+_COMPARISONS = {">=": operator.ge, "<=": operator.le}
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A per-environment array that outlives a step; the engine resets, saves and restores it."""
+
+    shape: tuple[int, ...] = ()
+    dtype: type = np.float64
+    reset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Channel:
+    """``size`` neighbouring entries of an observation or action, for tables and exports."""
+
+    name: str
+    unit: str = "1"
+    size: int = 1
+    noise: float = 0.0
+    """Half-width of the uniform noise on an observation at ``observation_noise=1``."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A task's own measure, given per step; an episode's is the mean, max or last of them."""
+
+    unit: str
+    reduce: str = "mean"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A condition on an evaluation's mean figure ("return", "success" or a metric's name)."""
+
+    figure: str
+    comparison: str
+    value: float
+
+    def __post_init__(self) -> None:
+        """Check the comparison."""
+        if self.comparison not in _COMPARISONS:
+            raise ValueError(f"comparison must be one of {list(_COMPARISONS)}: {self.comparison!r}")
+
+    def met(self, value: float) -> bool:
+        """Whether a figure of ``value`` meets the goal."""
+        return bool(_COMPARISONS[self.comparison](value, self.value))
+
+    def __str__(self) -> str:
+        """For tables: ``return >= 990``."""
+        return f"{self.figure} {self.comparison} {self.value:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """The settings every task has; a task adds its own in a subclass.
+
+    Raises:
+        ValueError: if the control period is not a whole number of physics steps, the episode
+            has no steps, or a reward weight has no term.
+    """
+
+    control_timestep: float = 0.02
+    """Seconds between two actions."""
+    physics_timestep: float = 0.004
+    """Seconds of one physics step."""
+    max_episode_steps: int | None = 1000
+    """Steps after which an episode is truncated; None is never."""
+    observation_noise: float = 0.0
+    """Multiplies each channel's noise; 0 switches noise off."""
+    reward_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weight of each reward term; overriding some leaves the others as they are."""
+
+    def __post_init__(self) -> None:
+        """Validate what every task shares."""
+        if self.physics_timestep <= 0 or self.control_timestep <= 0:
+            raise ValueError(
+                "time steps must be positive, got "
+                f"control {self.control_timestep} and physics {self.physics_timestep}"
+            )
+        ratio = self.control_timestep / self.physics_timestep
+        if abs(ratio - round(ratio)) > 1e-6 or round(ratio) < 1:
+            raise ValueError(
+                f"control_timestep {self.control_timestep} s is not a whole multiple of "
+                f"physics_timestep {self.physics_timestep} s (ratio {ratio:g})"
+            )
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps must be >= 1, got {self.max_episode_steps}")
+        if self.observation_noise < 0:
+            raise ValueError(f"observation_noise must be >= 0, got {self.observation_noise}")
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps per action."""
+        return round(self.control_timestep / self.physics_timestep)
+
+    def override(self, **changes: Any) -> Any:
+        """A copy with some settings changed; ``reward_weights`` are merged.
+
+        Raises:
+            TypeError: for a setting that does not exist, with the nearest name.
+            ValueError: for a reward term that does not exist, or an impossible value.
+        """
+        names = [f.name for f in dataclasses.fields(self)]
+        for name in changes:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f": did you mean {near[0]!r}?" if near else ""
+                raise TypeError(
+                    f"{type(self).__name__} has no setting {name!r}{hint} "
+                    f"(settings: {', '.join(sorted(names))})"
+                )
+        if "reward_weights" in changes:
+            terms = self.reward_weights
+            for term in changes["reward_weights"]:
+                if term not in terms:
+                    raise ValueError(
+                        f"no reward term {term!r}: the terms are {', '.join(sorted(terms))}"
+                    )
+            changes["reward_weights"] = {**terms, **changes["reward_weights"]}
+        return dataclasses.replace(self, **changes)
+
+
+class Task:
+    """A task: subclass it, set the class attributes, write the functions.
+
+    Attributes:
+        config: the settings.
+        model: the compiled MjModel.
+        dt: seconds between two actions.
+    """
+
+    model_file: ClassVar[Path]
+    """The MJCF file, unless ``build_model`` is overridden."""
+    observation: ClassVar[tuple[Channel, ...]]
+    """What the observation holds, in order."""
+    action: ClassVar[tuple[Channel, ...]]
+    """What the action, Box(-1, 1), holds, in order."""
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+    """What ``measure`` returns."""
+    derived: ClassVar[tuple[str, ...]] = ()
+    """MjData fields that the functions read besides the state and sensors."""
+    current: ClassVar[bool] = False
+    """Whether derived fields must describe the state after the step, not one substep before:
+    needed if ``observe`` reads them; costs about a fifth of a substep."""
+    per_world: ClassVar[tuple[str, ...]] = ()
+    """MjModel fields that ``reset`` randomises; start each from ``self.model``, never from the
+    row's last value."""
+    camera: ClassVar[str | int] = -1
+    """The camera that ``render`` uses."""
+
+    def __init__(self, config: TaskConfig):
+        """Compile the model for ``config``."""
+        self.config = config
+        self.model = self.build_model()
+        self.model.opt.timestep = config.physics_timestep
+        self.dt = config.control_timestep
+
+    def build_model(self) -> mujoco.MjModel:
+        """The MjModel, by default compiled from ``model_file``."""
+        return mujoco.MjModel.from_xml_path(str(self.model_file))
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """The per-environment arrays that the functions keep, by name."""
+        return {}
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Write the start state of v's rows, which hold the model's defaults."""
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """Turn ``action`` (n, act_dim), float32 in [-1, 1], into ``v.ctrl``."""
+        raise NotImplementedError
+
+    def terminated(self, v: View) -> np.ndarray:
+        """(n,) bool: the episode has reached an end of its own (never a time limit)."""
+        return np.zeros(v.n, bool)
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """Each reward term, (n,), unweighted; the names are those of ``reward_weights``."""
+        raise NotImplementedError
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Each metric, (n,), of the step just made."""
+        return {}
+
+    def success(self, v: View) -> np.ndarray | None:
+        """(n,) bool whether the goal is reached now, or None for a task without a goal."""
+        return None
+
+    def advance(self, v: View, rng: RowRandom) -> None:
+        """Update buffers after the step was judged and before it is observed."""
+
+    def observe(self, v: View) -> np.ndarray:
+        """(n, obs_dim): the state as it is now, without noise."""
+        raise NotImplementedError

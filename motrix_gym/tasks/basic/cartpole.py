@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Balance a pole on a cart.
+
+Observation (4): cart position (m), pole angle (rad, 0 is upright), their velocities (m/s,
+rad/s). Action (1): force on the cart, +-300 N. Reward: 1 per step. The episode terminates when
+the pole leans by more than 0.2 rad or the cart is more than 0.8 m from the middle; it is
+truncated after 1000 steps (10 s). Start: every position and velocity uniform within +-0.01.
+
+Source: MotrixLab's ``cartpole``, with the action scaled to [-1, 1].
+
+v0: first version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from motrix_gym.random import RowRandom
+from motrix_gym.simulation import View
+from motrix_gym.task import Channel, Metric, Task, TaskConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CartPoleConfig(TaskConfig):
+    """Settings of the cart-pole."""
+
+    control_timestep: float = 0.01
+    physics_timestep: float = 0.01
+    max_angle: float = 0.2
+    """Lean at which the episode terminates (rad)."""
+    max_position: float = 0.8
+    """Distance of the cart from the middle at which the episode terminates (m)."""
+    start_spread: float = 0.01
+    """Half-width of the uniform start positions and velocities (m, rad, m/s, rad/s)."""
+    max_control: float = 3.0
+    """Motor control at action 1; the motor's gear makes 100 N of each unit."""
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"alive": 1.0})
+
+
+class CartPole(Task):
+    """Balance a pole on a cart; the module's docstring has the numbers."""
+
+    config: CartPoleConfig
+    model_file = Path(__file__).with_suffix(".xml")
+    camera = "fixed"
+    observation = (
+        Channel("cart_position", "m"),
+        Channel("pole_angle", "rad"),
+        Channel("cart_velocity", "m/s"),
+        Channel("pole_velocity", "rad/s"),
+    )
+    action = (Channel("cart_force", "300 N"),)
+    metrics = {"pole_angle": Metric("rad", "mean", "mean size of the pole's lean")}
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Near the middle, near upright, nearly at rest."""
+        spread = self.config.start_spread
+        v.qpos = rng.uniform(-spread, spread, 2)
+        v.qvel = rng.uniform(-spread, spread, 2)
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """Scale to the motor's range."""
+        v.ctrl = self.config.max_control * action
+
+    def terminated(self, v: View) -> np.ndarray:
+        """Leaning too far or too far out."""
+        position, angle = v.qpos[:, 0], v.qpos[:, 1]
+        return (abs(angle) > self.config.max_angle) | (abs(position) > self.config.max_position)
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """1 per step."""
+        return {"alive": np.ones(v.n)}
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Size of the lean."""
+        return {"pole_angle": abs(v.qpos[:, 1])}
+
+    def observe(self, v: View) -> np.ndarray:
+        """Positions, then velocities."""
+        return np.concatenate([v.qpos, v.qvel], axis=1)

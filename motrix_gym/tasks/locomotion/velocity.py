@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Velocity tracking on flat ground, for any legged robot.
+
+The robot is asked for a forward, a sideways and a turning velocity, and for a trot: a clock in
+the observation says which pair of feet should be in the air.
+
+Observation, in the frame of the robot's base (x forward, y left, z up), in this order, with n
+the number of joints:
+
+    base linear velocity (3, m/s), base angular velocity (3, rad/s), projected gravity (3),
+    joint positions minus the default pose (n, rad), joint velocities (n, rad/s),
+    last action (n), command (3: vx m/s, vy m/s, wz rad/s),
+    gait clock (2: sine and cosine of its phase, 0 while standing is asked for)
+
+Action (n): position targets of the joints, as offsets from the default pose in units of
+``action_scale``. Rewards: ``_reward_terms`` below, one function each. The episode terminates
+when the base tilts beyond ``max_tilt``; it is truncated after 1000 steps (20 s).
+
+Sources: the reward terms are those of legged_gym (Rudin et al., "Learning to walk in minutes",
+2021) as MotrixLab uses them; the gait clock follows Siekmann et al., "Sim-to-real learning of
+all common bipedal gaits", 2021.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from motrix_gym import rotations
+from motrix_gym.commands import VelocityCommands
+from motrix_gym.random import RowRandom
+from motrix_gym.rewards import tracking
+from motrix_gym.simulation import View
+from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
+
+
+@dataclass(frozen=True)
+class LeggedRobot:
+    """A legged robot, apart from any task: its model, with actuators in joint order.
+
+    Attributes:
+        model_file: MJCF with a free joint first, a keyframe "home" in the default pose, a floor,
+            and for each foot a geom, a site at its centre and a touch sensor.
+        base: the body that carries the free joint.
+        feet: the feet's names; geom and site bear the name, the sensor the name + "_touch".
+        foot_radius: m.
+        gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles.
+        abduction: numbers of the joints that swing the legs sideways.
+    """
+
+    model_file: Path
+    base: str
+    feet: tuple[str, ...]
+    foot_radius: float
+    gait_offsets: tuple[float, ...]
+    abduction: tuple[int, ...]
+
+    @cached_property
+    def joints(self) -> tuple[str, ...]:
+        """Joint names, in actuator order."""
+        model = mujoco.MjModel.from_xml_path(str(self.model_file))
+        return tuple(model.joint(int(model.actuator_trnid[i, 0])).name for i in range(model.nu))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VelocityConfig(TaskConfig):
+    """Settings of velocity tracking."""
+
+    observation_noise: float = 1.0
+    commands: VelocityCommands = VelocityCommands()
+    action_scale: float = 0.5
+    """Joint offset at action 1 (rad)."""
+    gait_frequency: float = 2.5
+    """Cycles of the gait per second."""
+    swing_share: float = 0.5
+    """Share of the cycle that a foot spends in the air."""
+    swing_height: float = 0.08
+    """Height of a foot above the ground in the middle of its swing (m)."""
+    air_time_target: float = 0.15
+    """Time in the air from which a foot's touchdown is rewarded (s)."""
+    tracking_scale: float = 0.5
+    """Velocity error at which tracking rewards are 1/e (m/s, rad/s)."""
+    max_tilt: float = np.pi / 3
+    """Tilt of the base from upright at which the robot counts as fallen (rad)."""
+    friction: tuple[float, float] = (0.4, 1.0)
+    """Range of the feet's sliding friction, drawn per episode."""
+    start_joint_spread: float = 0.15
+    """Half-width of the start's joint offsets (rad)."""
+    start_velocity_spread: float = 0.3
+    """Half-width of the start's base velocities (m/s, rad/s)."""
+    reward_weights: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "linear_velocity": 1.5,
+            "yaw_rate": 0.75,
+            "gait": 0.5,
+            "swing_height": -20.0,
+            "air_time": 0.5,
+            "slip": -0.1,
+            "vertical_velocity": -1.0,
+            "roll_pitch_rate": -0.05,
+            "orientation": -2.0,
+            "base_height": -30.0,
+            "pose": -0.1,
+            "abduction": -0.3,
+            "stand_still": -0.5,
+            "torque": -2e-4,
+            "joint_acceleration": -1e-7,
+            "action_rate": -0.02,
+            "fall": -2.0,
+        }
+    )
+
+
+class VelocityTracking(Task):
+    """Track velocity commands; the module's docstring has the observation and the action.
+
+    A robot's task is a subclass that sets ``robot``.
+    """
+
+    config: VelocityConfig
+    robot: ClassVar[LeggedRobot]
+    camera = "track"
+    derived = ("site_xpos", "actuator_force")
+    per_world = ("geom_friction",)
+    metrics = {
+        "linear_velocity_error": Metric("m/s", "mean", "distance from the asked velocity"),
+        "yaw_rate_error": Metric("rad/s", "mean", "distance from the asked turning rate"),
+        "fall": Metric("1", "max", "1 if the robot has fallen"),
+    }
+
+    def __init_subclass__(cls) -> None:
+        """Derive the channels from the robot."""
+        n = len(cls.robot.joints)
+        cls.model_file = cls.robot.model_file
+        cls.action = tuple(Channel(f"{joint}_offset", "action_scale rad") for joint in cls.robot.joints)
+        cls.observation = (
+            Channel("base_linear_velocity", "m/s", 3, noise=0.1),
+            Channel("base_angular_velocity", "rad/s", 3, noise=0.2),
+            Channel("projected_gravity", "1", 3, noise=0.05),
+            Channel("joint_positions", "rad", n, noise=0.03),
+            Channel("joint_velocities", "rad/s", n, noise=1.5),
+            Channel("last_action", "1", n),
+            Channel("command", "m/s, m/s, rad/s", 3),
+            Channel("gait_clock", "1", 2),
+        )
+
+    def __init__(self, config: VelocityConfig):
+        """Compile the model and look up what the functions need."""
+        super().__init__(config)
+        robot, model = self.robot, self.model
+        home = model.keyframe("home")
+        self.home_qpos = home.qpos.copy()
+        self.default_pose = home.qpos[7:].copy()
+        self.stand_height = float(home.qpos[2])
+        self.foot_geoms = [model.geom(foot).id for foot in robot.feet]
+        self.foot_sites = [model.site(foot).id for foot in robot.feet]
+        self.touch = [int(model.sensor(f"{foot}_touch").adr[0]) for foot in robot.feet]
+        self.gait_offsets = np.array(robot.gait_offsets)
+        self.abduction = np.array(robot.abduction)
+        self.min_up = np.cos(config.max_tilt)
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """Actions, timers and what the last step saw."""
+        n, feet = self.model.nu, len(self.robot.feet)
+        return {
+            "action": Buffer((n,)),
+            "last_action": Buffer((n,)),
+            "last_joint_velocity": Buffer((n,)),
+            "command": Buffer((3,)),
+            "command_time": Buffer(),
+            "gait_phase": Buffer(),
+            "air_time": Buffer((feet,)),
+            "last_foot_position": Buffer((feet, 2), reset=np.nan),  # unknown before a step
+        }
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Near the default pose, any heading, small velocities, a new friction and command."""
+        config, n = self.config, self.model.nu
+        v.qpos = self.home_qpos
+        v.qpos[:, 3:7] = rotations.from_yaw(rng.uniform(-np.pi, np.pi))
+        v.qpos[:, 7:] += rng.uniform(-config.start_joint_spread, config.start_joint_spread, n)
+        spread = config.start_velocity_spread
+        v.qvel[:, :6] = rng.uniform(-spread, spread, 6)
+        v.geom_friction[:, self.foot_geoms, 0] = rng.uniform(*config.friction)[:, None]
+        v.ctrl = self.default_pose
+        v.command = config.commands.draw(rng)
+        v.command_time = config.commands.draw_duration(rng)
+        v.gait_phase = rng.uniform()
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """Position targets: the default pose plus the scaled action."""
+        v.last_action = v.action
+        v.action = action
+        v.ctrl = self.default_pose + self.config.action_scale * action
+
+    def terminated(self, v: View) -> np.ndarray:
+        """Fallen: tilted beyond ``max_tilt``."""
+        return -self._gravity(v)[:, 2] < self.min_up
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Tracking errors and falls."""
+        error = self._linear_velocity(v)[:, :2] - v.command[:, :2]
+        return {
+            "linear_velocity_error": np.sqrt(np.square(error).sum(-1)),
+            "yaw_rate_error": abs(v.qvel[:, 5] - v.command[:, 2]),
+            "fall": self.terminated(v).astype(float),
+        }
+
+    def advance(self, v: View, rng: RowRandom) -> None:
+        """Run the clocks; draw a new command where the time of the last one is over."""
+        config = self.config
+        v.air_time = np.where(self._contact(v), 0.0, v.air_time + self.dt)
+        v.last_joint_velocity = v.qvel[:, 6:]
+        v.last_foot_position = v.site_xpos[:, self.foot_sites, :2]
+        v.gait_phase = (v.gait_phase + config.gait_frequency * self.dt) % 1.0
+        v.command_time -= self.dt
+        over = v.command_time <= 0
+        if over.any():
+            ids = np.flatnonzero(over)
+            chosen = rng.select(ids)
+            v.command[ids] = config.commands.draw(chosen)
+            v.command_time[ids] = config.commands.draw_duration(chosen)
+
+    def observe(self, v: View) -> np.ndarray:
+        """The channels, in order."""
+        n = self.model.nu
+        out = np.empty((v.n, 14 + 3 * n))
+        out[:, 0:3] = self._linear_velocity(v)
+        out[:, 3:6] = v.qvel[:, 3:6]
+        out[:, 6:9] = self._gravity(v)
+        out[:, 9 : 9 + n] = v.qpos[:, 7:] - self.default_pose
+        out[:, 9 + n : 9 + 2 * n] = v.qvel[:, 6:]
+        out[:, 9 + 2 * n : 9 + 3 * n] = v.action
+        out[:, -5:-2] = v.command
+        moving, angle = self._moving(v), 2 * np.pi * v.gait_phase
+        out[:, -2] = moving * np.sin(angle)
+        out[:, -1] = moving * np.cos(angle)
+        return out
+
+    # Quantities, in the base frame unless said otherwise.
+
+    def _linear_velocity(self, v: View) -> np.ndarray:
+        """(n, 3) velocity of the base (m/s); MuJoCo gives a free joint's in the world frame."""
+        return rotations.rotate_inverse(v.qpos[:, 3:7], v.qvel[:, :3])
+
+    def _gravity(self, v: View) -> np.ndarray:
+        """(n, 3) direction of gravity."""
+        return rotations.projected_gravity(v.qpos[:, 3:7])
+
+    def _contact(self, v: View) -> np.ndarray:
+        """(n, feet) bool: the foot pressed on the ground in the last substep."""
+        return v.sensordata[:, self.touch] > 0.0
+
+    def _moving(self, v: View) -> np.ndarray:
+        """(n,) 1.0 where motion is asked for, 0.0 where standing is."""
+        return np.any(v.command != 0.0, axis=1).astype(float)
+
+    def _swing(self, v: View) -> np.ndarray:
+        """(n, feet) progress of each foot's swing, 0 to 1; negative where it should stand."""
+        share = self.config.swing_share
+        phase = (v.gait_phase[:, None] + self.gait_offsets) % 1.0
+        progress = (phase - (1.0 - share)) / share
+        return np.where(self._moving(v)[:, None] > 0, progress, -1.0)
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """Every term, unweighted."""
+        velocity, gravity = self._linear_velocity(v), self._gravity(v)
+        contact, swing, moving = self._contact(v), self._swing(v), self._moving(v)
+        feet = v.site_xpos[:, self.foot_sites]
+        offset = v.qpos[:, 7:] - self.default_pose
+        scale = self.config.tracking_scale
+        acceleration = (v.qvel[:, 6:] - v.last_joint_velocity) / self.dt
+        return {
+            "linear_velocity": tracking(velocity[:, :2] - v.command[:, :2], scale),
+            "yaw_rate": tracking(v.qvel[:, 5:6] - v.command[:, 2:3], scale),
+            "gait": (contact == (swing < 0)).mean(-1),
+            "swing_height": self._swing_height_error(feet[:, :, 2], swing),
+            "air_time": self._air_time(v.air_time, contact) * moving,
+            "slip": self._slip(feet[:, :, :2], v.last_foot_position, contact),
+            "vertical_velocity": np.square(velocity[:, 2]),
+            "roll_pitch_rate": np.square(v.qvel[:, 3:5]).sum(-1),
+            "orientation": np.square(gravity[:, :2]).sum(-1),
+            "base_height": np.square(v.qpos[:, 2] - self.stand_height),
+            "pose": np.square(offset).sum(-1),
+            "abduction": np.square(offset[:, self.abduction]).sum(-1),
+            "stand_still": np.square(offset).sum(-1) * (1.0 - moving),
+            "torque": np.square(v.actuator_force).sum(-1),
+            "joint_acceleration": np.square(acceleration).sum(-1),
+            "action_rate": np.square(v.action - v.last_action).sum(-1),
+            "fall": self.terminated(v).astype(float),
+        }
+
+    def _swing_height_error(self, height: np.ndarray, swing: np.ndarray) -> np.ndarray:
+        """(n,) squared distance of swinging feet from a half sine (m2), summed over feet."""
+        wanted = self.config.swing_height * np.sin(np.pi * np.maximum(swing, 0.0))
+        error = height - self.robot.foot_radius - wanted
+        return (np.square(error) * (swing >= 0)).sum(-1)
+
+    def _air_time(self, air_time: np.ndarray, contact: np.ndarray) -> np.ndarray:
+        """(n,) time in the air beyond the target, of the feet that touch down now (s)."""
+        landed = contact & (air_time > 0)
+        return ((air_time - self.config.air_time_target) * landed).sum(-1)
+
+    def _slip(self, feet: np.ndarray, last: np.ndarray, contact: np.ndarray) -> np.ndarray:
+        """(n,) squared speed of the feet on the ground (m2/s2), summed over feet."""
+        speed2 = np.square((feet - last) / self.dt).sum(-1)
+        return np.where(contact & np.isfinite(speed2), speed2, 0.0).sum(-1)

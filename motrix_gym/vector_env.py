@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vector environment: the life cycle of an episode, once, for every task."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import mujoco
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from motrix_gym.random import RandomStreams
+from motrix_gym.simulation import Simulation, View, copy_into, tile
+from motrix_gym.task import Task, TaskConfig
+
+_RENDER_MODES = ("rgb_array", "rgb_array_tiled")
+
+
+class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+    """``num_envs`` copies of a task, stepped together.
+
+    Observations (num_envs, obs_dim) are float32; rewards (num_envs,) float64; actions
+    (num_envs, act_dim) float32 in [-1, 1], clipped to it. Everything returned is fresh: it is
+    never written again. ``info`` holds, for every step,
+
+    - ``reward_terms``: each weighted term (num_envs,), whose sum is the reward;
+    - ``metrics``: the task's own measures (num_envs,);
+    - ``success`` (num_envs,) bool, if the task has a goal;
+
+    all of the step just made, also in rows that were reset at its end, and when it applies
+
+    - ``final_obs`` (num_envs, obs_dim) with the mask ``_final_obs``, ``final_info`` likewise:
+      the last observation and info of the episodes that ended (SAME_STEP only);
+    - ``fault`` (num_envs,) bool: simulations that diverged. Such a row terminates with reward 0
+      in the model's default state; the others do not notice.
+
+    Environment i draws its randomness from a stream of its own, seeded ``seed + i``.
+
+    Attributes:
+        task: the Task.
+        config: its TaskConfig.
+        simulation: the worlds (``.batch`` is MuJoCo's).
+        model: the MjModel.
+        substeps: physics steps per action.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        num_threads: int = 0,
+        render_mode: str | None = None,
+        render_rows: Sequence[int] | None = None,
+        render_size: tuple[int, int] = (640, 480),
+    ):
+        """Create the environments; ``reset`` must be called before the first ``step``.
+
+        Args:
+            task: the task; ``gymnasium.make_vec`` makes it from its id.
+            num_envs: number of copies.
+            autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED.
+            num_threads: threads for the physics, the caller's included; 0 takes all cores.
+            render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one of all) or None.
+            render_rows: the rows to draw; all by default.
+            render_size: (width, height) of a row's picture in pixels.
+
+        Raises:
+            ValueError: if an argument is outside what is said above.
+        """
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
+        if num_threads < 0:
+            raise ValueError(f"num_threads must be at least 0, got {num_threads}")
+        if render_mode is not None and render_mode not in _RENDER_MODES:
+            raise ValueError(f"render_mode must be None or {_RENDER_MODES}, got {render_mode!r}")
+        rows = range(num_envs) if render_rows is None else render_rows
+        if any(not 0 <= row < num_envs for row in rows):
+            raise ValueError(f"render_rows must be 0 to {num_envs - 1}, got {list(rows)}")
+        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.task = task
+        self.config: TaskConfig = task.config
+        self.model = task.model
+        self.substeps = self.config.substeps
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self._render_rows, self._render_size = tuple(rows), render_size
+        self.metadata = {
+            "render_modes": list(_RENDER_MODES),
+            "render_fps": round(1.0 / self.config.control_timestep),
+            "autoreset_mode": self.autoreset_mode,
+        }
+        width = sum(channel.size for channel in task.observation)
+        self.single_observation_space = Box(-np.inf, np.inf, (width,), np.float32)
+        self.single_action_space = Box(
+            -1.0, 1.0, (sum(channel.size for channel in task.action),), np.float32
+        )
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+        self._declared = dict(task.buffers())
+        self.simulation = Simulation(
+            task.model,
+            num_envs,
+            num_threads,
+            derived=task.derived,
+            per_world=task.per_world,
+            buffers={
+                name: np.full((num_envs, *buffer.shape), buffer.reset, buffer.dtype)
+                for name, buffer in self._declared.items()
+            },
+        )
+        self._defaults = {
+            name: np.array(getattr(self.model, name)) for name in self.simulation.per_world
+        }
+        self._stage = mujoco.mjtStage.mjSTAGE_VEL.value if task.current else None
+        noise = np.concatenate([np.full(c.size, c.noise, np.float32) for c in task.observation])
+        noise *= np.float32(self.config.observation_noise)
+        self._noise = noise if noise.any() else None
+        self._random = RandomStreams(num_envs)
+        self._seeded = False
+        self._started = np.zeros(num_envs, bool)
+        self._ended = np.zeros(num_envs, bool)  # rows whose episode is over and not yet reset
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._observations = np.zeros((num_envs, width), np.float32)
+        self._every_row = np.ones(num_envs, bool)
+
+    @property
+    def elapsed_steps(self) -> np.ndarray:
+        """(num_envs,) steps made in the current episodes (a copy)."""
+        return self._elapsed.copy()
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start new episodes.
+
+        Args:
+            seed: s restarts the stream of environment i from s + i; a list gives each its own
+                (None leaves that one as it is); None goes on with the streams as they are.
+            options: ``{"reset_mask": mask}``, (num_envs,) bool, resets those rows only.
+
+        Returns:
+            Observations (num_envs, obs_dim), of all rows, and an empty info.
+
+        Raises:
+            ValueError: if the seeds or the mask have the wrong length, type or sign, or a
+                row that was never reset is left out.
+        """
+        mask = self._reset_mask(options)
+        self._seed(seed, mask)
+        if not (mask | self._started).all():
+            raise ValueError("the first reset must be of all environments: leave out reset_mask")
+        ids = np.flatnonzero(mask)
+        self._observations[ids] = self._reset_rows(ids)
+        return self._observations.copy(), {}
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Advance every environment by one action.
+
+        Args:
+            actions: (num_envs, act_dim), finite; values outside [-1, 1] are clipped.
+
+        Returns:
+            Observations, rewards, terminated, truncated and info, as the class describes.
+
+        Raises:
+            ValueError: if the actions have the wrong shape or are not finite, naming rows.
+            RuntimeError: before the first ``reset``, or, with autoreset DISABLED, if a row's
+                episode is over and was not reset.
+        """
+        action = self._check_actions(actions)
+        waiting = self._ended if self._ended.any() else None
+        if waiting is None:
+            ids, v = None, self.simulation.all
+        else:
+            if self.autoreset_mode is AutoresetMode.DISABLED:
+                rows = np.flatnonzero(waiting)
+                raise RuntimeError(
+                    f"the episodes of environments {_some(rows)} are over: reset them with "
+                    "reset(options={'reset_mask': mask}) before the next step"
+                )
+            ids = np.flatnonzero(~waiting)
+            v, action = self.simulation.rows(ids), action[ids]
+        rows = slice(None) if ids is None else ids
+
+        self.task.act(v, action)
+        v.commit()
+        fault = self.simulation.step(self.substeps, ids, self._stage)
+        if fault is not None:
+            self._neutralise(np.flatnonzero(fault))
+        self._elapsed[rows] += 1
+
+        if ids is not None:
+            v = self.simulation.rows(ids)  # the step has changed what the old view copied
+        terminated = self._spread(self.task.terminated(v), rows, bool)
+        terms = {
+            name: self._spread(self.config.reward_weights[name] * value, rows)
+            for name, value in self.task.rewards(v).items()
+        }
+        info: dict[str, Any] = {
+            "metrics": {k: self._spread(x, rows) for k, x in self.task.measure(v).items()}
+        }
+        success = self.task.success(v)
+        if success is not None:
+            info["success"] = self._spread(success, rows, bool)
+        self.task.advance(v, self._random.rows(rows))
+        v.commit()
+        if fault is not None:
+            for value in terms.values():
+                value[fault] = 0.0
+            terminated |= fault
+            info["fault"] = fault
+        rewards = np.zeros(self.num_envs)
+        for value in terms.values():
+            rewards += value
+        limit = self.config.max_episode_steps
+        truncated = self._elapsed >= limit if limit else np.zeros(self.num_envs, bool)
+        observations = self._spread(self._observe(v), rows)
+        if waiting is not None:
+            truncated &= ~waiting
+            reset_ids = np.flatnonzero(waiting)
+            observations[reset_ids] = self._reset_rows(reset_ids)
+        info = self._masked({"reward_terms": self._masked(terms)} | info)
+
+        ended = terminated | truncated
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            self._ended = ended
+        elif ended.any():
+            ids = np.flatnonzero(ended)
+            info["final_obs"], info["_final_obs"] = np.zeros_like(observations), ended
+            info["final_obs"][ids] = observations[ids]
+            info["final_info"], info["_final_info"] = _copy(info, ended), ended.copy()
+            observations[ids] = self._reset_rows(ids)
+        self._observations[...] = observations
+        return observations, rewards, terminated, truncated, info
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that decides the future, as copied arrays by flat names."""
+        arrays = {f"simulation/{k}": v for k, v in self.simulation.snapshot().items()}
+        return arrays | {f"episode/{k}": v.copy() for k, v in self._episode_state().items()}
+
+    def restore(self, snapshot: dict[str, np.ndarray]) -> None:
+        """Return to a ``snapshot`` of an environment of the same task, settings and num_envs.
+
+        Raises:
+            ValueError: if the snapshot does not fit; nothing is changed then.
+        """
+        prefix = "simulation/"
+        inner = {k[len(prefix) :]: v for k, v in snapshot.items() if k.startswith(prefix)}
+        episode = {f"episode/{k}": v for k, v in self._episode_state().items()}
+        copy_into({k: v.copy() for k, v in episode.items()}, snapshot)  # a rehearsal
+        self.simulation.restore(inner)
+        copy_into(episode, snapshot)
+        self._seeded = True
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """Pictures of ``render_rows``, (height, width, 3) uint8 each; one, if tiled.
+
+        Raises:
+            RenderingError: if OpenGL is not to be had, saying what to install.
+        """
+        if self.render_mode is None:
+            raise ValueError(f"make the environment with render_mode, one of {_RENDER_MODES}")
+        frames = self.simulation.render(self._render_rows, *self._render_size, self.task.camera)
+        return frames if self.render_mode == "rgb_array" else (tile(frames),)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free the renderer."""
+        self.simulation.close()
+
+    def _reset_rows(self, ids: np.ndarray) -> np.ndarray:
+        """Start new episodes in the rows ``ids`` and return their observations."""
+        self._to_defaults(ids)
+        v = self.simulation.rows(ids)
+        self.task.reset(v, self._random.rows(ids))
+        v.commit()
+        self.simulation.refresh(ids)
+        self._elapsed[ids] = 0
+        self._ended[ids] = False
+        self._started[ids] = True
+        return self._observe(self.simulation.rows(ids))
+
+    def _to_defaults(self, ids: np.ndarray) -> None:
+        """Put the model's defaults into the rows ``ids``: state, model fields and buffers."""
+        self.simulation.reset(ids)
+        for name, value in self._defaults.items():
+            self.simulation.fields[name][ids] = value
+        for name, buffer in self._declared.items():
+            self.simulation.buffers[name][ids] = buffer.reset
+
+    def _neutralise(self, ids: np.ndarray) -> None:
+        """Give diverged rows a finite state, so that no term or observation is not finite."""
+        self._to_defaults(ids)
+        self.simulation.refresh(ids)
+
+    def _observe(self, v: View) -> np.ndarray:
+        """(n, obs_dim) float32, fresh, with noise."""
+        observations = self.task.observe(v).astype(np.float32)
+        if self._noise is not None:
+            rows = slice(None) if v.ids is None else v.ids
+            observations += self._noise * self._random.rows(rows).uniform32(len(self._noise))
+        return observations
+
+    def _spread(self, values: np.ndarray, rows: Any, dtype: Any = None) -> np.ndarray:
+        """The rows' values in a fresh array of all rows, 0 elsewhere."""
+        if isinstance(rows, slice):
+            return np.array(values, dtype)
+        out = np.zeros((self.num_envs, *values.shape[1:]), dtype or values.dtype)
+        out[rows] = values
+        return out
+
+    def _masked(self, entries: dict[str, Any]) -> dict[str, Any]:
+        """Add Gymnasium's ``_key`` masks: every row has every entry."""
+        return entries | {f"_{key}": self._every_row.copy() for key in entries}
+
+    def _check_actions(self, actions: Any) -> np.ndarray:
+        """Validate and clip."""
+        if not self._started.all():
+            raise RuntimeError("call reset() before the first step()")
+        action = np.asarray(actions, np.float32)
+        if action.shape != self.action_space.shape:
+            raise ValueError(
+                f"actions must have shape {self.action_space.shape} (num_envs, act_dim), "
+                f"got {action.shape}"
+            )
+        if not np.isfinite(action).all():
+            rows = np.flatnonzero(~np.isfinite(action).all(axis=1))
+            raise ValueError(f"actions of environments {_some(rows)} are not finite")
+        return np.clip(action, -1.0, 1.0)
+
+    def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        mask = (options or {}).get("reset_mask")
+        if mask is None:
+            return self._every_row
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (self.num_envs,):
+            raise ValueError(
+                f"reset_mask must be bool of shape ({self.num_envs},), "
+                f"got {mask.dtype} of shape {mask.shape}"
+            )
+        if not mask.any():
+            raise ValueError("reset_mask selects no environment: at least one must be True")
+        return mask
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
+        """Restart the streams of the rows in ``mask`` that are given a seed."""
+        if seed is None:
+            if not self._seeded:
+                self._random.seed([secrets.randbits(64) for _ in range(self.num_envs)])
+                self._seeded = True
+            return
+        if isinstance(seed, int | np.integer):
+            self._np_random_seed = int(seed)
+            seeds: Sequence[int | None] = [int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"need {self.num_envs} seeds, one per environment, got {len(seeds)}")
+        if any(s is not None and s < 0 for s in seeds):
+            raise ValueError(f"seeds must be at least 0, got {min(s for s in seeds if s is not None)}")
+        if not self._seeded and any(s is None for s in seeds):
+            self._seed(None, mask)
+        rows = [i for i, s in enumerate(seeds) if s is not None and mask[i]]
+        self._random.seed([seeds[i] or 0 for i in rows], rows)
+        self._seeded = True
+
+    def _episode_state(self) -> dict[str, np.ndarray]:
+        """The live arrays that, with the simulation's, decide the future."""
+        return {
+            "elapsed": self._elapsed,
+            "started": self._started,
+            "ended": self._ended,
+            "observations": self._observations,
+            "random_key": self._random.key,
+            "random_count": self._random.count,
+        }
+
+
+def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    if isinstance(mode, AutoresetMode):
+        return mode
+    for member in AutoresetMode:
+        if mode in (member.name, member.value):
+            return member
+    names = ", ".join(member.name for member in AutoresetMode)
+    raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}")
+
+
+def _copy(info: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
+    """The info of the rows in ``mask``; arrays are copied."""
+    return {
+        key: _copy(value, mask) if isinstance(value, dict) else
+        (mask.copy() if key.startswith("_") else value.copy())
+        for key, value in info.items()
+        if not key.lstrip("_").startswith("final_")
+    }
+
+
+def _some(rows: np.ndarray) -> str:
+    """The first few row numbers, for a message."""
+    return ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
