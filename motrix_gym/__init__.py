@@ -9,21 +9,7 @@ Importing the package registers every environment:
 ``gymnasium.make_vec("motrix_gym:Motrix/Go1-v0", num_envs=2048)`` imports it by itself.
 """
 
-import ctypes.util
-import os
-import sys
-
-# MuJoCo picks its OpenGL back end when it is imported. Without a display its default (GLFW)
-# cannot render, and EGL can: choose it where it is installed and the user has not chosen.
-if (
-    sys.platform == "linux"
-    and not os.environ.get("DISPLAY")
-    and not os.environ.get("WAYLAND_DISPLAY")
-    and "MUJOCO_GL" not in os.environ
-    and ctypes.util.find_library("EGL")
-):
-    os.environ["MUJOCO_GL"] = "egl"
-
+from motrix_gym import _opengl  # noqa: F401, first, since it acts before MuJoCo is imported
 from motrix_gym.checks import check_vector_env
 from motrix_gym.registration import list_envs, make_task, register_task
 from motrix_gym.simulation import View

@@ -90,7 +90,7 @@ class RowRandom:
     def uniform32(self, size: int) -> np.ndarray:
         """(n, size) float32, uniform on [-1, 1): half the words of ``uniform``, for noise."""
         halves = self._words((size + 1) // 2).view(np.uint32)[:, :size]
-        return (halves >> np.uint32(8)) * (2 * _TWO_TO_MINUS_24) - np.float32(1.0)
+        return (halves >> np.uint32(8)).astype(np.float32) * (2 * _TWO_TO_MINUS_24) - np.float32(1)
 
     def normal(self, mean: Any = 0.0, std: Any = 1.0, size: Size = ()) -> np.ndarray:
         """(n, *size) float64, normal, by the Box-Muller transform."""

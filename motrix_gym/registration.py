@@ -112,14 +112,24 @@ def make_task(env_id: str, **overrides: Any) -> Task:
 
 def make_vector(env_id: str, num_envs: int = 1, **kwargs: Any) -> MotrixVectorEnv:
     """Gymnasium's entry point for ``make_vec``; settings of the task are keyword arguments."""
-    options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
+    options = _take_options(env_id, kwargs)
     return MotrixVectorEnv(make_task(env_id, **kwargs), num_envs, **options)
 
 
 def make_single(env_id: str, **kwargs: Any) -> MotrixEnv:
     """Gymnasium's entry point for ``make``; the time limit is Gymnasium's wrapper's."""
-    options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
+    options = _take_options(env_id, kwargs)
     return MotrixEnv(make_task(env_id, **kwargs | {"max_episode_steps": None}), **options)
+
+
+def _take_options(env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Take the environment's own options out of ``kwargs``; the task's settings remain."""
+    options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
+    for name in kwargs:
+        near = difflib.get_close_matches(name, ("num_envs", *_ENV_OPTIONS), n=1)
+        if near and not hasattr(entry(env_id).config, name):
+            raise TypeError(f"{env_id} has no setting {name!r}: did you mean {near[0]!r}?")
+    return options
 
 
 def _register_suite() -> None:
@@ -127,7 +137,9 @@ def _register_suite() -> None:
     from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig
     from motrix_gym.tasks.locomotion.go1 import Go1, Go1Config
 
-    register_task("Motrix/CartPole-v0", CartPole, CartPoleConfig(), goals=[Goal("return", ">=", 990)])
+    register_task(
+        "Motrix/CartPole-v0", CartPole, CartPoleConfig(), goals=[Goal("return", ">=", 990)]
+    )
     register_task(
         "Motrix/Go1-v0",
         Go1,

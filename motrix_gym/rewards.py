@@ -55,15 +55,14 @@ def tolerance(
         raise ValueError(f"bounds must have lower <= upper, got {bounds}")
     if margin < 0:
         raise ValueError(f"margin must be >= 0, got {margin}")
-    inside = (lower <= x) & (x <= upper)
     if margin == 0:
-        return np.where(inside, 1.0, 0.0)
-    distance = np.where(x < lower, lower - x, x - upper) / margin
-    return np.where(inside, 1.0, _sigmoid(distance, value_at_margin, sigmoid))
+        return np.where((lower <= x) & (x <= upper), 1.0, 0.0)
+    outside = np.maximum(np.maximum(lower - x, x - upper), 0.0)
+    return _sigmoid(outside / margin, value_at_margin, sigmoid)
 
 
 def _sigmoid(x: Any, value_at_1: float, kind: str) -> np.ndarray:
-    """1 at x = 0 and ``value_at_1`` at |x| = 1."""
+    """1 at x = 0 and ``value_at_1`` at x = 1, for x >= 0."""
     if kind not in _SIGMOIDS:
         raise ValueError(f"unknown sigmoid {kind!r}: choose from {', '.join(_SIGMOIDS)}")
     reaches_zero = kind in ("cosine", "linear", "quadratic")
@@ -73,16 +72,16 @@ def _sigmoid(x: Any, value_at_1: float, kind: str) -> np.ndarray:
     if kind == "gaussian":
         return np.exp(-0.5 * np.square(x * np.sqrt(-2 * np.log(value_at_1))))
     if kind == "hyperbolic":
-        return 1 / np.cosh(x * np.arccosh(1 / value_at_1))
+        return 1 / np.cosh(np.minimum(x * np.arccosh(1 / value_at_1), 700.0))  # no overflow
     if kind == "long_tail":
         return 1 / (np.square(x * np.sqrt(1 / value_at_1 - 1)) + 1)
     if kind == "reciprocal":
-        return 1 / (np.abs(x) * (1 / value_at_1 - 1) + 1)
+        return 1 / (x * (1 / value_at_1 - 1) + 1)
     if kind == "tanh_squared":
         return 1 - np.square(np.tanh(x * np.arctanh(np.sqrt(1 - value_at_1))))
     if kind == "cosine":
         scaled = x * np.arccos(2 * value_at_1 - 1) / np.pi
-        return np.where(np.abs(scaled) < 1, (1 + np.cos(np.pi * scaled)) / 2, 0.0)
+        return (1 + np.cos(np.pi * np.minimum(scaled, 1.0))) / 2
     scaled = x * (1 - value_at_1 if kind == "linear" else np.sqrt(1 - value_at_1))
     fall = scaled if kind == "linear" else np.square(scaled)
-    return np.where(np.abs(scaled) < 1, 1 - fall, 0.0)
+    return np.maximum(1 - fall, 0.0)

@@ -18,6 +18,7 @@ This is the only module that touches ``mujoco.batch``.
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ class Simulation:
         num_envs: number of worlds.
         per_world: names of the model fields that differ between worlds.
         fields: every array a view can show, by name, each (num_envs, ...).
-        all: the view of all rows.
+        places: where named objects lie in the fields, filled as views are asked for them.
     """
 
     def __init__(
@@ -105,8 +106,13 @@ class Simulation:
             model.sensor(i).name: slice(model.sensor_adr[i], model.sensor_adr[i] + dim)
             for i, dim in enumerate(model.sensor_dim)
         }
+        self.places: dict[tuple[str, str], Any] = {}
         self._renderer: Any = None
-        self.all = View(self)
+
+    @property
+    def all(self) -> "View":
+        """The view of all rows (not kept: simulation and view would keep each other alive)."""
+        return View(self)
 
     @property
     def writable(self) -> dict[str, np.ndarray]:
@@ -155,8 +161,11 @@ class Simulation:
         if self._needs_set_const:
             self.batch.set_const(ids)
         if len(self.fields) > len(self._writable):
-            # Not further than velocities: later stages would change the solver's warm start.
-            self.batch.forward(ids, mujoco.mjtStage.mjSTAGE_VEL.value)
+            # All stages: fields of a stage left out (touch sensors, forces) would hold another
+            # world's values. They change the solver's warm start, which is put back.
+            state = self.batch.state[ids]
+            self.batch.forward(ids)
+            self.batch.state[ids] = state
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of everything that decides the worlds' future, by flat names."""
@@ -200,7 +209,11 @@ class Simulation:
         Raises:
             RenderingError: if OpenGL is not to be had, saying what to install.
         """
-        if self._renderer is None:
+        if self._renderer is None or (self._renderer.width, self._renderer.height) != (
+            width,
+            height,
+        ):
+            self.close()
             self._renderer = _make_renderer(self.model, width, height)
             self._render_data = mujoco.MjData(self.model)
             self._render_model = self.batch.get_model(0) if self.per_world else self.model
@@ -245,7 +258,6 @@ class View:
         own["ids"] = ids
         own["n"] = simulation.num_envs if ids is None else len(ids)
         own["model"] = simulation.model
-        own["_named"] = {}
         if ids is None:
             own.update(simulation.fields)
 
@@ -280,29 +292,23 @@ class View:
 
     def joint(self, name: str) -> "_Element":
         """A joint: ``.qpos`` (n, 1 to 7) and ``.qvel`` (n, 1 to 6)."""
-        return self._element("joint", name)
+        return _Element(self, "joint", name)
 
     def body(self, name: str) -> "_Element":
         """A body: ``.xpos`` (n, 3), ``.xquat`` (n, 4), ... (world frame)."""
-        return self._element("body", name)
+        return _Element(self, "body", name)
 
     def site(self, name: str) -> "_Element":
         """A site: ``.xpos`` (n, 3), ``.xmat`` (n, 9) (world frame)."""
-        return self._element("site", name)
+        return _Element(self, "site", name)
 
     def geom(self, name: str) -> "_Element":
         """A geom: ``.xpos`` (n, 3), ``.xmat`` (n, 9) (world frame)."""
-        return self._element("geom", name)
+        return _Element(self, "geom", name)
 
     def actuator(self, name: str) -> "_Element":
         """An actuator: ``.ctrl`` (n,), ``.force`` (n,)."""
-        return self._element("actuator", name)
-
-    def _element(self, kind: str, name: str) -> "_Element":
-        named = self.__dict__["_named"]
-        if (kind, name) not in named:
-            named[kind, name] = _Element(self, kind, name)
-        return named[kind, name]
+        return _Element(self, "actuator", name)
 
 
 class _Element:
@@ -310,23 +316,14 @@ class _Element:
 
     def __init__(self, view: View, kind: str, name: str):
         self._view, self._kind = view, kind
-        model = view.model
-        try:
-            accessor = getattr(model, kind)(name)
-        except KeyError:
-            names = [getattr(model, kind)(i).name for i in range(_count(model, kind))]
-            raise AttributeError(_unknown(kind, name, names)) from None
-        self._index: Any = accessor.id
-        if kind == "joint":
-            joint_type = mujoco.mjtJoint(model.jnt_type[accessor.id])
-            self._slices = {
-                "qpos": slice(accessor.qposadr[0], accessor.qposadr[0] + _NQ[joint_type]),
-                "qvel": slice(accessor.dofadr[0], accessor.dofadr[0] + _NV[joint_type]),
-            }
+        places = view.__dict__["_simulation"].places
+        if (kind, name) not in places:
+            places[kind, name] = _place(view.model, kind, name)
+        self._place = places[kind, name]
 
     def _part(self, attribute: str) -> tuple[np.ndarray, Any]:
         field = _ELEMENT_FIELDS.get((self._kind, attribute), attribute)
-        index = self._slices[attribute] if self._kind == "joint" else self._index
+        index = self._place[attribute] if self._kind == "joint" else self._place
         return getattr(self._view, field), index
 
     def __getattr__(self, attribute: str) -> np.ndarray:
@@ -341,6 +338,22 @@ class _Element:
             return
         array, index = self._part(attribute)
         array[:, index] = value
+
+
+def _place(model: mujoco.MjModel, kind: str, name: str) -> Any:
+    """The number of a named object, or, for a joint, its slices of qpos and qvel."""
+    try:
+        accessor = getattr(model, kind)(name)
+    except KeyError:
+        names = [getattr(model, kind)(i).name for i in range(_count(model, kind))]
+        raise AttributeError(_unknown(kind, name, names)) from None
+    if kind != "joint":
+        return accessor.id
+    joint_type = mujoco.mjtJoint(model.jnt_type[accessor.id])
+    return {
+        "qpos": slice(accessor.qposadr[0], accessor.qposadr[0] + _NQ[joint_type]),
+        "qvel": slice(accessor.dofadr[0], accessor.dofadr[0] + _NV[joint_type]),
+    }
 
 
 _NQ = {
@@ -395,11 +408,13 @@ def _make_renderer(model: mujoco.MjModel, width: int, height: int) -> Any:
     ):
         if not 0 < given <= limit:
             raise ValueError(f"render {side} must be 1 to {limit} pixels, got {given}")
+    chosen = os.environ.get("MUJOCO_GL", "unset")
     try:
         return mujoco.Renderer(model, height, width)
     except Exception as error:  # each OpenGL back end fails with errors of its own
         raise RenderingError(
-            f"cannot create an OpenGL context ({type(error).__name__}: {error}). On a machine "
+            f"cannot create an OpenGL context with MUJOCO_GL={chosen} "
+            f"({type(error).__name__}: {error}). On a machine "
             "without a display, install EGL (Debian: apt-get install libegl1 libegl-mesa0) and "
             "set MUJOCO_GL=egl before Python starts."
         ) from error

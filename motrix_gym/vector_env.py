@@ -206,9 +206,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             name: self._spread(self.config.reward_weights[name] * value, rows)
             for name, value in self.task.rewards(v).items()
         }
-        info: dict[str, Any] = {
-            "metrics": {k: self._spread(x, rows) for k, x in self.task.measure(v).items()}
-        }
+        metrics = {k: self._spread(x, rows) for k, x in self.task.measure(v).items()}
+        info: dict[str, Any] = {"metrics": self._masked(metrics)}
         success = self.task.success(v)
         if success is not None:
             info["success"] = self._spread(success, rows, bool)
@@ -366,7 +365,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if len(seeds) != self.num_envs:
             raise ValueError(f"need {self.num_envs} seeds, one per environment, got {len(seeds)}")
         if any(s is not None and s < 0 for s in seeds):
-            raise ValueError(f"seeds must be at least 0, got {min(s for s in seeds if s is not None)}")
+            raise ValueError(
+                f"seeds must be at least 0, got {min(s for s in seeds if s is not None)}"
+            )
         if not self._seeded and any(s is None for s in seeds):
             self._seed(None, mask)
         rows = [i for i, s in enumerate(seeds) if s is not None and mask[i]]
@@ -398,8 +399,9 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
 def _copy(info: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
     """The info of the rows in ``mask``; arrays are copied."""
     return {
-        key: _copy(value, mask) if isinstance(value, dict) else
-        (mask.copy() if key.startswith("_") else value.copy())
+        key: _copy(value, mask)
+        if isinstance(value, dict)
+        else (mask.copy() if key.startswith("_") else value.copy())
         for key, value in info.items()
         if not key.lstrip("_").startswith("final_")
     }

@@ -14,7 +14,6 @@ from motrix_gym.tasks.locomotion.velocity import LeggedRobot, VelocityConfig, Ve
 
 GO1 = LeggedRobot(
     model_file=Path(__file__).with_suffix(".xml"),
-    base="trunk",
     feet=("FR", "FL", "RR", "RL"),
     foot_radius=0.023,
     gait_offsets=(0.0, 0.5, 0.5, 0.0),  # a trot: diagonal feet together

@@ -45,7 +45,6 @@ class LeggedRobot:
     Attributes:
         model_file: MJCF with a free joint first, a keyframe "home" in the default pose, a floor,
             and for each foot a geom, a site at its centre and a touch sensor.
-        base: the body that carries the free joint.
         feet: the feet's names; geom and site bear the name, the sensor the name + "_touch".
         foot_radius: m.
         gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles.
@@ -53,7 +52,6 @@ class LeggedRobot:
     """
 
     model_file: Path
-    base: str
     feet: tuple[str, ...]
     foot_radius: float
     gait_offsets: tuple[float, ...]
@@ -76,7 +74,7 @@ class VelocityConfig(TaskConfig):
     """Joint offset at action 1 (rad)."""
     gait_frequency: float = 2.5
     """Cycles of the gait per second."""
-    swing_share: float = 0.5
+    swing_share: float = 0.45
     """Share of the cycle that a foot spends in the air."""
     swing_height: float = 0.08
     """Height of a foot above the ground in the middle of its swing (m)."""
@@ -96,9 +94,9 @@ class VelocityConfig(TaskConfig):
         default_factory=lambda: {
             "linear_velocity": 1.5,
             "yaw_rate": 0.75,
-            "gait": 0.5,
+            "gait": 1.0,
             "swing_height": -20.0,
-            "air_time": 0.5,
+            "air_time": 1.0,
             "slip": -0.1,
             "vertical_velocity": -1.0,
             "roll_pitch_rate": -0.05,
@@ -110,7 +108,7 @@ class VelocityConfig(TaskConfig):
             "torque": -2e-4,
             "joint_acceleration": -1e-7,
             "action_rate": -0.02,
-            "fall": -2.0,
+            "fall": -10.0,
         }
     )
 

@@ -1,0 +1,49 @@
+# Everything from a clone: each target first makes .venv, once, and again when the requirements change.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+STAMP := $(VENV)/.installed
+# The first Python that is new enough; looked for only when the environment is made.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+TORCH ?= torch==2.13.0
+ARGS ?=
+
+# Waiting threads of one library must not burn the cores of the next.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help train test learn bench lint
+help:
+	@echo "make train  [ARGS='--env Motrix/Go1-v0']  train, by default the cart-pole, and evaluate"
+	@echo "make test   [ARGS=tests/models]           check style and types, then run the tests"
+	@echo "make learn                                run the tests that train, which take minutes"
+	@echo "make bench                                measure speeds"
+	@echo "make lint                                 check style and types"
+
+train: $(STAMP)
+	@$(PY) -m rl_zoo.train --algo ppo $(ARGS)
+
+test: lint
+	@$(PY) -m pytest -q $(ARGS)
+
+learn: $(STAMP)
+	@$(PY) -m pytest -q -m learn $(ARGS)
+
+bench: $(STAMP)
+	@$(PY) -m pytest -q -o addopts= --benchmark-only tests/benchmarks $(ARGS)
+
+lint: $(STAMP)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m pyright
+
+# Torch comes first and by itself, so that a CPU build on this machine is taken where there is one.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "motrix-gym needs Python 3.11 or newer, and found none." \
+		"Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing into $(VENV) with $(PYTHON) (once; this takes a few minutes)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --constraint constraints.txt "$(TORCH)" setuptools
+	@$(PIP) --constraint constraints.txt --no-build-isolation --editable ".[all]"
+	@touch $@

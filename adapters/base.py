@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainer: what every adapter offers, so that commands and tests know no library."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from adapters.policy import Policy
+from adapters.ppo_config import PPOConfig
+from adapters.statistics import RolloutStatistics
+
+
+class Trainer(ABC):
+    """PPO on one vector environment, one update at a time.
+
+    A subclass seeds everything it draws from `config.seed`, resets the environment once with
+    `env.reset(seed=config.seed)`, gives the environment clipped actions while it stores the
+    log-probability of the unclipped sample, and adds discount x V(final_obs) to the reward of rows
+    that are truncated and not terminated.
+
+    Args:
+        env: SAME_STEP autoreset; observations `Box (n, obs)`, actions `Box (n, act)`.
+        config: The settings; `seed` must be an int by now and `num_envs` the environment's.
+        device: The library's name of the device to learn on.
+
+    Attributes:
+        num_updates: Updates made so far; part of `state()`.
+
+    Raises:
+        ValueError: the environment or the seed is not as said above.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        check_env(env, config)
+        self.env = env
+        self.config = config
+        self.device = device
+        self.num_updates = 0
+        self.statistics = RolloutStatistics(env.num_envs)
+
+    @property
+    def env_steps(self) -> int:
+        """Environment steps made so far."""
+        return self.num_updates * self.config.batch_size
+
+    @abstractmethod
+    def update(self) -> dict[str, float]:
+        """Makes `config.rollouts` vector steps and one update; returns scalars by tag."""
+
+    @abstractmethod
+    def policy(self) -> Policy:
+        """Returns the portable policy as it is now."""
+
+    @abstractmethod
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns all that is needed to go on bit-identically.
+
+        Weights, optimiser, rate, normalisers, random keys, last observation, counters, statistics,
+        and `env_state()`. The arrays are copies.
+        """
+
+    @abstractmethod
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Goes back to a `state()` of a trainer with the same configuration."""
+
+    def metadata(self) -> dict[str, Any]:
+        """Returns what a policy says about its origin, and what its inputs and outputs mean."""
+        task = getattr(self.env.unwrapped, "task", None)
+        return {
+            "env_id": self.env.spec.id if self.env.spec else None,
+            "trainer": self.name,
+            "env_steps": self.env_steps,
+            "seed": self.config.seed,
+        } | {
+            kind: [
+                {"name": c.name, "unit": c.unit, "size": c.size} for c in getattr(task, kind, ())
+            ]
+            for kind in ("observation", "action")
+        }
+
+    def env_state(self) -> dict[str, np.ndarray]:
+        """Returns the environment's snapshot under "env/", or {} where it offers none."""
+        snapshot = getattr(self.env.unwrapped, "snapshot", None)
+        return with_prefix("env/", snapshot()) if snapshot else {}
+
+    def restore_env(self, state: dict[str, np.ndarray]) -> None:
+        """Restores the environment from the "env/" part of a state, where there is one."""
+        if snapshot := without_prefix("env/", state):
+            self.env.unwrapped.restore(snapshot)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns copies of the arrays under prefix + name."""
+    return {prefix + name: np.array(array) for name, array in arrays.items()}
+
+
+def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the arrays whose name starts with the prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def check_env(env: VectorEnv, config: PPOConfig) -> None:
+    """Raises ValueError if a trainer cannot learn on this environment with this configuration."""
+    if config.seed is None:
+        raise ValueError("config.seed is None: a trainer needs an int, config.replace(seed=...)")
+    if env.num_envs != config.num_envs:
+        raise ValueError(
+            f"the environment has {env.num_envs} rows, config.num_envs={config.num_envs}"
+        )
+    mode = env.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.SAME_STEP:
+        raise ValueError(f"autoreset_mode is {mode}: trainers need AutoresetMode.SAME_STEP")
+    spaces = {"observation": env.single_observation_space, "action": env.single_action_space}
+    for name, space in spaces.items():
+        if not (isinstance(space, Box) and len(space.shape) == 1):
+            raise ValueError(f"the {name} space is {space}: trainers need a Box of one dimension")

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mathematics of PPO in JAX: pure functions of a learner and a rollout, each compiled.
+
+A rollout is a dict of arrays (steps, n, ...):
+
+    observations    as the environment gave them; one step more than the rest, (steps + 1, n, obs)
+    actions         (steps, n, act), as drawn and not clipped
+    log_probs       of the actions
+    values          what the value network put out, in normalised returns
+    rewards         in the units of all that is called reward here
+    ended           whether the step was the last of an episode
+    limited         whether it was that for its time limit alone: truncated and not terminated
+    final_values    as values, for the final observation; read where `limited`
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from skrl.agents.jax.ppo import PPO_CFG
+
+from adapters.moments import Scale
+
+LOG_STD_RANGE = (-20.0, 2.0)  # skrl's bounds of the policy's log standard deviation
+LEAST_CHUNK = 64  # smaller chunks cost more in overhead than the cache gives
+
+Arrays = dict[str, Any]
+
+
+class Learner(NamedTuple):
+    """All that learning changes on the device: parameters, optimisers, rate and random key."""
+
+    policy: Any
+    value: Any
+    policy_optimizer: Any
+    value_optimizer: Any
+    rate: jax.Array
+    key: jax.Array
+
+
+class CompiledPPO:
+    """The functions of one configuration and pair of networks.
+
+    In all of them `scale` normalises observations, and `value_scale` returns.
+
+    Args:
+        cfg: skrl's settings; the rate follows `learning_rate_scheduler_kwargs`.
+        policy: Flax's `apply` of the policy: mean (n, act) and {"log_std": (act,)}.
+        value: Flax's `apply` of the value network: (n, 1) and a dict.
+        optimizers: Optax's for policy and value, without the rate.
+        chunk: Samples per gradient; divides a mini-batch.
+
+    Attributes:
+        act: (learner, observations (n, obs), scale) -> new key, actions, log_probs, values.
+        values: (value parameters, observations (n, obs), scale) -> (n,).
+        targets: (value parameters, rollout, scale, value_scale) -> values, advantages and returns,
+            (steps, n) each, in units of reward.
+        update: (learner, rollout, scale, value_scale) -> the learner after all epochs, means and
+            variances of observations and returns at each step, scalars by TensorBoard tag.
+    """
+
+    def __init__(
+        self,
+        cfg: PPO_CFG,
+        policy: Callable[..., Any],
+        value: Callable[..., Any],
+        optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation],
+        chunk: int,
+    ):
+        self.cfg, self.chunk = cfg, chunk
+        self._policy_network, self._value_network = policy, value
+        self._policy_optimizer, self._value_optimizer = optimizers
+        self.act = jax.jit(self._act)
+        self.values = jax.jit(self._values)
+        self.targets = jax.jit(self._targets)
+        self.update = jax.jit(self._update)
+
+    def _distribution(self, params: Any, inputs: Arrays) -> tuple[jax.Array, jax.Array]:
+        mean, outputs = self._policy_network(params, inputs, "policy")
+        return mean, outputs["log_std"].clip(*LOG_STD_RANGE)
+
+    def _value(self, params: Any, inputs: Arrays) -> jax.Array:
+        return self._value_network(params, inputs, "value")[0][:, 0]
+
+    def _values(self, params: Any, observations: Any, scale: Scale) -> jax.Array:
+        return self._value(params, {"observations": scale.normalize(observations)})
+
+    def _act(self, learner: Learner, observations: Any, scale: Scale) -> tuple[jax.Array, ...]:
+        key, noise_key = jax.random.split(learner.key)
+        inputs = {"observations": scale.normalize(observations)}
+        mean, log_std = self._distribution(learner.policy, inputs)
+        actions = mean + jnp.exp(log_std) * jax.random.normal(noise_key, mean.shape)
+        log_probs = log_probability(actions, mean, log_std)
+        return key, actions, log_probs, self._value(learner.value, inputs)
+
+    def _targets(self, value: Any, rollout: Arrays, scale: Scale, value_scale: Scale) -> Arrays:
+        discount, goes_on = self.cfg.discount_factor, 1.0 - rollout["ended"]
+        last = self._values(value, rollout["observations"][-1], scale)
+        values = value_scale.denormalize(jnp.concatenate([rollout["values"], last[None]]))
+        final_values = value_scale.denormalize(rollout["final_values"])
+        rewards = rollout["rewards"] + discount * jnp.where(rollout["limited"], final_values, 0.0)
+        errors = rewards + discount * goes_on * values[1:] - values[:-1]
+
+        def back(advantage: jax.Array, step: tuple[jax.Array, jax.Array]):
+            error, goes_on = step
+            advantage = error + discount * self.cfg.gae_lambda * goes_on * advantage
+            return advantage, advantage
+
+        _, advantages = jax.lax.scan(back, jnp.zeros_like(last), (errors, goes_on), reverse=True)
+        returns = advantages + values[:-1]
+        return {"values": values[:-1], "advantages": advantages, "returns": returns}
+
+    def _update(
+        self, learner: Learner, rollout: Arrays, scale: Scale, value_scale: Scale
+    ) -> tuple[Learner, Arrays, Arrays]:
+        targets = self._targets(learner.value, rollout, scale, value_scale)
+        values, returns, advantages = (targets[k] for k in ("values", "returns", "advantages"))
+        observations = rollout["observations"][:-1]
+        batch = {
+            "observations": scale.normalize(observations),
+            "actions": rollout["actions"],
+            "log_probs": rollout["log_probs"],
+            "values": rollout["values"],
+            "returns": value_scale.normalize(returns),
+            "advantages": (advantages - advantages.mean()) / (advantages.std() + 1e-8),
+        }
+        batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+
+        def epoch(learner: Learner, key: jax.Array):
+            # One sort; jax.random.permutation makes two, for the sake of ties that hardly occur.
+            order = jnp.argsort(jax.random.bits(key, batch["returns"].shape), stable=False)
+            rows = order.reshape(self.cfg.mini_batches, -1, self.chunk)
+            start = (learner, jnp.zeros((), bool))
+            (learner, _), (counts, figures) = jax.lax.scan(mini_batch, start, rows)
+            figures = jax.tree.map(lambda x: jnp.average(x, weights=counts), figures)
+            return learner._replace(rate=self._adapted(learner.rate, figures["kl"])), figures
+
+        def mini_batch(carry: tuple[Learner, jax.Array], rows: jax.Array):
+            learner, stopped = carry
+            counts = 1.0 - stopped
+            gradients, figures = self._gradients(learner, batch, rows)
+            stepped = self._stepped(learner, gradients)
+            if self.cfg.kl_threshold:
+                stopped |= figures["kl"] > self.cfg.kl_threshold
+                stepped = jax.tree.map(lambda x, old: jnp.where(stopped, old, x), stepped, learner)
+            return (stepped, stopped), (counts, figures)
+
+        key, shuffling_key = jax.random.split(learner.key)
+        keys = jax.random.split(shuffling_key, self.cfg.learning_epochs)
+        learner, figures = jax.lax.scan(epoch, learner._replace(key=key), keys)
+
+        moments = {
+            "observations": (observations.mean(axis=1), observations.var(axis=1)),
+            "returns": (returns.mean(axis=1), returns.var(axis=1)),
+        }
+        spread = jnp.maximum(returns.var(), 1e-12)
+        log_std = learner.policy["params"]["log_std"].clip(*LOG_STD_RANGE)
+        scalars = {
+            "Loss / Policy loss": figures["policy_loss"].mean(),
+            "Loss / Value loss": figures["value_loss"].mean(),
+            "Loss / Entropy loss": figures["entropy_loss"].mean(),
+            "Learning / Clip fraction": figures["clipped"].mean(),
+            "Learning / KL divergence": figures["kl"][-1],  # of the last epoch
+            "Learning / Learning rate": learner.rate,
+            "Learning / Explained variance": 1.0 - (returns - values).var() / spread,
+            "Policy / Standard deviation": jnp.exp(log_std).mean(),
+        }
+        return learner, moments, scalars
+
+    def _gradients(self, learner: Learner, batch: Arrays, rows: jax.Array) -> tuple[Any, Arrays]:
+        """Returns mean gradients and figures of a mini-batch, rows (chunks, chunk)."""
+        parameters = (learner.policy, learner.value)
+
+        def add_chunk(total: Any, rows: jax.Array):
+            samples = jax.tree.map(lambda x: x[rows], batch)
+            gradients, figures = jax.grad(self._loss, has_aux=True)(parameters, samples)
+            return jax.tree.map(jnp.add, total, gradients), figures
+
+        nothing = jax.tree.map(jnp.zeros_like, parameters)
+        total, figures = jax.lax.scan(add_chunk, nothing, rows)
+        return jax.tree.map(lambda x: x / len(rows), total), jax.tree.map(jnp.mean, figures)
+
+    def _loss(self, parameters: tuple[Any, Any], samples: Arrays) -> tuple[jax.Array, Arrays]:
+        """Returns skrl's losses in one sum (the networks share no parameter), and figures."""
+        cfg, (policy, value) = self.cfg, parameters
+        mean, log_std = self._distribution(policy, samples)
+        log_ratio = log_probability(samples["actions"], mean, log_std) - samples["log_probs"]
+        ratio, advantages = jnp.exp(log_ratio), samples["advantages"]
+        clipped = ratio.clip(1.0 - cfg.ratio_clip, 1.0 + cfg.ratio_clip)
+        values = self._value(value, samples)
+        if cfg.value_clip > 0:
+            change = (values - samples["values"]).clip(-cfg.value_clip, cfg.value_clip)
+            values = samples["values"] + change
+        entropy = jnp.sum(log_std + 0.5 * math.log(2.0 * math.pi * math.e))
+        losses = {
+            "policy_loss": -jnp.minimum(advantages * ratio, advantages * clipped).mean(),
+            "value_loss": cfg.value_loss_scale * jnp.square(samples["returns"] - values).mean(),
+            "entropy_loss": -cfg.entropy_loss_scale * entropy,
+        }
+        outside = jnp.abs(ratio - 1.0) > cfg.ratio_clip
+        figures = {"kl": (ratio - 1.0 - log_ratio).mean(), "clipped": outside.mean()}
+        return sum(losses.values(), start=jnp.zeros(())), losses | figures
+
+    def _stepped(self, learner: Learner, gradients: tuple[Any, Any]) -> Learner:
+        """Returns the learner after one step of each network's optimiser."""
+
+        def step(optimizer: Any, gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
+            updates, state = optimizer.update(gradient, state, params)
+            updates = jax.tree.map(lambda x: -learner.rate * x, updates)
+            return optax.apply_updates(params, updates), state
+
+        policy, policy_state = step(
+            self._policy_optimizer, gradients[0], learner.policy_optimizer, learner.policy
+        )
+        value, value_state = step(
+            self._value_optimizer, gradients[1], learner.value_optimizer, learner.value
+        )
+        return Learner(policy, value, policy_state, value_state, learner.rate, learner.key)
+
+    def _adapted(self, rate: jax.Array, kl: jax.Array) -> jax.Array:
+        """Does what skrl's KLAdaptiveLR does, which cannot be compiled."""
+        to = self.cfg.learning_rate_scheduler_kwargs[0]
+        lower = jnp.maximum(rate / to["lr_factor"], to["min_lr"])
+        higher = jnp.minimum(rate * to["lr_factor"], to["max_lr"])
+        rate = jnp.where(kl < to["kl_threshold"] / to["kl_factor"], higher, rate)
+        return jnp.where(kl > to["kl_threshold"] * to["kl_factor"], lower, rate)
+
+
+def log_probability(actions: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
+    """Returns the Gaussian's log-density (n,) at actions (n, act)."""
+    distance = (actions - mean) * jnp.exp(-log_std)
+    return jnp.sum(-0.5 * jnp.square(distance) - log_std - 0.5 * math.log(2 * math.pi), axis=-1)
+
+
+def rescaled(value: Any, before: Scale, after: Scale) -> Any:
+    """Returns the value network's parameters under which a value is the same as before.
+
+    Without this (PopArt), each new scale moves all values, which move the next returns, which move
+    the scale: values can run away.
+    """
+    layers = value["params"]
+    kernel, bias = layers["output"]["kernel"], layers["output"]["bias"]
+    kernel = kernel * (before.std / after.std)
+    bias = (before.denormalize(bias) - after.mean) / after.std
+    return {"params": layers | {"output": {"kernel": kernel, "bias": bias}}}
+
+
+def chunk_size(samples: int, limit: int) -> int:
+    """Returns the largest divisor within the limit, or all samples where that one is tiny."""
+    size = next(size for size in range(min(limit, samples), 0, -1) if samples % size == 0)
+    return size if size >= LEAST_CHUNK else samples

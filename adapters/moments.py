@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running mean and variance in NumPy, and the scale that they give to a normaliser."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+STD_EPSILON = 1e-4  # added to the std, so that what never varies is not divided by zero
+
+
+class Scale(NamedTuple):
+    """A normaliser as it stands, float32; takes and gives arrays of NumPy or JAX.
+
+    Attributes:
+        mean: Subtracted from a sample.
+        std: Divides it.
+        clip: Bound on the normalised sample; inf for none.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    clip: np.float32
+
+    def normalize(self, x: Any) -> Any:
+        """Returns (x - mean) / std within the bound."""
+        return ((x - self.mean) / self.std).clip(-self.clip, self.clip)
+
+    def denormalize(self, x: Any) -> Any:
+        """Returns mean + std * x."""
+        return self.mean + self.std * x
+
+
+class Moments:
+    """Mean and variance over all samples so far, in float64: exact after any number of them.
+
+    Args:
+        shape: Shape of one sample.
+        enabled: Whether to normalise; if not, the scale is and stays the identity.
+        clip: Bound on normalised samples.
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, enabled: bool = True, clip: float = math.inf):
+        self.mean, self.variance, self.count = np.zeros(shape), np.ones(shape), np.zeros(())
+        self.enabled = enabled
+        self.clip = clip if enabled else math.inf
+
+    @property
+    def scale(self) -> Scale:
+        """The scale as it is now, in arrays that later samples leave alone."""
+        std = np.sqrt(self.variance) + (STD_EPSILON if self.enabled else 0.0)
+        return Scale(self.mean.astype(np.float32), std.astype(np.float32), np.float32(self.clip))
+
+    def warm_up(self, samples: np.ndarray, least_std: float = 0.0) -> None:
+        """Takes the scale of some samples (n, *shape) until the first `fold`, which replaces it."""
+        if self.enabled and not self.count:
+            self.mean = samples.mean(axis=0, dtype=np.float64)
+            self.variance = samples.var(axis=0, dtype=np.float64).clip(least_std**2)
+
+    def fold(self, means: np.ndarray, variances: np.ndarray, size: int) -> None:
+        """Takes in g groups of `size` samples each, given each group's moments (g, *shape)."""
+        if not self.enabled:
+            return
+        means = means.astype(np.float64)
+        variance = variances.mean(axis=0, dtype=np.float64) + means.var(axis=0)
+        self.count = self.count + float(size * len(means))
+        share = size * len(means) / self.count
+        difference = means.mean(axis=0) - self.mean
+        self.mean = self.mean + share * difference
+        spread = share * (1.0 - share) * difference**2
+        self.variance = (1.0 - share) * self.variance + share * variance + spread
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns the accumulators."""
+        return {"mean": self.mean, "variance": self.variance, "count": self.count}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Goes back to a `state()`."""
+        self.mean, self.variance, self.count = (np.array(state[name]) for name in self.state())

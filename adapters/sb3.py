@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PPO by Stable-Baselines3, and the wrapper that takes a Gymnasium VectorEnv to Stable-Baselines3.
+
+`SB3VecEnv` and `BatchedTimeLimits` stand on their own, as in `PPO("MlpPolicy", SB3VecEnv(env))`;
+`SB3Trainer` puts both to use. Arrays have one row per environment.
+"""
+
+import os
+from collections.abc import Generator, Sequence
+from typing import Any
+
+# Read when Torch loads. By default its threads spin while they wait, which makes an update about
+# seven times slower as soon as another process wants one of the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import RolloutBufferSamples
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from adapters.policy import Policy
+from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.torch_common import (
+    ACTIVATIONS,
+    Arrays,
+    TorchTrainer,
+    make_trunk,
+    set_rate,
+    shares_trunk,
+)
+
+
+class SB3VecEnv(VecEnv):
+    """Makes a Gymnasium vector environment one of Stable-Baselines3's, without a loop over rows.
+
+    The list of infos is one and the same in every step: rows that did not end hold an empty dict,
+    rows that did a fresh one with `terminal_observation`, `TimeLimit.truncated` and, where the task
+    has a goal, `is_success`. Copy the list if it must outlive the next step.
+
+    The environment's per-step figures (`reward_terms`, `metrics`) are whole arrays; read them from
+    `step_info`.
+
+    Args:
+        env: Its autoreset mode must be `AutoresetMode.SAME_STEP`, as Stable-Baselines3 expects.
+
+    Attributes:
+        step_info: The environment's own info of the last step.
+
+    Raises:
+        ValueError: another autoreset mode.
+    """
+
+    def __init__(self, env: VectorEnv):
+        mode = env.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise ValueError(f"autoreset_mode is {mode}: SB3VecEnv needs AutoresetMode.SAME_STEP")
+        self.env = env
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self.step_info: dict[str, Any] = {}
+        self._infos: list[dict[str, Any]] = [{} for _ in range(env.num_envs)]
+        self._ended = np.empty(0, np.int64)  # rows whose dict in _infos is not empty
+
+    def reset(self) -> np.ndarray:
+        """Resets all rows, with the seeds and options set since the last reset; (N, ...)."""
+        seeds, options = self._seeds, self._options
+        if any(other != options[0] for other in options):
+            raise ValueError(
+                "the rows have different reset options; a vector environment takes one"
+            )
+        # An int means the same to Gymnasium as consecutive seeds, and every environment takes it.
+        first = seeds[0]
+        consecutive = first is not None and seeds == list(range(first, first + self.num_envs))
+        seed: Any = first if consecutive or first is None else seeds
+        observations, self.step_info = self.env.reset(seed=seed, options=options[0] or None)
+        self._reset_seeds()
+        self._reset_options()
+        self._empty_infos()
+        return np.array(observations)
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Steps all rows: fresh observations (N, ...), rewards (N,) float32, dones (N,), infos."""
+        observations, rewards, terminated, truncated, info = self.env.step(self._actions)
+        dones = terminated | truncated
+        self.step_info = info
+        self._empty_infos()
+        self._ended = np.flatnonzero(dones)
+        for row in self._ended:
+            self._infos[row] = {
+                "terminal_observation": np.array(info["final_obs"][row]),
+                "TimeLimit.truncated": bool(truncated[row] and not terminated[row]),
+            }
+            if "success" in info:
+                self._infos[row]["is_success"] = bool(info["success"][row])
+        return np.array(observations), np.array(rewards, np.float32), dones, self._infos
+
+    def _empty_infos(self) -> None:
+        for row in self._ended:
+            self._infos[row] = {}
+        self._ended = self._ended[:0]
+
+    def close(self) -> None:
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        return [getattr(self.env, attr_name)] * self._count(indices)
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Sets an attribute of the environment, which is one for all rows.
+
+        Raises:
+            ValueError: the indices are not all rows.
+        """
+        if self._count(indices) != self.num_envs:
+            raise ValueError(
+                f"{attr_name!r} belongs to all {self.num_envs} rows; leave out indices"
+            )
+        setattr(self.env.unwrapped, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args, indices: VecEnvIndices = None, **method_kwargs
+    ) -> list[Any]:
+        """Calls a method of the environment once, and returns its result for each row asked for."""
+        result = getattr(self.env, method_name)(*method_args, **method_kwargs)
+        return [result] * self._count(indices)
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        return [False] * self._count(indices)
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        frames: Any = self.env.render()
+        return [None] * self.num_envs if frames is None else list(frames)
+
+    def _count(self, indices: VecEnvIndices) -> int:
+        return len(list(self._get_indices(indices)))
+
+
+class BatchedTimeLimits(VecEnvWrapper):
+    """Pays rows at their time limit discount x V(terminal observation), with one call per step.
+
+    Stable-Baselines3 does the same with one call per row. A row that was paid has its
+    `TimeLimit.truncated` set to False, so that it is not paid twice. VecNormalize belongs inside of
+    this wrapper: the value is in units of the reward that the learner sees.
+
+    Args:
+        venv: The environment to wrap.
+        discount: The learner's gamma.
+
+    Attributes:
+        learner: The policy that estimates values. Set it once it is made; until then, SB3 pays.
+    """
+
+    def __init__(self, venv: VecEnv, discount: float):
+        super().__init__(venv)
+        self.discount = discount
+        self.learner: ActorCriticPolicy | None = None
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> VecEnvStepReturn:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        rows = [row for row in np.flatnonzero(dones) if infos[row].get("TimeLimit.truncated")]
+        if rows and self.learner is not None:
+            final = np.stack([infos[row]["terminal_observation"] for row in rows])
+            with torch.no_grad():
+                values = self.learner.predict_values(self.learner.obs_to_tensor(final)[0])
+            rewards[rows] += self.discount * values.cpu().numpy()[:, 0]
+            for row in rows:
+                infos[row]["TimeLimit.truncated"] = False
+        return observations, rewards, dones, infos
+
+
+class SB3Trainer(TorchTrainer):
+    """PPO by Stable-Baselines3; see `Trainer`.
+
+    `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
+    rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes once per
+    update, by the divergence of its last epoch. `mixed_precision` does nothing.
+    """
+
+    name = "sb3"
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        super().__init__(env, config, device=device)
+        self.normalizer = VecNormalize(
+            SB3VecEnv(self.measured_env),
+            norm_obs=config.normalize_observations,
+            norm_reward=config.normalize_values,
+            gamma=config.discount_factor,
+        )
+        venv = BatchedTimeLimits(self.normalizer, config.discount_factor)
+        with self.seeded():
+            self.model = make_ppo(venv, config, self.torch_device, self.generator)
+        venv.learner = self.learner = self.model.policy
+        self.network, self.optimizer = self.learner, self.learner.optimizer
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
+        venv.seed(config.seed)
+        _, self.callback = self.model._setup_learn(config.max_env_steps)
+
+    def _collect(self) -> None:
+        assert self.model.env is not None
+        self.model.collect_rollouts(
+            self.model.env, self.callback, self.model.rollout_buffer, self.config.rollouts
+        )
+
+    def _learn(self) -> dict[str, float]:
+        self.model.train()
+        figures = self.model.logger.name_to_value
+        if self.config.adaptive_rate:
+            self._adapt_rate(figures["train/approx_kl"])
+        return {
+            "Loss / Policy loss": float(figures["train/policy_gradient_loss"]),
+            "Loss / Value loss": self.model.vf_coef * float(figures["train/value_loss"]),
+            "Loss / Entropy loss": self.model.ent_coef * float(figures["train/entropy_loss"]),
+            "Learning / Clip fraction": float(figures["train/clip_fraction"]),
+            "Learning / KL divergence": float(figures["train/approx_kl"]),
+            "Learning / Explained variance": float(figures["train/explained_variance"]),
+            "Policy / Standard deviation": float(figures["train/std"]),
+        }
+
+    def _adapt_rate(self, divergence: float) -> None:
+        """Moves the rate by skrl's rule: a factor of 1.5 outside of half to twice the threshold."""
+        rate = self.optimizer.param_groups[0]["lr"]
+        threshold = self.config.learning_rate_scheduler_kl_threshold or 0.0
+        if divergence > 2.0 * threshold:
+            rate = max(rate / 1.5, MIN_LEARNING_RATE)
+        elif divergence < 0.5 * threshold:
+            rate = min(rate * 1.5, self.config.max_learning_rate)
+        set_rate(self.optimizer, rate)
+
+    def policy(self) -> Policy:
+        learner, normalizer = self.learner, None
+        if "observations" in (moments := self._moments()):
+            std = np.sqrt(moments["observations"].var + self.normalizer.epsilon)
+            normalizer = moments["observations"].mean, std, self.normalizer.clip_obs
+        trunk = torch.nn.Sequential(learner.features_extractor, learner.mlp_extractor.policy_net)
+        return self.make_policy(trunk, learner.action_net, learner.log_std, normalizer)
+
+    def _own_state(self) -> Arrays:
+        model = self.model
+        arrays = {
+            "observations": model._last_obs,
+            "episode_starts": model._last_episode_starts,
+            "counters": np.array([model.num_timesteps, model._n_updates]),
+            "returns": self.normalizer.returns,
+        }
+        for name, moments in self._moments().items():
+            arrays |= {f"{name}/{key}": np.array(value) for key, value in vars(moments).items()}
+        return arrays
+
+    def _restore_own(self, state: Arrays) -> None:
+        model = self.model
+        model._last_obs = np.array(state["observations"])
+        model._last_episode_starts = np.array(state["episode_starts"])
+        model.num_timesteps, model._n_updates = (int(count) for count in state["counters"])
+        self.normalizer.returns = np.array(state["returns"])
+        for name, moments in self._moments().items():
+            for key in vars(moments):
+                setattr(moments, key, np.array(state[f"{name}/{key}"])[()])
+
+    def _moments(self) -> dict[str, Any]:
+        """Returns the running moments of VecNormalize by name, those of observations where used."""
+        moments: dict[str, Any] = {"rewards": self.normalizer.ret_rms}
+        if self.normalizer.norm_obs:
+            moments["observations"] = self.normalizer.obs_rms
+        return moments
+
+
+def make_ppo(
+    venv: VecEnv, config: PPOConfig, device: torch.device, generator: torch.Generator
+) -> PPO:
+    """Returns PPO with our settings; it draws actions and mini-batches from `generator`."""
+    networks: dict[str, Any] = {
+        "net_arch": {
+            "pi": list(config.policy_hidden_layer_sizes),
+            "vf": list(config.value_hidden_layer_sizes),
+        }
+    }
+    if shares_trunk(config):
+        trunk = {"sizes": config.policy_hidden_layer_sizes, "activation": config.activation}
+        networks = {
+            "net_arch": {"pi": [], "vf": []},
+            "features_extractor_class": SharedTrunk,
+            "features_extractor_kwargs": trunk,
+        }
+    model = TrainerPPO(
+        ActorCriticPolicy,
+        venv,
+        learning_rate=config.learning_rate,
+        n_steps=config.rollouts,
+        batch_size=config.mini_batch_size,
+        n_epochs=config.learning_epochs,
+        gamma=config.discount_factor,
+        gae_lambda=config.lambda_param,
+        clip_range=config.ratio_clip,
+        clip_range_vf=(config.value_clip or None) if config.clip_predicted_values else None,
+        ent_coef=config.entropy_loss_scale,
+        vf_coef=config.value_loss_scale,
+        max_grad_norm=config.grad_norm_clip or np.inf,
+        target_kl=config.kl_threshold / 1.5 or None,
+        rollout_buffer_class=SeededRolloutBuffer,
+        rollout_buffer_kwargs={"generator": generator},
+        stats_window_size=max(100, venv.num_envs),
+        policy_kwargs=networks
+        | {"activation_fn": ACTIVATIONS[config.activation], "log_std_init": config.initial_log_std},
+        device=device,
+    )
+    model.policy.action_dist = SeededGaussian(len(model.policy.log_std), generator)
+    return model
+
+
+class TrainerPPO(PPO):
+    """PPO whose learning rate is set from outside, on the optimiser."""
+
+    def _update_learning_rate(self, optimizers: Any) -> None:
+        pass
+
+
+class SharedTrunk(BaseFeaturesExtractor):
+    """The hidden layers, as a features extractor: the one part that policy and value can share."""
+
+    def __init__(self, observation_space: Any, sizes: tuple[int, ...], activation: str):
+        super().__init__(observation_space, features_dim=sizes[-1])
+        self.trunk = make_trunk(observation_space.shape[0], sizes, activation)
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        return self.trunk(observations)
+
+
+class SeededGaussian(DiagGaussianDistribution):
+    """Draws actions from its own generator instead of Torch's global one."""
+
+    def __init__(self, action_dim: int, generator: torch.Generator):
+        super().__init__(action_dim)
+        self.generator = generator
+
+    def sample(self) -> torch.Tensor:
+        mean = self.distribution.mean
+        noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
+        return mean + self.distribution.stddev * noise
+
+
+class SeededRolloutBuffer(RolloutBuffer):
+    """Draws mini-batches from its own generator instead of NumPy's global one."""
+
+    def __init__(self, *args: Any, generator: torch.Generator, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.generator = generator
+
+    def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
+        if not self.generator_ready:
+            for name in BUFFER_COLUMNS:
+                setattr(self, name, self.swap_and_flatten(getattr(self, name)))
+            self.generator_ready = True
+        size, device = len(self.observations), self.generator.device
+        order = torch.randperm(size, generator=self.generator, device=device).cpu().numpy()
+        for start in range(0, size, batch_size or size):
+            yield self._get_samples(order[start : start + (batch_size or size)])
+
+
+BUFFER_COLUMNS = ("observations", "actions", "values", "log_probs", "advantages", "returns")

@@ -1,0 +1,480 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PPO by skrl on JAX.
+
+`SkrlJaxAgent` is skrl's PPO with skrl's models, Adam and settings. It corrects what stock skrl does
+wrongly under same-step reset: a row that is truncated and not terminated is paid discount x
+V(final_obs), and advantages are cut at every end of an episode. And it compiles what stock skrl
+does in many small calls: a vector step is one call, and so is the whole update, all epochs,
+mini-batches and permutations (`jax_ppo`). On a CPU a mini-batch is worked through in chunks that
+fit its cache and their gradients are averaged, which is the gradient of the mini-batch.
+
+Conventions:
+
+- Networks see normalised observations, and the value network speaks in normalised returns: a value
+  is mean + std x output, and the rollout keeps outputs. Both normalisers stand still from the first
+  step of a rollout to the end of its update, and take the rollout in afterwards; so an update
+  starts from exactly the policy and the values that acted. The value network's last layer is then
+  rescaled so that the new scale leaves all values as they were (PopArt).
+- Before there are statistics, observations are scaled by those of the reset (std at least 1), and
+  values by the returns of the first rollout.
+- Policy and value are always networks of their own: skrl's JAX agent has no shared ones, so
+  `share_policy_value_features` does nothing here. Neither does `mixed_precision`: bfloat16 is
+  slower than float32 in JAX on a CPU.
+- Gradients are clipped per network. A mini-batch whose divergence is above `kl_threshold` ends its
+  epoch, unlearned. The KL-adaptive rate moves once per epoch.
+"""
+
+import math
+import time
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.vector import VectorEnv
+from jax.tree_util import keystr, tree_flatten_with_path
+from skrl import config as skrl_config
+from skrl.agents.jax import ExperimentCfg
+from skrl.agents.jax.ppo import PPO, PPO_CFG
+from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
+from skrl.resources.schedulers.jax import KLAdaptiveLR
+
+from adapters.base import Trainer, with_prefix, without_prefix
+from adapters.jax_ppo import LOG_STD_RANGE, Arrays, CompiledPPO, Learner, chunk_size, rescaled
+from adapters.moments import Moments
+from adapters.policy import Policy
+from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+
+CHUNK = 1024  # samples whose activations stay in a CPU's cache
+OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
+
+
+class SkrlJaxTrainer(Trainer):
+    """PPO by skrl on JAX; see `Trainer` and `SkrlJaxAgent`.
+
+    Args:
+        env: As `Trainer`.
+        config: As `Trainer`.
+        device: "cpu" or "cuda".
+
+    Raises:
+        ValueError: the device is another, or JAX finds no GPU; or as `Trainer`.
+    """
+
+    name = "skrl-jax"
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        super().__init__(env, config, device=device)
+        observation_box: Any = env.single_observation_space
+        self.action_box: Any = env.single_action_space
+        self.agent = SkrlJaxAgent(config, observation_box, self.action_box, find_device(device))
+        self.observations, _ = env.reset(seed=config.seed)
+        self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
+
+    def update(self) -> dict[str, float]:
+        """Makes `config.rollouts` vector steps and one update; returns scalars by tag."""
+        start = time.perf_counter()
+        physics = self.collect()
+        collected = time.perf_counter()
+        self.agent.update()
+        learned = time.perf_counter()
+        self.num_updates += 1
+        scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
+        self.agent.tracking_data.clear()
+        scalars |= {
+            "Time / Physics (s)": physics,
+            "Time / Policy (s)": collected - start - physics,
+            "Time / Update (s)": learned - collected,
+        }
+        return self.statistics.summary() | scalars
+
+    def collect(self) -> float:
+        """Makes `config.rollouts` vector steps; returns the seconds that the environment took."""
+        physics = 0.0
+        for _ in range(self.config.rollouts):
+            actions, _ = self.agent.act(self.observations)
+            clipped = np.clip(actions, self.action_box.low, self.action_box.high)
+            start = time.perf_counter()
+            observations, rewards, terminated, truncated, info = self.env.step(clipped)
+            physics += time.perf_counter() - start
+            self.statistics.step(rewards, terminated, truncated, info)
+            self.agent.record_transition(
+                actions=actions,
+                rewards=rewards,
+                next_observations=observations,
+                terminated=terminated,
+                truncated=truncated,
+                infos=info,
+            )
+            self.observations = observations
+        return physics
+
+    def policy(self) -> Policy:
+        """Returns the portable policy as it is now."""
+        weights = jax.device_get(self.agent.learner.policy["params"])
+        layers = [weights[name] for name in layer_names(self.config.policy_hidden_layer_sizes)]
+        *hidden, output = [(layer["kernel"], layer["bias"]) for layer in layers]
+        scale = self.agent.observation_moments.scale
+        return Policy(
+            hidden=tuple(hidden),
+            output=output,
+            log_std=weights["log_std"].clip(*LOG_STD_RANGE),
+            activation=self.config.activation,
+            observation_mean=scale.mean,
+            observation_std=scale.std,
+            observation_clip=float(scale.clip),
+            action_low=self.action_box.low,
+            action_high=self.action_box.high,
+            metadata=self.metadata(),
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns copies of all that is needed to go on bit-identically."""
+        return {
+            "num_updates": np.array(self.num_updates),
+            "observations": np.array(self.observations),
+            **with_prefix("agent/", self.agent.state()),
+            **with_prefix("statistics/", self.statistics.state()),
+            **self.env_state(),
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Goes back to a `state()` of a trainer with the same configuration.
+
+        Raises:
+            ValueError: an array is missing, or its shape or type is not that of this trainer.
+        """
+        for name, array in self.state().items():
+            if not name.startswith(("statistics/", "env/")):
+                check_like(name, array, state.get(name))
+        self.agent.restore(without_prefix("agent/", state))
+        self.statistics.restore(without_prefix("statistics/", state))
+        self.num_updates = int(state["num_updates"])
+        self.restore_env(state)
+        if without_prefix("env/", state):  # else the environment is not where the state left it
+            self.observations = np.array(state["observations"])
+
+
+class SkrlJaxAgent(PPO):
+    """skrl's PPO; `act` and `record_transition` as often as `rollouts` says, then `update`.
+
+    Observations are copied into the rollout, so JAX, which on a CPU reads the memory that it is
+    given instead of copying it, never shares any with the environment.
+
+    Args:
+        config: The settings.
+        observation_space: Of one environment.
+        action_space: Of one environment.
+        device: Where to compute.
+
+    Attributes:
+        rollout: What was recorded, as `jax_ppo` describes it.
+    """
+
+    policy: "PolicyNetwork"
+    value: "ValueNetwork"
+    cfg: PPO_CFG
+
+    def __init__(
+        self,
+        config: PPOConfig,
+        observation_space: Box,
+        action_space: Box,
+        device: jax.Device,  # pyright: ignore[reportInvalidTypeForm]
+    ):
+        skrl_config.jax.device = device  # else skrl's models look for a GPU, and warn
+        common: Arrays = {
+            "observation_space": observation_space,
+            "action_space": action_space,
+            "device": device,
+        }
+        policy = PolicyNetwork(
+            sizes=config.policy_hidden_layer_sizes,
+            activation=config.activation,
+            initial_log_std=config.initial_log_std,
+            **common,
+        )
+        value = ValueNetwork(
+            sizes=config.value_hidden_layer_sizes, activation=config.activation, **common
+        )
+        with jax.default_device(device):
+            keys = jax.random.split(jax.random.PRNGKey(np.uint32(config.seed or 0)), 3)
+            example = {"observations": jnp.zeros((1, *observation_space.shape))}
+        policy.init_state_dict(example, role="policy", key=keys[1])
+        value.init_state_dict(example, role="value", key=keys[2])
+        models: dict[str, Model] = {"policy": policy, "value": value}
+        super().__init__(models=models, cfg=skrl_settings(config), **common)
+        self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), keys[0]
+        self.learner = self.learner
+        self.observation_moments = Moments(
+            observation_space.shape, enabled=config.normalize_observations, clip=OBSERVATION_CLIP
+        )
+        self.value_moments = Moments((), enabled=config.normalize_values)
+        self.reward_scale = config.rewards_shaper_scale
+
+        size = config.mini_batch_size
+        self.ppo = CompiledPPO(
+            self.cfg,
+            policy.apply,
+            value.apply,
+            (self.policy_optimizer.transformation, self.value_optimizer.transformation),
+            chunk_size(size, CHUNK) if self.device.platform == "cpu" else size,
+        )
+        self.rollout: dict[str, np.ndarray] = {}
+        steps, rows = config.rollouts, config.num_envs
+        for name in ("log_probs", "values", "rewards", "final_values"):
+            self.rollout[name] = np.zeros((steps, rows), np.float32)
+        for name in ("ended", "limited"):
+            self.rollout[name] = np.zeros((steps, rows), bool)
+        self.rollout["actions"] = np.zeros((steps, rows, *action_space.shape), np.float32)
+        shape = (steps + 1, rows, *observation_space.shape)
+        self.rollout["observations"] = np.zeros(shape, np.float32)
+        self._final_observations: list[np.ndarray] = []
+        self._step = 0
+
+    @property
+    def learner(self) -> Learner:
+        """What learning changes, gathered from skrl's attributes; to set it changes those."""
+        return Learner(
+            self.policy.state_dict.params,
+            self.value.state_dict.params,
+            self.policy_optimizer.state,
+            self.value_optimizer.state,
+            self.policy_learning_rate,
+            self.key,
+        )
+
+    @learner.setter
+    def learner(self, learner: Learner) -> None:
+        learner = jax.device_put(learner, self.device)
+        self.policy.state_dict = self.policy.state_dict.replace(params=learner.policy)
+        self.value.state_dict = self.value.state_dict.replace(params=learner.value)
+        self.policy_optimizer = self.policy_optimizer.replace(state=learner.policy_optimizer)
+        self.value_optimizer = self.value_optimizer.replace(state=learner.value_optimizer)
+        self.policy_learning_rate = self.value_learning_rate = learner.rate
+        self.key = learner.key
+
+    def act(self, observations: Any, states: Any = None, *, timestep: int = 0, timesteps: int = 0):
+        """Samples actions (n, act), not clipped, for observations (n, obs)."""
+        copy = self.rollout["observations"][self._step]
+        copy[:] = observations
+        self.key, *outputs = self.ppo.act(self.learner, copy, self.observation_moments.scale)
+        actions, self._current_log_prob, self._current_values = jax.device_get(outputs)
+        return actions, {"log_prob": self._current_log_prob, "values": self._current_values}
+
+    def record_transition(
+        self,
+        *,
+        actions: Any,
+        rewards: Any,
+        next_observations: Any,
+        terminated: Any,
+        truncated: Any,
+        infos: Any,
+        **_: Any,
+    ) -> None:
+        """Stores what came of the last `act`; `infos["final_obs"]` is read in truncated rows."""
+        rewards, terminated, truncated = map(np.ravel, (rewards, terminated, truncated))
+        limited = truncated & ~terminated
+        step = {
+            "actions": actions,
+            "log_probs": self._current_log_prob,
+            "values": self._current_values,
+            "rewards": rewards * self.reward_scale,
+            "ended": terminated | truncated,
+            "limited": limited,
+        }
+        for name, array in step.items():
+            self.rollout[name][self._step] = array
+        self._step += 1
+        self.rollout["observations"][self._step] = next_observations
+        if limited.any():
+            if "final_obs" not in infos:
+                raise ValueError('the environment truncated rows and gave no info["final_obs"]')
+            self._final_observations.append(np.stack(infos["final_obs"][limited]))
+
+    def update(self, *, timestep: int = 0, timesteps: int = 0) -> None:
+        """Learns from the rollout; figures go to `track_data`."""
+        self._evaluate_final_observations()
+        if self.value_moments.enabled and not self.value_moments.count:
+            self.value_moments.warm_up(self.targets()["returns"].ravel())
+        scales = self.observation_moments.scale, self.value_moments.scale
+        learner, *figures = self.ppo.update(self.learner, self.rollout, *scales)
+        moments, scalars = jax.device_get(figures)
+        rows = self.rollout["rewards"].shape[1]
+        self.observation_moments.fold(*moments["observations"], size=rows)
+        self.value_moments.fold(*moments["returns"], size=rows)
+        value = rescaled(learner.value, scales[1], self.value_moments.scale)
+        self.learner = learner._replace(value=value)
+        for tag, scalar in scalars.items():
+            self.track_data(tag, float(scalar))
+        self._step = 0
+
+    def targets(self) -> dict[str, np.ndarray]:
+        """Returns the rollout's values, advantages and returns, (rollouts, n), in reward units."""
+        self._evaluate_final_observations()
+        scales = self.observation_moments.scale, self.value_moments.scale
+        return jax.device_get(self.ppo.targets(self.learner.value, self.rollout, *scales))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns copies of all that the agent has learned, between an update and a rollout."""
+        return {
+            **with_prefix("learner/", flatten(self.learner)),
+            **with_prefix("observation_moments/", self.observation_moments.state()),
+            **with_prefix("value_moments/", self.value_moments.state()),
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Goes back to a `state()`; an unfinished rollout is forgotten."""
+        self.learner = unflatten(self.learner, without_prefix("learner/", state))
+        self.observation_moments.restore(without_prefix("observation_moments/", state))
+        self.value_moments.restore(without_prefix("value_moments/", state))
+        self._step, self._final_observations = 0, []
+
+    def _evaluate_final_observations(self) -> None:
+        """Puts the value network's output for each final observation in its place of the rollout.
+
+        Nothing learns during a rollout, so one batch at its end will do; batches have as many rows
+        as there are environments, so they are compiled once.
+        """
+        if not self._final_observations:
+            return
+        observations = np.concatenate(self._final_observations, dtype=np.float32)
+        count, rows = len(observations), self.rollout["rewards"].shape[1]
+        padded = np.pad(observations, ((0, -count % rows), (0, 0)))
+        params, scale = self.learner.value, self.observation_moments.scale
+        batches = np.split(padded, len(padded) // rows)
+        values = np.concatenate([self.ppo.values(params, batch, scale) for batch in batches])
+        self.rollout["final_values"][self.rollout["limited"]] = values[:count]
+        self._final_observations = []
+
+
+class Network(Model):
+    """A perceptron with an activation after each hidden layer, and orthogonal weights."""
+
+    sizes: tuple[int, ...] = ()
+    activation: str = "elu"
+
+    def __init__(self, *, sizes: tuple[int, ...], activation: str, **kwargs: Any):
+        self.sizes, self.activation = sizes, activation
+        Model.__init__(self, **kwargs)
+
+    def perceptron(self, x: jax.Array, outputs: int, gain: float) -> jax.Array:
+        """Returns the last layer's output; its weights start with the given gain."""
+        orthogonal = nn.initializers.orthogonal
+        *hidden, last = layer_names(self.sizes)
+        for name, size in zip(hidden, self.sizes, strict=True):
+            layer = nn.Dense(size, kernel_init=orthogonal(math.sqrt(2.0)), name=name)
+            x = ACTIVATIONS[self.activation](layer(x))
+        return nn.Dense(outputs, kernel_init=orthogonal(gain), name=last)(x)
+
+
+class PolicyNetwork(GaussianMixin, Network):
+    """Mean action of an observation, and a spread that does not depend on it."""
+
+    initial_log_std: float = 0.0
+
+    def __init__(self, *, initial_log_std: float, **kwargs: Any):
+        self.initial_log_std = initial_log_std
+        Network.__init__(self, **kwargs)
+        GaussianMixin.__init__(self, min_log_std=LOG_STD_RANGE[0], max_log_std=LOG_STD_RANGE[1])
+
+    @nn.compact
+    def __call__(self, inputs: Arrays, role: str = "policy") -> tuple[jax.Array, Arrays]:
+        initial = nn.initializers.constant(self.initial_log_std)
+        log_std = self.param("log_std", initial, (self.num_actions,))
+        return self.perceptron(inputs["observations"], self.num_actions, 0.01), {"log_std": log_std}
+
+
+class ValueNetwork(DeterministicMixin, Network):
+    """Normalised value of an observation, (n, 1)."""
+
+    def __init__(self, **kwargs: Any):
+        Network.__init__(self, **kwargs)
+        DeterministicMixin.__init__(self)
+
+    @nn.compact
+    def __call__(self, inputs: Arrays, role: str = "value") -> tuple[jax.Array, Arrays]:
+        return self.perceptron(inputs["observations"], 1, 1.0), {}
+
+
+def layer_names(sizes: tuple[int, ...]) -> list[str]:
+    """Returns the names of a network's layers: one per hidden size, and the last."""
+    return [*(f"hidden_{i}" for i in range(len(sizes))), "output"]
+
+
+def elu(x: jax.Array) -> jax.Array:
+    """Returns ELU by exp, which XLA computes faster on a CPU than expm1."""
+    return jnp.where(x > 0, x, jnp.exp(jnp.minimum(x, 0)) - 1)
+
+
+ACTIVATIONS = {"elu": elu, "relu": nn.relu, "tanh": nn.tanh}
+
+
+def skrl_settings(config: PPOConfig) -> PPO_CFG:
+    """Returns our settings by skrl's names, without files or logs."""
+    rate = config.learning_rate
+    return PPO_CFG(
+        rollouts=config.rollouts,
+        learning_epochs=config.learning_epochs,
+        mini_batches=config.mini_batches,
+        discount_factor=config.discount_factor,
+        gae_lambda=config.lambda_param,
+        learning_rate=rate,
+        learning_rate_scheduler=KLAdaptiveLR,  # pyright: ignore[reportArgumentType]
+        learning_rate_scheduler_kwargs={  # a fixed rate is one without room to move
+            "kl_threshold": config.learning_rate_scheduler_kl_threshold or 1.0,
+            "min_lr": MIN_LEARNING_RATE if config.adaptive_rate else rate,
+            "max_lr": config.max_learning_rate if config.adaptive_rate else rate,
+            "kl_factor": 2.0,
+            "lr_factor": 1.5,
+        },
+        grad_norm_clip=config.grad_norm_clip,
+        ratio_clip=config.ratio_clip,
+        value_clip=config.value_clip if config.clip_predicted_values else 0.0,
+        entropy_loss_scale=config.entropy_loss_scale,
+        value_loss_scale=config.value_loss_scale,
+        kl_threshold=config.kl_threshold,
+        time_limit_bootstrap=True,
+        experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),
+    )
+
+
+def find_device(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeForm]
+    """Returns JAX's device of this name.
+
+    Raises:
+        ValueError: the name is not "cpu" or "cuda", or JAX finds no GPU.
+    """
+    platforms = {"cpu": "cpu", "cuda": "gpu"}
+    if name not in platforms:
+        raise ValueError(f"device {name!r} is not supported; allowed are 'cpu', 'cuda'")
+    try:
+        return jax.devices(platforms[name])[0]
+    except RuntimeError as error:
+        raise ValueError(
+            f"device {name!r} is not available: JAX {jax.__version__} finds no GPU; use 'cpu', or "
+            'pip install "jax[cuda12]" on a machine with one'
+        ) from error
+
+
+def flatten(tree: Any) -> dict[str, np.ndarray]:
+    """Returns copies of a tree's leaves by their path."""
+    leaves, _ = tree_flatten_with_path(tree)
+    return {keystr(path, simple=True, separator="/"): np.array(leaf) for path, leaf in leaves}
+
+
+def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Returns copies of flattened leaves as a tree of the given form."""
+    leaves = [np.array(arrays[path]) for path in flatten(like)]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def check_like(name: str, own: np.ndarray, given: np.ndarray | None) -> None:
+    """Raises ValueError unless an array of a state fits that of the trainer."""
+    found = "missing" if given is None else f"{given.dtype} {given.shape}"
+    if given is None or (given.shape, given.dtype) != (own.shape, own.dtype):
+        wanted = f"{own.dtype} {own.shape}"
+        raise ValueError(f"the state is of another trainer: {name!r} is {found}, expected {wanted}")

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PPO by skrl on Torch.
+
+`SkrlTorchTrainer` drives `TimeLimitPPO`, a skrl agent that corrects and speeds up skrl's own. The
+agent and its model keep skrl's interfaces, so they work inside skrl's trainers too.
+
+Tensors have one row per environment; skrl's scalars are columns (N, 1), in memory (T, N, 1).
+"""
+
+import os
+from typing import Any
+
+# Read when Torch loads. By default its threads spin while they wait, which makes an update about
+# seven times slower as soon as another process wants one of the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from skrl.agents.torch.base import ExperimentCfg
+from skrl.agents.torch.ppo import PPO, PPO_CFG
+from skrl.agents.torch.ppo.ppo import compute_gae
+from skrl.memories.torch import RandomMemory
+from skrl.models.torch import DeterministicMixin, GaussianMixin, Model
+from skrl.resources.preprocessors.torch import RunningStandardScaler
+from skrl.resources.schedulers.torch import KLAdaptiveLR
+from torch import nn
+from torch.distributions import Normal
+from torch.nn import functional as F
+
+from adapters.base import with_prefix, without_prefix
+from adapters.policy import Policy
+from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.torch_common import (
+    Arrays,
+    TorchTrainer,
+    computes_bfloat16,
+    make_linear,
+    make_trunk,
+    shares_trunk,
+    to_array,
+)
+
+LOG_STD_RANGE = (-20.0, 2.0)  # skrl's bounds of the policy's log standard deviation
+
+
+class SkrlTorchTrainer(TorchTrainer):
+    """PPO by skrl on Torch; see `Trainer` and `TimeLimitPPO`.
+
+    `mixed_precision` needs a processor with bfloat16 instructions; on others it does nothing.
+    """
+
+    name = "skrl-torch"
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        super().__init__(env, config, device=device)
+        spaces = env.single_observation_space, env.single_action_space
+        memory = RandomMemory(
+            memory_size=config.rollouts, num_envs=env.num_envs, device=self.torch_device
+        )
+        with self.seeded():
+            model = ActorCritic(*spaces, config, self.torch_device)
+        self.agent = TimeLimitPPO(model, memory, config, self.generator)
+        self.agent.init()
+        self.agent.enable_training_mode(True)
+        self.network, self.optimizer = model, self.agent.optimizer
+        self.observations, _ = env.reset(seed=config.seed)
+
+    def _collect(self) -> None:
+        now = {"timestep": 0, "timesteps": 0}  # skrl's clock, which its PPO does not read
+        observations = self._tensor(self.observations)
+        for _ in range(self.config.rollouts):
+            actions, _ = self.agent.act(observations, None, **now)
+            step = self.measured_env.step(to_array(actions))
+            self.observations, rewards, terminated, truncated, infos = step
+            next_observations = self._tensor(self.observations)
+            self.agent.record_transition(
+                observations=observations,
+                states=None,
+                actions=actions,
+                rewards=self._tensor(rewards)[:, None],
+                next_observations=next_observations,
+                next_states=None,
+                terminated=self._tensor(terminated)[:, None],
+                truncated=self._tensor(truncated)[:, None],
+                infos=infos,
+                **now,
+            )
+            observations = next_observations
+
+    def _learn(self) -> dict[str, float]:
+        self.agent.update(timestep=0, timesteps=0)
+        scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
+        self.agent.tracking_data.clear()
+        return scalars
+
+    def policy(self) -> Policy:
+        model, scaler = self.agent.model, self.agent._observation_preprocessor
+        normalizer = None
+        if isinstance(scaler, RunningStandardScaler):
+            deviation = scaler.get_buffer("running_variance").float().sqrt()
+            mean, std = scaler.get_buffer("running_mean"), deviation + scaler.epsilon
+            normalizer = to_array(mean), to_array(std), scaler.clip_threshold
+        log_std = model.log_std.clamp(*LOG_STD_RANGE)
+        return self.make_policy(model.trunks[0], model.policy_head, log_std, normalizer)
+
+    def _own_state(self) -> Arrays:
+        arrays = {"observations": self.observations}
+        for name, scaler in self._scalers().items():
+            arrays |= with_prefix(name, {k: to_array(v) for k, v in scaler.named_buffers()})
+        return arrays
+
+    def _restore_own(self, state: Arrays) -> None:
+        self.observations = np.array(state["observations"])
+        self.agent.memory.reset()
+        for name, scaler in self._scalers().items():
+            for key, array in without_prefix(name, state).items():
+                scaler.get_buffer(key).copy_(torch.from_numpy(np.array(array)))
+
+    def _scalers(self) -> dict[str, nn.Module]:
+        scalers = {
+            "observation_scaler/": self.agent._observation_preprocessor,
+            "value_scaler/": self.agent._value_preprocessor,
+        }
+        return {name: scaler for name, scaler in scalers.items() if isinstance(scaler, nn.Module)}
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(array, device=self.torch_device)
+
+
+class ActorCritic(GaussianMixin, DeterministicMixin, Model):
+    """Gaussian policy and value in one skrl model: two heads on one trunk, or on one trunk each.
+
+    Weights are orthogonal (gain sqrt 2; policy head 0.01; value head 1), biases zero. In mixed
+    precision the trunks compute in bfloat16 and the heads in float32.
+    """
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space,
+        action_space: gymnasium.Space,
+        config: PPOConfig,
+        device: torch.device,
+    ):
+        Model.__init__(
+            self, observation_space=observation_space, action_space=action_space, device=device
+        )
+        GaussianMixin.__init__(self, min_log_std=LOG_STD_RANGE[0], max_log_std=LOG_STD_RANGE[1])
+        DeterministicMixin.__init__(self)
+        self.mixed_precision = config.mixed_precision and computes_bfloat16(device)
+        sizes = [config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes]
+        self.trunks = nn.ModuleList(
+            make_trunk(self.num_observations, layers, config.activation)
+            for layers in sizes[: 1 if shares_trunk(config) else 2]
+        )
+        self.policy_head = make_linear(sizes[0][-1], self.num_actions, gain=0.01)
+        self.value_head = make_linear(sizes[1][-1], 1, gain=1.0)
+        self.log_std = nn.Parameter(torch.full((self.num_actions,), config.initial_log_std))
+        self.to(device)
+
+    def heads(self, observations: torch.Tensor) -> tuple[Normal, torch.Tensor]:
+        """Returns the distribution of actions (n, act) and the values (n, 1)."""
+        features = [self._features(trunk, observations) for trunk in self.trunks]
+        deviation = self.log_std.clamp(*LOG_STD_RANGE).exp()
+        return Normal(self.policy_head(features[0]), deviation), self.value_head(features[-1])
+
+    def values(self, observations: torch.Tensor) -> torch.Tensor:
+        """Returns values (n, 1)."""
+        return self.value_head(self._features(self.trunks[-1], observations))
+
+    def _features(self, trunk: nn.Module, observations: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            features = trunk(observations)
+        return features.float()
+
+    def act(self, inputs: dict[str, Any], *, role: str = "") -> tuple[torch.Tensor, dict[str, Any]]:
+        mixin = DeterministicMixin if role == "value" else GaussianMixin
+        return mixin.act(self, inputs, role=role)
+
+    def compute(
+        self, inputs: dict[str, Any], role: str = ""
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        if role == "value":
+            return self.values(inputs["observations"]), {}
+        distribution, _ = self.heads(inputs["observations"])
+        return distribution.mean, {"log_std": self.log_std}
+
+
+class TimeLimitPPO(PPO):
+    """skrl's PPO, right at time limits, reproducible, and faster.
+
+    What differs from `skrl.agents.torch.ppo.PPO`:
+
+    - A row that is truncated and not terminated is paid discount x V(infos["final_obs"]). skrl pays
+      the value of the next observation, which under same-step reset belongs to the next episode.
+    - The normalisers stand still during an update and take in its batch afterwards, so the
+      divergence from the acting policy is that of the weights alone.
+    - Noise and mini-batches are drawn from `generator`, on the device.
+    - One pass gives policy and value, nothing is sampled while learning, observations are scaled
+      once per update, and the figures of the mini-batches stay on the device until its end.
+
+    Args:
+        model: Policy and value.
+        memory: Room for `config.rollouts` steps.
+        config: The settings.
+        generator: Source of all randomness, on the model's device.
+    """
+
+    def __init__(
+        self,
+        model: ActorCritic,
+        memory: RandomMemory,
+        config: PPOConfig,
+        generator: torch.Generator,
+    ):
+        super().__init__(
+            models={"policy": model, "value": model},
+            memory=memory,
+            observation_space=model.observation_space,
+            action_space=model.action_space,
+            device=model.device,
+            cfg=skrl_config(config, model),
+        )
+        self.model, self.memory, self.generator = model, memory, generator
+        self.cfg.rewards_shaper = self._pay_time_limits
+        self._final_values: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def act(
+        self,
+        observations: torch.Tensor,
+        states: torch.Tensor | None,
+        *,
+        timestep: int,
+        timesteps: int,
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        distribution, values = self.model.heads(self._observation_preprocessor(observations))
+        mean, deviation = distribution.mean, distribution.stddev
+        noise = torch.randn(mean.shape, generator=self.generator, device=self.device)
+        actions = mean + deviation * noise
+        self._current_log_prob = distribution.log_prob(actions).sum(dim=-1, keepdim=True)
+        self._current_values = self._value_preprocessor(values, inverse=True)
+        return actions, {"mean_actions": mean, "log_prob": self._current_log_prob}
+
+    def record_transition(
+        self, *, terminated: torch.Tensor, truncated: torch.Tensor, infos: Any, **others: Any
+    ) -> None:
+        self._limited = (truncated & ~terminated)[:, 0]
+        rows = to_array(self._limited)
+        if rows.any():
+            final = np.stack(infos["final_obs"][rows], dtype=np.float32)
+            self._final_values = self.predict_values(torch.as_tensor(final, device=self.device))
+        super().record_transition(terminated=terminated, truncated=truncated, infos=infos, **others)
+
+    def _pay_time_limits(
+        self, rewards: torch.Tensor, timestep: int, timesteps: int
+    ) -> torch.Tensor:
+        """Is skrl's reward shaper: called after the reward is logged and before it is stored."""
+        if self._final_values is not None:
+            rewards[self._limited] += self.cfg.discount_factor * self._final_values
+            self._final_values = None
+        return rewards
+
+    @torch.no_grad()
+    def predict_values(self, observations: torch.Tensor) -> torch.Tensor:
+        """Returns the values (n, 1), in units of reward, of observations (n, obs) as they came."""
+        values = self.model.values(self._observation_preprocessor(observations))
+        return self._value_preprocessor(values, inverse=True)
+
+    def update(self, *, timestep: int, timesteps: int) -> None:
+        """Makes one PPO update from the memory; its figures go to `track_data`."""
+        cfg, memory = self.cfg, self.memory.get_tensor_by_name
+        assert self._current_next_observations is not None
+        values = memory("values")
+        returns, advantages = compute_gae(
+            rewards=memory("rewards"),
+            terminated=memory("terminated"),
+            truncated=memory("truncated"),
+            values=values,
+            last_values=self.predict_values(self._current_next_observations),
+            discount_factor=cfg.discount_factor,
+            lambda_coefficient=cfg.gae_lambda,
+            time_limit_bootstrap=True,  # cut at every end of an episode; final values are paid
+        )
+        columns = [
+            self._observation_preprocessor(memory("observations")),
+            memory("actions"),
+            memory("log_prob"),
+            advantages,
+            self._value_preprocessor(values),
+            self._value_preprocessor(returns),
+        ]
+        columns = [column.flatten(0, 1) for column in columns]
+        figures, divergences = [], []
+        for _ in range(cfg.learning_epochs):
+            divergences = []
+            order = torch.randperm(len(columns[0]), generator=self.generator, device=self.device)
+            for rows in order.chunk(cfg.mini_batches):
+                loss, divergence, mini_batch = self._loss(*(column[rows] for column in columns))
+                figures.append(mini_batch)
+                divergences.append(divergence)
+                if cfg.kl_threshold and divergence > cfg.kl_threshold:
+                    break
+                self.optimizer.zero_grad()
+                loss.backward()
+                if cfg.grad_norm_clip > 0:
+                    nn.utils.clip_grad_norm_(self.model.parameters(), cfg.grad_norm_clip)
+                self.optimizer.step()
+            if self.scheduler:
+                self.scheduler.step(torch.stack(divergences).mean().item())
+
+        self._observation_preprocessor(memory("observations"), train=True)
+        self._value_preprocessor(returns, train=True)
+        explained = 1.0 - (returns - values).var() / returns.var()
+        deviation = self.model.log_std.detach().clamp(*LOG_STD_RANGE).exp().mean()
+        overall = torch.stack([torch.stack(divergences).mean(), explained, deviation])
+        scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
+        for tag, scalar in zip(TAGS, scalars, strict=True):
+            self.track_data(tag, scalar)
+
+    def _loss(
+        self,
+        observations: torch.Tensor,
+        actions: torch.Tensor,
+        old_log_prob: torch.Tensor,
+        advantages: torch.Tensor,
+        old_values: torch.Tensor,
+        returns: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns skrl's loss of a mini-batch, the KL divergence, and the first of `TAGS`."""
+        cfg = self.cfg
+        distribution, values = self.model.heads(observations)
+        log_ratio = distribution.log_prob(actions).sum(dim=-1, keepdim=True) - old_log_prob
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1.0 - cfg.ratio_clip, 1.0 + cfg.ratio_clip)
+        policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+        if cfg.value_clip > 0:
+            values = old_values + (values - old_values).clamp(-cfg.value_clip, cfg.value_clip)
+        value_loss = cfg.value_loss_scale * F.mse_loss(values, returns)
+        entropy_loss = -cfg.entropy_loss_scale * distribution.entropy().sum(dim=-1).mean()
+        with torch.no_grad():
+            divergence = (ratio - 1.0 - log_ratio).mean()
+            outside = ((ratio - 1.0).abs() > cfg.ratio_clip).float().mean()
+            figures = torch.stack([policy_loss, value_loss, entropy_loss, outside])
+        return policy_loss + value_loss + entropy_loss, divergence, figures
+
+
+# What `TimeLimitPPO.update` tracks: means over the mini-batches, then figures of the whole update
+# (the divergence is that of the last epoch).
+TAGS = (
+    "Loss / Policy loss",
+    "Loss / Value loss",
+    "Loss / Entropy loss",
+    "Learning / Clip fraction",
+    "Learning / KL divergence",
+    "Learning / Explained variance",
+    "Policy / Standard deviation",
+)
+
+
+def skrl_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
+    """Returns our settings by skrl's names, without files or logs."""
+    scaler = {"device": model.device}
+    observation_scaler = scaler | {"size": model.observation_space}
+    return PPO_CFG(
+        rollouts=config.rollouts,
+        learning_epochs=config.learning_epochs,
+        mini_batches=config.mini_batches,
+        discount_factor=config.discount_factor,
+        gae_lambda=config.lambda_param,
+        learning_rate=config.learning_rate,
+        learning_rate_scheduler=KLAdaptiveLR if config.adaptive_rate else None,
+        learning_rate_scheduler_kwargs={
+            "kl_threshold": config.learning_rate_scheduler_kl_threshold,
+            "min_lr": MIN_LEARNING_RATE,
+            "max_lr": config.max_learning_rate,
+        },
+        observation_preprocessor=RunningStandardScaler if config.normalize_observations else None,
+        observation_preprocessor_kwargs=observation_scaler,
+        value_preprocessor=RunningStandardScaler if config.normalize_values else None,
+        value_preprocessor_kwargs=scaler | {"size": 1},
+        grad_norm_clip=config.grad_norm_clip,
+        ratio_clip=config.ratio_clip,
+        value_clip=config.value_clip if config.clip_predicted_values else 0.0,
+        entropy_loss_scale=config.entropy_loss_scale,
+        value_loss_scale=config.value_loss_scale,
+        kl_threshold=config.kl_threshold,
+        time_limit_bootstrap=False,  # skrl's own; TimeLimitPPO pays time limits itself
+        experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),
+    )

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RolloutStatistics: rewards, episodes and metrics of a vector environment, by TensorBoard tag."""
+
+from typing import Any
+
+import numpy as np
+
+RATES = ("Episode / Success rate", "Episode / Terminated rate")  # a mean says it all
+
+
+class RolloutStatistics:
+    """Gathers step by step what `summary()` gives out once per rollout.
+
+    Tags, each with " (max)", " (min)" and " (mean)" over all environments and steps since the last
+    summary, or over all episodes that ended since then:
+
+        Reward / Instantaneous reward   Reward / Total reward
+        Reward Instant / <term>         Reward Total/ <term>
+        metrics / <metric>              Episode / Total timesteps
+
+    and as plain shares of the episodes that ended: `Episode / Success rate` (by `info["success"]`
+    at the last step) and `Episode / Terminated rate`. When no episode ended, episode tags repeat
+    their last value; before the first end there are none.
+
+    Args:
+        num_envs: Rows of the environment.
+    """
+
+    def __init__(self, num_envs: int):
+        self.num_envs = num_envs
+        self._running: dict[
+            str, np.ndarray
+        ] = {}  # tag -> sum over the episode under way, (num_envs,)
+        self._window: dict[
+            str, np.ndarray
+        ] = {}  # tag -> count, sum, min, max since the last summary
+        self._last: dict[
+            str, np.ndarray
+        ] = {}  # tag -> the same, of the latest window with episodes
+
+    def step(
+        self,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        info: dict[str, Any],
+    ) -> None:
+        """Takes in what `env.step` returned.
+
+        Args:
+            reward: (num_envs,) rewards.
+            terminated: (num_envs,) bool.
+            truncated: (num_envs,) bool.
+            info: Read are `reward_terms` and `metrics` (name -> (num_envs,) values of the step,
+                before any reset) and `success` ((num_envs,) bool); each may be missing.
+
+        Raises:
+            ValueError: an array is not (num_envs,).
+        """
+        terms = self._columns(info, "reward_terms")
+        self._add("Reward / Instantaneous reward", reward)
+        for name, value in terms.items():
+            self._add(f"Reward Instant / {name}", value)
+        for name, value in self._columns(info, "metrics").items():
+            self._add(f"metrics / {name}", value)
+
+        self._accumulate("Reward / Total reward", reward)
+        self._accumulate("Episode / Total timesteps", np.ones(self.num_envs))
+        for name, value in terms.items():
+            self._accumulate(f"Reward Total/ {name}", value)
+
+        ended = np.flatnonzero(terminated | truncated)
+        if ended.size:
+            for tag, total in self._running.items():
+                self._add(tag, total[ended])
+                total[ended] = 0.0
+            self._add("Episode / Terminated rate", terminated[ended])
+            if "success" in info:
+                self._add("Episode / Success rate", np.asarray(info["success"])[ended])
+
+    def summary(self) -> dict[str, float]:
+        """Returns the scalars since the last summary and starts anew."""
+        episodes = {tag: w for tag, w in self._window.items() if self._is_of_episodes(tag)}
+        if episodes:
+            self._last = episodes
+        scalars: dict[str, float] = {}
+        for tag, (count, total, low, high) in (self._window | self._last).items():
+            if tag in RATES:
+                scalars[tag] = float(total / count)
+            else:
+                scalars[f"{tag} (max)"] = float(high)
+                scalars[f"{tag} (min)"] = float(low)
+                scalars[f"{tag} (mean)"] = float(total / count)
+        self._window = {}
+        return scalars
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns copies of all accumulators."""
+        parts = {"running": self._running, "window": self._window, "last": self._last}
+        return {
+            f"{part}|{tag}": array.copy()
+            for part, tags in parts.items()
+            for tag, array in tags.items()
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Goes back to a `state()`.
+
+        Raises:
+            ValueError: the state is of another number of environments.
+        """
+        parts: dict[str, dict[str, np.ndarray]] = {"running": {}, "window": {}, "last": {}}
+        for key, array in state.items():
+            part, _, tag = key.partition("|")
+            wanted = (self.num_envs,) if part == "running" else (4,)
+            if part not in parts or array.shape != wanted:
+                raise ValueError(f"statistics {key!r} has shape {array.shape}, expected {wanted}")
+            parts[part][tag] = np.array(array, np.float64)
+        self._running, self._window, self._last = parts.values()
+
+    def _is_of_episodes(self, tag: str) -> bool:
+        return tag in self._running or tag in RATES
+
+    def _columns(self, info: dict[str, Any], key: str) -> dict[str, np.ndarray]:
+        """Returns info[key] without Gymnasium's "_name" masks."""
+        columns = info.get(key) or {}
+        return {k: np.asarray(v) for k, v in columns.items() if not k.startswith("_")}
+
+    def _add(self, tag: str, values: np.ndarray) -> None:
+        """Counts values into the window of a tag."""
+        total = values.sum(dtype=np.float64)
+        new = np.array([values.size, total, values.min(), values.max()])
+        if (old := self._window.get(tag)) is not None:
+            new[:2] += old[:2]
+            new[2] = min(new[2], old[2])
+            new[3] = max(new[3], old[3])
+        self._window[tag] = new
+
+    def _accumulate(self, tag: str, values: np.ndarray) -> None:
+        """Adds a step's values to the sums of the episodes under way."""
+        if values.shape != (self.num_envs,):
+            raise ValueError(f"{tag!r} has shape {values.shape}, expected {(self.num_envs,)}")
+        if tag not in self._running:
+            self._running[tag] = np.zeros(self.num_envs)
+        self._running[tag] += values

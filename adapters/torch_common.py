@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the two trainers on Torch share: a trainer's life and state, and the parts of networks."""
+
+import contextlib
+import functools
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from gymnasium.vector import VectorEnv, VectorWrapper
+from torch import nn
+
+from adapters.base import Trainer, with_prefix, without_prefix
+from adapters.policy import Policy
+from adapters.ppo_config import PPOConfig
+from adapters.statistics import RolloutStatistics
+
+Arrays = dict[str, np.ndarray]
+
+# In place, ELU need not take the exponential again on the way back.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "elu": functools.partial(nn.ELU, inplace=True),
+    "relu": functools.partial(nn.ReLU, inplace=True),
+    "tanh": nn.Tanh,
+}
+
+
+class MeasuredEnv(VectorWrapper):
+    """Clips actions to their space, feeds the statistics, scales rewards, and keeps the time.
+
+    Attributes:
+        seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
+    """
+
+    def __init__(self, env: VectorEnv, statistics: RolloutStatistics, reward_scale: float):
+        super().__init__(env)
+        space = env.single_action_space
+        assert isinstance(space, Box)
+        self.low, self.high = space.low, space.high
+        self.statistics, self.reward_scale = statistics, reward_scale
+        self.seconds = 0.0
+
+    def step(self, actions: np.ndarray):
+        """Steps the environment; actions (N, act), rewards (N,) float32."""
+        actions = np.clip(actions, self.low, self.high)
+        start = time.perf_counter()
+        observations, rewards, terminated, truncated, info = self.env.step(actions)
+        self.seconds += time.perf_counter() - start
+        self.statistics.step(rewards, terminated, truncated, info)
+        rewards = np.float32(self.reward_scale) * np.asarray(rewards, np.float32)
+        return observations, rewards, terminated, truncated, info
+
+
+class TorchTrainer(Trainer):
+    """A trainer on Torch: a subclass makes `network` and `optimizer`, collects and learns.
+
+    All randomness comes from `generator`; Torch's global one is left as it was. A state belongs to
+    one kind of device: that of a CPU cannot be restored on a GPU.
+
+    Raises:
+        ValueError: Torch has no such device, or as `Trainer`.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        super().__init__(env, config, device=device)
+        self.torch_device = available_device(device)
+        self.generator = torch.Generator(self.torch_device).manual_seed(config.seed or 0)
+        self.measured_env = MeasuredEnv(env, self.statistics, config.rewards_shaper_scale)
+
+    @abstractmethod
+    def _collect(self) -> None:
+        """Makes `config.rollouts` vector steps through `measured_env`."""
+
+    @abstractmethod
+    def _learn(self) -> dict[str, float]:
+        """Makes one PPO update of what was collected; returns scalars by TensorBoard tag."""
+
+    @abstractmethod
+    def _own_state(self) -> Arrays:
+        """Returns what `state` must hold beside the network, the optimiser and the environment."""
+
+    @abstractmethod
+    def _restore_own(self, state: Arrays) -> None:
+        """Goes back to an `_own_state`."""
+
+    def update(self) -> dict[str, float]:
+        start, self.measured_env.seconds = time.perf_counter(), 0.0
+        self._collect()
+        collected = time.perf_counter()
+        scalars = self._learn()
+        learned = time.perf_counter()
+        self.num_updates += 1
+        scalars |= {
+            "Learning / Learning rate": self.optimizer.param_groups[0]["lr"],
+            "Time / Physics (s)": self.measured_env.seconds,
+            "Time / Policy (s)": collected - start - self.measured_env.seconds,
+            "Time / Update (s)": learned - collected,
+        }
+        return self.statistics.summary() | scalars
+
+    def state(self) -> Arrays:
+        return {
+            "num_updates": np.array(self.num_updates),
+            "generator": self.generator.get_state().numpy().copy(),
+            **with_prefix("network/", parameter_arrays(self.network)),
+            **with_prefix("adam/", adam_arrays(self.optimizer)),
+            **with_prefix("trainer/", self._own_state()),
+            **with_prefix("statistics/", self.statistics.state()),
+            **self.env_state(),
+        }
+
+    def restore(self, state: Arrays) -> None:
+        load_parameters(self.network, without_prefix("network/", state))
+        load_adam(self.optimizer, without_prefix("adam/", state))
+        self.num_updates = int(state["num_updates"])
+        self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        self._restore_own(without_prefix("trainer/", state))
+        self.statistics.restore(without_prefix("statistics/", state))
+        self.restore_env(state)
+
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[None]:
+        """Seeds Torch's global generator from the trainer's own, and puts it back as it was.
+
+        For making networks: Torch initialises them from its global generator.
+        """
+        with torch.random.fork_rng(devices=[self.torch_device] if self.on_gpu else []):
+            seed = torch.randint(2**32, (), generator=self.generator, device=self.torch_device)
+            torch.manual_seed(int(seed))
+            yield
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on a CUDA device."""
+        return self.torch_device.type == "cuda"
+
+    def make_policy(
+        self,
+        trunk: nn.Module,
+        head: nn.Module,
+        log_std: torch.Tensor,
+        normalizer: tuple[np.ndarray, np.ndarray, float] | None,
+    ) -> Policy:
+        """Returns the portable policy of a trunk and a head of linear layers.
+
+        Args:
+            trunk: Holds the hidden layers, in order.
+            head: Is or holds the last layer.
+            log_std: (act,) logarithm of the standard deviation.
+            normalizer: (obs,) mean and standard deviation, and the clip; None for no normaliser.
+        """
+        modules = [*trunk.modules(), *head.modules()]
+        linears = [module for module in modules if isinstance(module, nn.Linear)]
+        *hidden, output = [(to_array(linear.weight).T, to_array(linear.bias)) for linear in linears]
+        size = linears[0].in_features
+        mean, std, clip = normalizer or (np.zeros(size), np.ones(size), np.inf)
+        return Policy(
+            hidden=tuple(hidden),
+            output=output,
+            log_std=to_array(log_std),
+            activation=self.config.activation,
+            observation_mean=mean,
+            observation_std=std,
+            observation_clip=clip,
+            action_low=self.measured_env.low,
+            action_high=self.measured_env.high,
+            metadata=self.metadata(),
+        )
+
+
+def shares_trunk(config: PPOConfig) -> bool:
+    """Returns whether policy and value are two heads on one trunk."""
+    sizes = (config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes)
+    return config.share_policy_value_features and sizes[0] == sizes[1]
+
+
+def make_trunk(inputs: int, sizes: tuple[int, ...], activation: str) -> nn.Sequential:
+    """Returns linear layers of these sizes, each followed by the activation."""
+    layers: list[nn.Module] = []
+    for size in sizes:
+        layers += [make_linear(inputs, size, gain=math.sqrt(2.0)), ACTIVATIONS[activation]()]
+        inputs = size
+    return nn.Sequential(*layers)
+
+
+def make_linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
+    """Returns a linear layer with orthogonal weights of this gain and zero bias."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def available_device(name: str) -> torch.device:
+    """Returns the Torch device of this name.
+
+    Raises:
+        ValueError: Torch does not know the name, or the machine has no such device.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device {name!r} is not one of Torch's, such as 'cpu', 'cuda'") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {name!r} is not available: Torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()} CUDA devices; use 'cpu', or a Torch for CUDA and a GPU"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not supported; allowed are 'cpu', 'cuda', 'cuda:<n>'")
+    return device
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Returns whether the device is known to have bfloat16 instructions; without, it is slower.
+
+    Known are x86 processors, by Torch 2.11 and later, and GPUs.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def to_array(tensor: torch.Tensor) -> np.ndarray:
+    """Returns a NumPy copy of a tensor."""
+    return tensor.detach().cpu().numpy().copy()
+
+
+def parameter_arrays(network: nn.Module) -> Arrays:
+    """Returns copies of a network's parameters by name; a shared one appears once."""
+    return {name: to_array(parameter) for name, parameter in network.named_parameters()}
+
+
+@torch.no_grad()
+def load_parameters(network: nn.Module, arrays: Arrays) -> None:
+    """Writes `parameter_arrays` into a network.
+
+    Raises:
+        ValueError: names or shapes are not those of the network.
+    """
+    parameters = dict(network.named_parameters())
+    given = {name: array.shape for name, array in arrays.items()}
+    wanted = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    if given != wanted:
+        odd = sorted(set(given.items()) ^ set(wanted.items()))
+        raise ValueError(f"the state is of another network; the parameters that differ: {odd}")
+    for name, parameter in parameters.items():
+        parameter.copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+def adam_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
+    """Returns the rate and, by parameter number, the moments and step counts of an Adam."""
+    arrays = {"rate": np.array(optimizer.param_groups[0]["lr"])}
+    for number, moments in optimizer.state_dict()["state"].items():
+        arrays |= {f"{number}/{name}": to_array(tensor) for name, tensor in moments.items()}
+    return arrays
+
+
+def load_adam(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
+    """Writes `adam_arrays` into an Adam of the same parameters; its other settings stay."""
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in arrays.items():
+        number, _, name = key.partition("/")
+        if name:
+            moments.setdefault(int(number), {})[name] = torch.from_numpy(np.array(array))
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    set_rate(optimizer, float(arrays["rate"]))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate of all parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`motrix <command>`; also `python -m rl_zoo <command>` and `python -m rl_zoo.<command>`."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": "train a policy, evaluate it and leave a run folder",
+    "evaluate": "measure a policy over a fixed number of whole episodes",
+    "play": "watch a policy in a window, or make a video of it",
+    "envs": "list the environments",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command by name and returns its exit status."""
+    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: motrix <command> [options]     motrix <command> --help\n\ncommands:")
+        print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        commands = ", ".join(COMMANDS)
+        print(f"error: no command {name!r}{hint}; there are: {commands}", file=sys.stderr)
+        return 2
+    return importlib.import_module(f"rl_zoo.{name}").main(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: exit statuses, errors as one message, environments and policies by name.
+
+Heavy modules are imported where they are needed, so that `--help` and mistakes answer at once.
+
+A command ends with status 0; 1 if something failed; 2 if it was asked for wrongly; 3 if `evaluate`
+found a goal unmet; 128 + the signal's number (130 for Ctrl-C) if it was interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adapters import Policy
+    from motrix_gym import MotrixVectorEnv
+    from rl_zoo.runs import Run
+
+FAILED, MISUSED, UNMET, INTERRUPTED = 1, 2, 3, 130
+DEFAULT_ENV = "Motrix/CartPole-v0"
+PRETRAINED = Path(__file__).with_name("pretrained")
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the message is all that the user sees.
+
+    Attributes:
+        status: The exit status.
+    """
+
+    def __init__(self, message: str, status: int = FAILED):
+        super().__init__(message)
+        self.status = status
+
+
+def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    """Runs a command and returns its exit status; an expected error becomes one line on stderr."""
+    # Read when Torch loads: waiting threads that spin would take the physics' cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return command(argv)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("yaml", "safetensors", "tensorboard"):
+            raise
+        message, status = missing(str(error.name), "zoo"), FAILED
+    except Exception as error:
+        if not isinstance(error, _expected_errors()):
+            raise  # a mistake in the program: its traceback is wanted
+        message, status = str(error), _status(error)
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """The errors whose message was written for the user; looked up only when one is raised."""
+    from adapters import FieldError, MissingLibraryError, PolicyError
+    from motrix_gym.registration import UnknownEnvironmentError
+    from motrix_gym.simulation import RenderingError
+    from rl_zoo.config import ConfigError
+    from rl_zoo.runs import RunError
+
+    asked_wrongly = (FieldError, ConfigError, UnknownEnvironmentError)
+    return (
+        CommandError,
+        *asked_wrongly,
+        MissingLibraryError,
+        PolicyError,
+        RenderingError,
+        RunError,
+    )
+
+
+def _status(error: Exception) -> int:
+    from adapters import PolicyError
+
+    if isinstance(error, CommandError):
+        return error.status
+    # A ValueError means that what was asked for is wrong, apart from a policy's, which is damage.
+    return (
+        MISUSED if isinstance(error, ValueError) and not isinstance(error, PolicyError) else FAILED
+    )
+
+
+def missing(package: str, extra: str) -> str:
+    """A message for a package that is not installed and the extra that brings it."""
+    return f'{package!r} is not installed: pip install "motrix-gym[{extra}]"'
+
+
+def command_line(name: str, *words: str | Path) -> str:
+    """What to type to run a command with this very Python."""
+    on_path = shutil.which("python")
+    if on_path and os.path.dirname(on_path) == os.path.dirname(sys.executable):
+        python = "python"
+    else:
+        python = os.path.relpath(sys.executable)
+        python = sys.executable if python.startswith("..") else python
+    return shlex.join([python, "-m", f"rl_zoo.{name}", *map(str, words)])
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser in the commands' style."""
+    return argparse.ArgumentParser(
+        prog=f"motrix {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """An argparse type: an integer of at least `low`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} on")
+        return value
+
+    return convert
+
+
+def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Adds what `find_policy` reads, and `--set`, `--num-envs`, `--num-threads`.
+
+    Returns:
+        The group of arguments of which one says whose actions to take.
+    """
+    add = p.add_argument
+    add("--env", metavar="ID", help=f"environment, or module:ID (default {DEFAULT_ENV})")
+    source = p.add_mutually_exclusive_group()
+    source.add_argument(
+        "--run", type=Path, help="run folder (default: the environment's newest, else pretrained)"
+    )
+    source.add_argument(
+        "--policy", type=Path, help="folder with policy.safetensors and policy.json"
+    )
+    add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
+    add("--num-envs", type=whole(1), metavar="N", help="environments side by side")
+    add("--num-threads", type=whole(0), default=0, metavar="N", help="for physics; 0: all cores")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="env.NAME=VALUE",
+        help="settings of the task, such as env.observation_noise=0",
+    )
+    return source
+
+
+def find_env(name: str) -> str:
+    """Returns the id of a registered environment.
+
+    Args:
+        name: An id, or "module:id" to import a module that registers it.
+
+    Raises:
+        CommandError: there is no such module.
+        UnknownEnvironmentError: (of motrix_gym) there is no such environment.
+    """
+    from motrix_gym import registration
+
+    module, colon, env_id = name.rpartition(":")
+    if colon:
+        if os.getcwd() not in sys.path:  # as with `python -m`
+            sys.path.append(os.getcwd())
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name and not f"{module}.".startswith(f"{error.name}."):
+                raise  # a mistake inside the user's module
+            raise CommandError(f"--env {name}: there is no module {module!r}", MISUSED) from error
+    return registration.entry(env_id).id
+
+
+def make_env(
+    env_id: str, settings: dict[str, Any], num_envs: int, num_threads: int = 0
+) -> "MotrixVectorEnv":
+    """Makes a vector environment that is unwrapped.
+
+    Args:
+        env_id: A registered id.
+        settings: Task settings by dotted name, as `settings.split` returns them.
+        num_envs: Number of environments.
+        num_threads: Threads for the physics; 0: all cores.
+
+    Raises:
+        CommandError: a setting is wrong, or memory does not suffice.
+    """
+    import gymnasium
+
+    from motrix_gym import registration
+    from rl_zoo.settings import overrides
+
+    changes = overrides(registration.entry(env_id).config, settings)
+    try:
+        env = gymnasium.make_vec(env_id, num_envs=num_envs, num_threads=num_threads, **changes)
+    except MemoryError as error:
+        raise CommandError(f"not enough memory for {num_envs} environments of {env_id}") from error
+    return env  # pyright: ignore[reportReturnType]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A policy and where it was found.
+
+    Attributes:
+        env_id: The environment that it is for.
+        settings: Task settings that it was trained with, by dotted name.
+        policy: The policy.
+        run: Its run, if it is of one.
+        label: A phrase for the user.
+    """
+
+    env_id: str
+    settings: dict[str, Any]
+    policy: "Policy"
+    run: "Run | None"
+    label: str
+
+
+def find_policy(args: argparse.Namespace) -> Found:
+    """Returns the policy that the arguments of `add_policy_arguments` ask for.
+
+    Raises:
+        RunError, PolicyError: it is not there, damaged, or of another environment.
+    """
+    from adapters import Policy
+    from rl_zoo.runs import Run, RunError, find_newest
+
+    wanted = find_env(args.env) if args.env else None
+    if args.policy:
+        policy = Policy.load(args.policy)
+        env_id = wanted or policy.metadata.get("env_id")
+        if not isinstance(env_id, str):
+            raise CommandError(f"{args.policy} does not say its environment: give --env", MISUSED)
+        return Found(find_env(env_id), {}, policy, None, str(args.policy))
+
+    env_id = wanted or DEFAULT_ENV
+    folder = args.run
+    if folder is None:
+        try:
+            folder = find_newest(args.run_dir, env_id)
+        except RunError as error:
+            shipped = pretrained(env_id)
+            if shipped is None:
+                raise
+            return Found(env_id, {}, shipped, None, f"the pretrained policy, as there is {error}")
+    run = Run.open(folder, env_id=wanted)
+    manifest = run.manifest
+    policy = run.policy("best")
+    label = f"the best policy of {folder} ({manifest['best']['steps']:,} steps)"
+    return Found(find_env(manifest["env_id"]), manifest["env_config"], policy, run, label)
+
+
+def pretrained(env_id: str) -> "Policy | None":
+    """Returns the policy that the package brings for an environment, if it does."""
+    from adapters import Policy
+    from rl_zoo.config import env_name
+
+    folder = PRETRAINED / env_name(env_id)
+    if not (folder / "policy.json").is_file():
+        return None
+    policy = Policy.load(folder)
+    return policy if policy.metadata.get("env_id") == env_id else None
+
+
+def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
+    """Raises CommandError if a policy's observation or action has not the environment's size."""
+    sizes = (policy.observation_size, policy.action_size)
+    wanted = (env.single_observation_space.shape[0], env.single_action_space.shape[0])  # pyright: ignore
+    if sizes != wanted:
+        raise CommandError(
+            f"the policy turns {sizes[0]} observations into {sizes[1]} actions, {env_id} has "
+            f"{wanted[0]} and {wanted[1]}: it is of {policy.metadata.get('env_id', 'another task')}"
+        )
+
+
+def number(value: float) -> str:
+    """A figure for a table: four digits, without exponents where they can be done without."""
+    return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Lines of aligned columns; the first `left` columns to the left, the others to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        aligned = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(cells)]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training settings: a YAML file and the command line make a checked `PPOConfig`.
+
+    ppo:
+      num_envs: 1024
+      learning_rate: 1e-3
+      backends:
+        sb3: {learning_rate: 3e-4}
+
+The value for the trainer wins over the universal one, that one over the default, and overrides win
+over all. An error in a file is a `ConfigError` that starts with the file and the line.
+"""
+
+import re
+from collections.abc import Collection
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapters import TRAINERS, FieldError, PPOConfig, did_you_mean
+from motrix_gym import registration
+
+ALGORITHMS = {"ppo": PPOConfig}
+BACKENDS = "backends"
+
+
+class ConfigError(ValueError):
+    """A settings file or an override is not as it must be."""
+
+
+def load(
+    env_id: str,
+    algo: str = "ppo",
+    trainer: str = "skrl-jax",
+    *,
+    file: str | Path | None = None,
+    **overrides: Any,
+) -> PPOConfig:
+    """Returns the settings to train an environment with.
+
+    Args:
+        env_id: A registered id; used only to find the file.
+        algo: The block of the file to read.
+        trainer: Which of the block's `backends` to read.
+        file: A YAML file to read instead of the environment's own.
+        **overrides: Values that win over the file's.
+
+    Raises:
+        ConfigError: the file or an override is wrong, or there is no such algorithm or trainer.
+        UnknownEnvironmentError: (of motrix_gym) no file is given and no environment has the id.
+    """
+    _check_name(algo, ALGORITHMS, "algorithm")
+    _check_name(trainer, TRAINERS, "trainer")
+    path = Path(file) if file is not None else find(env_id)
+    blocks = _read(path) if path else Block()
+    _check_keys(path, blocks, ALGORITHMS, "algorithm")
+    names = ALGORITHMS[algo].names()
+    universal = blocks.get(algo, Block())
+    _check_keys(path, universal, (*names, BACKENDS), "setting")
+    backends = universal.get(BACKENDS, Block())
+    _check_keys(path, backends, TRAINERS, "trainer")
+    for block in backends.values():
+        _check_keys(path, block, names, "setting")
+
+    specific = backends.get(trainer, Block())
+    values = {k: v for k, v in universal.items() if k != BACKENDS} | specific | overrides
+    try:
+        return ALGORITHMS[algo].from_dict(values)
+    except FieldError as error:
+        if error.field in overrides or path is None:
+            raise ConfigError(str(error)) from error
+        lines = {**universal.lines, **specific.lines}
+        line = lines.get(error.field, blocks.lines.get(algo, 1))
+        raise ConfigError(f"{path}:{line}: {error}") from error
+
+
+def find(env_id: str) -> Path | None:
+    """Returns the settings file of a registered environment; None where it has none (all defaults).
+
+    Raises:
+        UnknownEnvironmentError: (of motrix_gym) no environment has the id.
+    """
+    if path := registration.hyperparams(env_id):
+        return path
+    shipped = resources.files("hyperparams") / f"{env_name(env_id)}.yaml"
+    return Path(str(shipped)) if shipped.is_file() else None
+
+
+def env_name(env_id: str) -> str:
+    """Returns the id without namespace: "Go1-v0" for "Motrix/Go1-v0"."""
+    return re.split(r"[/\\:]", env_id)[-1]
+
+
+def dump(config: PPOConfig, algo: str = "ppo") -> str:
+    """Returns the text of a settings file that loads to an equal configuration."""
+    return yaml.safe_dump({algo: config.as_dict()}, sort_keys=False)
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """Returns name and value of a `--set name=value`; the value is read as YAML.
+
+    Raises:
+        ConfigError: it is not name=value, or no setting has the name.
+    """
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals:
+        raise ConfigError(f"--set {text}: expected name=value, such as learning_rate=1e-4")
+    _check_name(name, PPOConfig.names(), "setting", "--set: ")
+    return name, parse_value(value, f"--set {text}")
+
+
+def parse_value(text: str, where: str) -> Any:
+    """Returns a value written as YAML, safely read.
+
+    Raises:
+        ConfigError: it is not YAML; the message starts with `where`.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = getattr(error, "problem", error)
+        raise ConfigError(f"{where}: the value is not YAML: {reason}") from error
+
+
+class Block(dict[str, Any]):
+    """A mapping of a YAML file that knows its lines (counted from 1)."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines: dict[str, int] = {}
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2's floats (1e-4), lines, and neither duplicate nor merge keys."""
+
+    def block(self, node: yaml.MappingNode) -> Block:
+        block = Block()
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise _error(key_node, f"a name must be text, not {key!r}")
+            if key in block:
+                raise _error(key_node, f"{key!r} is given twice, first in line {block.lines[key]}")
+            try:
+                block[key] = self.construct_object(value_node, deep=True)
+            except ValueError as error:  # such as the 13th month of a date
+                raise _error(value_node, str(error)) from error
+            block.lines[key] = key_node.start_mark.line + 1
+        return block
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.block)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _error(node: yaml.Node, message: str) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+
+
+def _read(path: Path) -> Block:
+    """Returns the file as blocks: algorithm -> {name: value, "backends": {trainer: {...}}}."""
+    try:
+        blocks = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}:{line}: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}:1: not a YAML file: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    _check_block(path, blocks, 1, "the file")
+    for algo, block in blocks.items():
+        _check_block(path, block, blocks.lines[algo], algo)
+        if BACKENDS in block:
+            _check_block(path, block[BACKENDS], block.lines[BACKENDS], BACKENDS)
+            for trainer, values in block[BACKENDS].items():
+                _check_block(path, values, block[BACKENDS].lines[trainer], trainer)
+    return blocks
+
+
+def _check_block(path: Path, value: Any, line: int, name: str) -> None:
+    if not isinstance(value, Block):
+        raise ConfigError(f"{path}:{line}: {name} must hold 'name: value' pairs, not {value!r}")
+
+
+def _check_keys(path: Path | None, block: Block, allowed: Collection[str], what: str) -> None:
+    for name, line in block.lines.items():
+        _check_name(name, allowed, what, f"{path}:{line}: ")
+
+
+def _check_name(name: str, allowed: Collection[str], what: str, where: str = "") -> None:
+    if name not in allowed:
+        hint = did_you_mean(name, allowed)
+        raise ConfigError(f"{where}no {what} {name!r}{hint}; allowed are: {', '.join(allowed)}")

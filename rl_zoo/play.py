@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`motrix play`: watch a policy in a window, or make a video of it."""
+
+import argparse
+import itertools
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rl_zoo import cli
+
+if TYPE_CHECKING:
+    from motrix_gym import MotrixVectorEnv
+
+MAX_FPS = 30  # of a video: of faster tasks, only every second, third, ... step is shown
+SECONDS = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    return cli.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _arguments().parse_args(argv)
+    from rl_zoo.config import env_name
+    from rl_zoo.settings import only_task
+
+    settings = only_task(args.set)
+    if args.video and args.video.suffix.lower() != ".mp4":
+        raise cli.CommandError(f"--video {args.video}: the name must end in .mp4", cli.MISUSED)
+    if args.random:
+        env_id = cli.find_env(args.env or cli.DEFAULT_ENV)
+        found, label, video = None, "random actions", Path(f"{env_name(env_id)}_random.mp4")
+    else:
+        found = cli.find_policy(args)
+        env_id, label, video = found.env_id, found.label, Path(f"{env_name(found.env_id)}.mp4")
+        settings = found.settings | settings
+        if found.run:
+            video = found.run.folder / "play.mp4"
+    env = cli.make_env(env_id, settings, args.num_envs or 1, args.num_threads)
+    try:
+        camera = _camera(env, args.camera)
+        if found:
+            cli.check_fits(found.policy, env, env_id)
+        act = found.policy if found else _random_actions(env, args.seed)
+        steps = _observe_steps(env, act, args.seed)
+        in_window = args.video is None and has_display()
+        print(f"playing {env_id} with {label}", flush=True)
+        if in_window:
+            _show(env, steps, camera, args.seconds)
+        else:
+            path = args.video or video
+            _record(env, steps, camera, path, args.seconds or SECONDS, args.width, args.height)
+            print(f"video: {path}")
+    finally:
+        env.close()
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    p = cli.parser(
+        "play",
+        "Watch a policy in a window; without a display, or with --video, make an mp4 of it.",
+    )
+    source = cli.add_policy_arguments(p)
+    source.add_argument("--random", action="store_true", help="random actions, to look at the task")
+    p.add_argument("--video", type=Path, metavar="PATH", help="make this mp4, and open no window")
+    p.add_argument(
+        "--seconds",
+        type=_positive,
+        metavar="T",
+        help=f"how long (default: {SECONDS:g} in a video, until closed in a window)",
+    )
+    p.add_argument("--camera", metavar="NAME", help="name or number (default: the task's)")
+    p.add_argument("--width", type=cli.whole(2), default=640, help="of a row's picture (pixels)")
+    p.add_argument("--height", type=cli.whole(2), default=480, help="of a row's picture (pixels)")
+    p.add_argument("--seed", type=cli.whole(0), default=0, metavar="S", help="default 0")
+    return p
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def has_display() -> bool:
+    """Whether a window can be opened."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _camera(env: "MotrixVectorEnv", name: str | None) -> int | str:
+    """Returns the camera to look through.
+
+    Raises:
+        CommandError: there is no such camera.
+    """
+    if name is None:
+        return env.task.camera
+    names = [env.model.camera(i).name for i in range(env.model.ncam)]
+    if name in names:
+        return name
+    if name.lstrip("-").isdigit() and -1 <= int(name) < len(names):
+        return int(name)
+    raise cli.CommandError(
+        f"no camera {name!r}; there are: {', '.join(names) or 'none'}, and -1 for the free camera",
+        cli.MISUSED,
+    )
+
+
+def _random_actions(env: "MotrixVectorEnv", seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a policy that draws actions evenly from the action space."""
+    env.action_space.seed(seed)
+    return lambda _: env.action_space.sample()
+
+
+def _observe_steps(env: "MotrixVectorEnv", act: Any, seed: int) -> Iterator[None]:
+    """Yields after the reset and after each step, for ever; episodes follow each other."""
+    observations, _ = env.reset(seed=seed)
+    while True:
+        yield
+        observations, *_ = env.step(act(observations))
+
+
+def _show(
+    env: "MotrixVectorEnv", steps: Iterator[None], camera: int | str, seconds: float | None
+) -> None:
+    """Shows row 0 in a window, in real time, until it is closed or the time is over."""
+    import mujoco
+    import mujoco.viewer
+
+    data = mujoco.MjData(env.model)
+    step_time, started = env.config.control_timestep, time.perf_counter()
+    try:
+        viewer = mujoco.viewer.launch_passive(env.model, data)
+    except RuntimeError as error:  # such as: macOS wants `mjpython`
+        raise cli.CommandError(f"no window can be opened: {error}; try --video PATH") from error
+    with viewer:
+        number = env.model.camera(camera).id if isinstance(camera, str) else camera
+        if number >= 0:
+            viewer.cam.type, viewer.cam.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, number
+        for count, _ in enumerate(steps):
+            if not viewer.is_running() or (seconds and count * step_time >= seconds):
+                return
+            with viewer.lock():
+                env.simulation.batch.get_data(0, data)
+                mujoco.mj_forward(env.model, data)
+            viewer.sync()
+            time.sleep(max(0.0, started + count * step_time - time.perf_counter()))
+
+
+def _record(
+    env: "MotrixVectorEnv",
+    steps: Iterator[None],
+    camera: int | str,
+    path: Path,
+    seconds: float,
+    width: int,
+    height: int,
+) -> None:
+    """Writes an mp4 of all rows, tiled; it appears under its name when it is whole.
+
+    Raises:
+        CommandError: it cannot be written, or the pictures are larger than the model allows.
+        RenderingError: (of motrix_gym) there is no OpenGL.
+    """
+    try:
+        import imageio_ffmpeg
+    except ModuleNotFoundError as error:
+        raise cli.CommandError(cli.missing(str(error.name), "video")) from error
+    from motrix_gym.simulation import tile
+
+    stride = math.ceil(1 / (MAX_FPS * env.config.control_timestep) - 1e-9)
+    fps = 1 / (stride * env.config.control_timestep)
+    count = max(1, round(seconds * fps))
+    # Without a GPU a picture takes a tenth of a second, and half as much again at full quality.
+    quality = env.model.vis.quality
+    quality.offsamples, quality.shadowsize = (
+        min(quality.offsamples, 4),
+        min(quality.shadowsize, 2048),
+    )
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
+    writer = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number, _ in enumerate(itertools.islice(steps, 0, count * stride, stride)):
+            sheet = tile(env.simulation.render(range(env.num_envs), width, height, camera))
+            sheet = sheet[: sheet.shape[0] // 2 * 2, : sheet.shape[1] // 2 * 2]  # as H.264 wants it
+            if writer is None:
+                writer = imageio_ffmpeg.write_frames(
+                    *(str(temporary), sheet.shape[1::-1]),
+                    fps=fps,  # pyright: ignore[reportArgumentType]
+                    codec="libx264",
+                    quality=7,
+                    macro_block_size=1,
+                    ffmpeg_log_level="error",
+                )
+                writer.send(None)
+            writer.send(np.ascontiguousarray(sheet))
+            _tell(number + 1, count)
+        if writer is not None:
+            writer.close()
+        if imageio_ffmpeg.count_frames_and_secs(str(temporary))[0] != count:
+            raise OSError(0, "the file is not whole")
+        os.replace(temporary, path)
+    except ValueError as error:  # a size that the model's visual settings do not allow
+        raise cli.CommandError(str(error), cli.MISUSED) from error
+    except (OSError, RuntimeError) as error:
+        raise cli.CommandError(f"cannot write {path}: {error}") from error
+    finally:
+        if writer is not None:
+            writer.close()
+        temporary.unlink(missing_ok=True)
+
+
+def _tell(done: int, total: int) -> None:
+    """Shows how far a video is, on a terminal."""
+    if sys.stdout.isatty():
+        end = "\r\x1b[K" if done == total else ""
+        print(f"\rframe {done} of {total}{end}", end="", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

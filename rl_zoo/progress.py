@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The line that tells how a training goes."""
+
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+RETURN = "Reward / Total reward (mean)"
+SUCCESS = "Episode / Success rate"
+PARTS = ("Physics", "Policy", "Update")
+INTERVAL = 10.0  # seconds between lines where the line cannot be rewritten
+SHARE = 0.1  # of the training between such lines, if that comes first
+WINDOW = 32  # updates that rate, split and time left are measured over
+
+
+class Progress:
+    """Writes steps, rate, return, success or metrics, and time left.
+
+    On a terminal one line is rewritten; elsewhere a line is added every tenth of the training or
+    ten seconds.
+
+    Args:
+        total: Environment steps of the whole run.
+        done: Those made before.
+        metrics: Names of the task's metrics.
+        stream: Where to write.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        done: int = 0,
+        metrics: Sequence[str] = (),
+        stream: TextIO | None = None,
+    ):
+        self.total, self.metrics = total, metrics
+        self.stream = stream or sys.stdout
+        self.rewrites = self.stream.isatty()
+        now = time.monotonic()
+        self._shown = (now, done)
+        self._history = deque([(now, done, (0.0,) * len(PARTS))], maxlen=WINDOW + 1)
+
+    def update(self, steps: int, scalars: Mapping[str, float]) -> None:
+        """Takes in an update's scalars (by TensorBoard tag) and shows them if it is time to."""
+        now = time.monotonic()
+        seconds = tuple(scalars.get(f"Time / {part} (s)", 0.0) for part in PARTS)
+        self._history.append((now, steps, seconds))
+        shown_at, shown_steps = self._shown
+        grown = steps - shown_steps >= SHARE * self.total
+        if self.rewrites or grown or now - shown_at >= INTERVAL or steps >= self.total:
+            self._shown = (now, steps)
+            self._write(self.line(scalars))
+
+    def line(self, scalars: Mapping[str, float]) -> str:
+        """Returns the line as it is now."""
+        (then, before, _), *_, (now, steps, _) = self._history
+        rate = (steps - before) / max(now - then, 1e-9)
+        spent = [sum(part) for part in zip(*(s for *_, s in list(self._history)[1:]), strict=True)]
+        whole = sum(spent) or 1.0
+        split = ", ".join(
+            f"{name.lower()} {100 * s / whole:.0f}%" for name, s in zip(PARTS, spent, strict=True)
+        )
+        left = _clock((self.total - steps) / max(rate, 1e-9))
+        parts = [f"{steps:,} steps {100 * steps / self.total:3.0f}%, {left} left"]
+        if RETURN in scalars:
+            parts.append(f"return {scalars[RETURN]:.4g}")
+        if SUCCESS in scalars:
+            parts.append(f"success {100 * scalars[SUCCESS]:.0f}%")
+        parts.append(f"{rate:,.0f}/s ({split})")
+        for name in () if SUCCESS in scalars else self.metrics:
+            if f"metrics / {name} (mean)" in scalars:
+                parts.append(f"{name} {scalars[f'metrics / {name} (mean)']:.3g}")
+        return " | ".join(parts)  # what matters most first: a narrow terminal cuts the rest
+
+    def close(self) -> None:
+        """Leaves the line as it stands."""
+        if self.rewrites:
+            print(file=self.stream, flush=True)
+
+    def _write(self, line: str) -> None:
+        if self.rewrites:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{line[:width]}\x1b[K", end="", file=self.stream, flush=True)
+        else:
+            print(line, file=self.stream, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(min(seconds, 360_000)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

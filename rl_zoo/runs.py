@@ -1,0 +1,478 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run folder: what a training run leaves behind, whole at any moment.
+
+    runs/Go1-v0/2026-03-01_12-30-00_ppo_skrl-jax/
+      manifest.json              what is here; the one file that is believed
+      config.yaml                the settings, as `rl_zoo.config` reads them
+      events.out.tfevents.*      TensorBoard
+      checkpoints/<env steps>/   policy.safetensors  policy.json  train_state.safetensors
+      evaluation.json
+
+A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
+the best and the latest one with their digests, is replaced in one piece; then older ones are
+removed. So a full disk, Ctrl-C or kill -9 costs the checkpoint being written and never an earlier
+one. What the manifest does not name is litter, and goes when the run is next written to.
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+
+from adapters import Policy, PolicyError, PPOConfig
+from adapters.policy import (
+    ARRAYS_FILE,
+    JSON_FILE,
+    pack_arrays,
+    read_arrays,
+    sync_folder,
+    write_file,
+)
+from rl_zoo import config as zoo_config
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes on one run are not told apart
+    fcntl = None
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+CONFIG = "config.yaml"
+EVALUATION = "evaluation.json"
+STATE_FILE = "train_state.safetensors"
+FILES = (ARRAYS_FILE, JSON_FILE, STATE_FILE)
+CHECKPOINTS = ("latest", "best")  # the last resort last
+ENDINGS = ("complete", "interrupted", "failed")
+PACKAGES = (
+    "motrix-gym mujoco gymnasium numpy safetensors jax flax optax skrl torch stable-baselines3"
+)
+
+
+class RunError(RuntimeError):
+    """A run cannot be read or written; the message says why, and what is still good."""
+
+
+class Run:
+    """One run folder. Made by `Run.create` or `Run.open`.
+
+    Attributes:
+        folder: Where it is; TensorBoard events go here.
+    """
+
+    def __init__(self, folder: Path, lock: IO | None = None):
+        self.folder = folder
+        self._lock = lock
+        self._started = time.monotonic()
+
+    @classmethod
+    def create(
+        cls,
+        root: str | Path,
+        env_id: str,
+        trainer: str,
+        config: PPOConfig,
+        *,
+        algo: str = "ppo",
+        env_config: dict[str, Any] | None = None,
+        device: str = "cpu",
+    ) -> Self:
+        """Makes a new run folder under root, open for writing.
+
+        Args:
+            root: The folder of all runs, made if need be.
+            env_id: The environment's id.
+            trainer: The trainer's name.
+            config: The settings, with the seed drawn.
+            algo: The algorithm's name.
+            env_config: Plain values that override the environment's configuration.
+            device: What the trainer learns on; a resumed run goes on there.
+
+        Raises:
+            RunError: the folder cannot be written, or env_config is not plain JSON.
+        """
+        now = datetime.now(UTC)
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            "env_id": env_id,
+            "env_config": env_config or {},
+            "algo": algo,
+            "trainer": trainer,
+            "device": device,
+            "seed": config.seed,
+            "versions": versions(),
+            "created": now.isoformat(timespec="microseconds"),
+            "status": "running",
+            "steps": 0,
+            "wall_seconds": 0.0,
+            "best": None,
+            "latest": None,
+        }
+        text = _encode(manifest)
+        name = f"{now.astimezone():%Y-%m-%d_%H-%M-%S}_{algo}_{trainer}"
+        with _reported(f"make a run folder in {root}"):
+            parent = Path(root) / zoo_config.env_name(env_id)
+            parent.mkdir(parents=True, exist_ok=True)
+            run = cls(_make_folder(parent, name))
+            try:
+                run._lock = _take_lock(run.folder)
+                (run.folder / "checkpoints").mkdir()
+                write_file(run.folder / CONFIG, zoo_config.dump(config, algo).encode())
+                write_file(run.folder / MANIFEST, text)
+            except BaseException:  # a full disk, or Ctrl-C: no half a run
+                shutil.rmtree(run.folder, ignore_errors=True)
+                raise
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path, *, env_id: str | None = None, resume: bool = False) -> Self:
+        """Opens a run to read it, or with `resume` to go on writing it.
+
+        Args:
+            folder: The run folder.
+            env_id: The environment that the run must be of.
+            resume: Take the run for writing, mark it as running and remove litter.
+
+        Raises:
+            RunError: there is no run, or it is of another environment, of an unknown version, or
+                already being written to.
+        """
+        run = cls(Path(folder))
+        manifest = run.manifest
+        if env_id is not None and manifest["env_id"] != env_id:
+            raise RunError(f"{folder} is a run of {manifest['env_id']}, not of {env_id}")
+        if resume:
+            with _reported(f"resume {folder}"):
+                run._lock = _take_lock(run.folder)
+                run._commit(status="running")
+            run._remove_litter()
+        return run
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest as it is on disk now, checked.
+
+        Raises:
+            RunError: it is missing, damaged or of an unknown version.
+        """
+        path = self.folder / MANIFEST
+        try:
+            manifest = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{self.folder} is not a run, or was never begun: no {MANIFEST}"
+            ) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path} cannot be read: {error}") from error
+        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{path} has schema_version {version!r}, this program reads {SCHEMA_VERSION}"
+            )
+        if not _is_well_formed(manifest):
+            raise RunError(f"{path} lacks entries of a run, or has wrong ones")
+        return manifest
+
+    def config(self) -> PPOConfig:
+        """Returns the settings of the run.
+
+        Raises:
+            rl_zoo.config.ConfigError: config.yaml was damaged by hand.
+        """
+        m = self.manifest
+        return zoo_config.load(m["env_id"], m["algo"], m["trainer"], file=self.folder / CONFIG)
+
+    def save_checkpoint(
+        self,
+        steps: int,
+        policy: Policy,
+        state: dict[str, np.ndarray],
+        score: float | None = None,
+    ) -> None:
+        """Makes a checkpoint the latest one, and the best if no other has a higher score.
+
+        Args:
+            steps: Environment steps made.
+            policy: The policy to play.
+            state: What the trainer needs to go on.
+            score: The higher the better; None or not finite where none is known yet.
+
+        Raises:
+            RunError: it cannot be written; the earlier checkpoints are as they were.
+        """
+        self._check_writable()
+        try:
+            with _reported(f"write a checkpoint in {self.folder}", self._last_good):
+                score = float(score) if score is not None and math.isfinite(score) else None
+                entry = {"steps": int(steps), "score": score}
+                entry |= self._write(str(int(steps)), policy, pack_arrays(state))
+                best = self.manifest["best"]
+                if best is None or _rank(entry) >= _rank(best):
+                    best = entry
+                self._commit(steps=int(steps), latest=entry, best=best)
+        finally:
+            self._remove_litter()
+
+    def promote_latest(self) -> None:
+        """Makes the latest checkpoint the best one, whatever the scores say.
+
+        Raises:
+            RunError: the manifest cannot be written.
+        """
+        self.note(best=self.manifest["latest"])
+        self._remove_litter()
+
+    def note(self, **facts: Any) -> None:
+        """Adds plain facts to the manifest, such as the speed of the training.
+
+        Raises:
+            RunError: the manifest cannot be written, or a fact is not plain JSON.
+        """
+        self._check_writable()
+        with _reported(f"write {MANIFEST} in {self.folder}"):
+            self._commit(**facts)
+
+    def save_evaluation(self, result: dict[str, Any]) -> None:
+        """Writes evaluation.json; a run open for reading may do that too.
+
+        Raises:
+            RunError: it cannot be written, or is not plain JSON.
+        """
+        with _reported(f"write {EVALUATION} in {self.folder}"):
+            write_file(self.folder / EVALUATION, _encode(result))
+
+    def finish(self, status: str) -> None:
+        """Ends the writing with a status: "complete", "interrupted" or "failed".
+
+        Raises:
+            RunError: the manifest cannot be written.
+        """
+        if status not in ENDINGS:
+            raise ValueError(f"status={status!r} is not one of {', '.join(ENDINGS)}")
+        self._check_writable()
+        try:
+            with _reported(f"finish {self.folder}", self._last_good):
+                self._commit(status=status)
+        finally:
+            if self._lock:
+                self._lock.close()
+                self._lock = None
+
+    def policy(self, which: str = "best") -> Policy:
+        """Returns the policy of the "best" or the "latest" checkpoint.
+
+        Raises:
+            RunError: there is none yet, or it is damaged; the message names the last good one.
+        """
+        entry = self._verified(which, (ARRAYS_FILE, JSON_FILE))
+        try:
+            return Policy.load(self._path(entry))
+        except PolicyError as error:
+            raise RunError(str(error)) from error
+
+    def state(self, which: str = "latest") -> dict[str, np.ndarray]:
+        """Returns the trainer's state of the "latest" or the "best" checkpoint.
+
+        Raises:
+            RunError: as `policy`.
+        """
+        entry = self._verified(which, (STATE_FILE,))
+        return read_arrays(self._path(entry) / STATE_FILE, entry["sha256"][STATE_FILE], RunError)
+
+    def best_policy(self) -> Policy:
+        """Returns `policy("best")`."""
+        return self.policy("best")
+
+    def latest_state(self) -> dict[str, np.ndarray]:
+        """Returns `state("latest")`."""
+        return self.state("latest")
+
+    def _check_writable(self) -> None:
+        if self._lock is None:
+            raise RunError(f"{self.folder} is not open for writing: Run.open(..., resume=True)")
+
+    def _path(self, entry: dict[str, Any]) -> Path:
+        return self.folder / "checkpoints" / entry["folder"]
+
+    def _write(self, name: str, policy: Policy, state: bytes) -> dict[str, Any]:
+        """Writes a checkpoint folder and returns its name and digests."""
+        checkpoints = self.folder / "checkpoints"
+        temporary = checkpoints / f".{name}.tmp"
+        policy.save(temporary)
+        write_file(temporary / STATE_FILE, state)
+        final = _free(checkpoints, name)
+        os.rename(temporary, final)
+        sync_folder(checkpoints)
+        return {"folder": final.name, "sha256": {file: _digest(final / file) for file in FILES}}
+
+    def _commit(self, **changes: Any) -> None:
+        """Replaces the manifest on disk by a changed one."""
+        manifest = self.manifest
+        now = time.monotonic()
+        wall = manifest["wall_seconds"] + now - self._started
+        write_file(self.folder / MANIFEST, _encode(manifest | {"wall_seconds": wall} | changes))
+        self._started = now
+
+    def _remove_litter(self) -> None:
+        """Removes checkpoints that the manifest does not name, and temporary files."""
+        with suppress(RunError, OSError):  # what stays is ignored, and goes the next time
+            manifest = self.manifest
+            kept = {manifest[which]["folder"] for which in CHECKPOINTS if manifest[which]}
+            for path in (self.folder / "checkpoints").iterdir():
+                if path.name not in kept:
+                    shutil.rmtree(path, ignore_errors=True)
+            for path in self.folder.glob(".*.tmp"):
+                path.unlink()
+
+    def _verified(self, which: str, files: tuple[str, ...]) -> dict[str, Any]:
+        """Returns the manifest's entry of a checkpoint whose files have their recorded digests."""
+        if which not in CHECKPOINTS:
+            raise ValueError(f"which={which!r} is not one of {', '.join(CHECKPOINTS)}")
+        manifest = self.manifest
+        if manifest[which] is None:
+            raise RunError(f"{self.folder} has no checkpoint yet (status: {manifest['status']})")
+        if damage := self._damage(manifest[which], files):
+            raise RunError(f"{damage}; {self._last_good()}")
+        return manifest[which]
+
+    def _damage(self, entry: dict[str, Any], files: tuple[str, ...]) -> str:
+        """Returns what is wrong with files of a checkpoint, "" if nothing is."""
+        for path in (self._path(entry) / file for file in files):
+            try:
+                if _digest(path) != entry["sha256"][path.name]:
+                    return f"{path} is damaged or was changed: its SHA-256 is not the recorded one"
+            except OSError as error:
+                return f"{path} cannot be read: {error.strerror}"
+        return ""
+
+    def _last_good(self) -> str:
+        """Returns a phrase that names the last checkpoint without damage."""
+        manifest = self.manifest
+        for which in CHECKPOINTS:
+            if manifest[which] and not self._damage(manifest[which], FILES):
+                return f"the last good checkpoint is {self._path(manifest[which])} ({which})"
+        return "there is no good checkpoint"
+
+
+def find_newest(root: str | Path, env_id: str) -> Path:
+    """Returns the folder of the newest run of an environment that has a checkpoint.
+
+    Raises:
+        RunError: there is none; runs that were passed over are counted.
+    """
+    parent = Path(root) / zoo_config.env_name(env_id)
+    found: list[tuple[str, Path]] = []
+    skipped = 0
+    for path in parent.glob(f"*/{MANIFEST}"):
+        try:
+            manifest = Run(path.parent).manifest
+        except RunError:
+            skipped += 1
+            continue
+        if manifest["env_id"] == env_id and manifest["latest"]:
+            found.append((manifest["created"], path.parent))
+    if not found:
+        passed = f" ({skipped} unreadable)" if skipped else ""
+        raise RunError(f"no run of {env_id} with a checkpoint in {parent}{passed}: train one first")
+    return max(found)[1]
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a result depends on, of what is installed here."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in PACKAGES.split():
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+@contextmanager
+def _reported(what: str, consolation: Callable[[], str] = str) -> Iterator[None]:
+    """Turns an OSError into a RunError that says what could not be done, and what is left."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or error} ({error.filename})" if error.filename else error
+        message = "; ".join(filter(None, (f"cannot {what}: {reason}", consolation())))
+        raise RunError(message) from error
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise RunError(f"not plain JSON: {error}") from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _rank(entry: dict[str, Any]) -> float:
+    return -math.inf if entry["score"] is None else entry["score"]
+
+
+def _free(parent: Path, name: str) -> Path:
+    """Returns parent/name, or the first of parent/name_1, _2, ... that does not exist."""
+    path, k = parent / name, 0
+    while path.exists():
+        k += 1
+        path = parent / f"{name}_{k}"
+    return path
+
+
+def _make_folder(parent: Path, name: str) -> Path:
+    """Makes parent/name or a numbered sibling; several processes may do so at once."""
+    while True:
+        path = _free(parent, name)
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
+
+
+def _take_lock(folder: Path) -> IO:
+    """Returns an open file that marks this process as the run's only writer until it is closed."""
+    lock = (folder / ".lock").open("w")
+    if fcntl:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise RunError(f"{folder} is already being written to") from error
+        except OSError:
+            pass  # a file system without locks: go without
+    return lock
+
+
+def _is_well_formed(manifest: dict[str, Any]) -> bool:
+    """Whether a manifest has all entries, of the right types, and names no folder outside."""
+    kinds = {"env_id": str, "env_config": dict, "algo": str, "trainer": str, "device": str}
+    kinds |= {"created": str, "status": str, "steps": int, "wall_seconds": float, "versions": dict}
+    if not all(isinstance(manifest.get(name), kind) for name, kind in kinds.items()):
+        return False
+    return all(
+        which in manifest and (manifest[which] is None or _is_entry(manifest[which]))
+        for which in CHECKPOINTS
+    )
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("steps"), int)
+        and isinstance(entry.get("score"), float | int | None)
+        and re.fullmatch(r"\d+(_\d+)?", str(entry.get("folder"))) is not None
+        and isinstance(entry.get("sha256"), dict)
+        and set(entry["sha256"]) == set(FILES)
+    )

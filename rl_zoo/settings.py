@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--set`: settings of the algorithm (`learning_rate=1e-4`) and of the task (`env.max_angle=0.3`).
+
+Task settings go by dotted name, into mappings and nested settings too:
+`env.reward_weights.alive=2`. Values are YAML, and must be of the default's type.
+"""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapters import did_you_mean
+from motrix_gym import TaskConfig
+from rl_zoo import config
+from rl_zoo.cli import MISUSED, CommandError
+
+PREFIX = "env."
+
+
+def split(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the algorithm's settings and the task's, the latter without "env.".
+
+    Raises:
+        ConfigError: one is not name=value, or the algorithm has no such setting.
+    """
+    algorithm: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals and name.strip().startswith(PREFIX):
+            task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, f"--set {text}")
+        else:
+            name, value = config.parse_set(text)
+            algorithm[name] = value
+    return algorithm, task
+
+
+def only_task(texts: Sequence[str]) -> dict[str, Any]:
+    """Returns the task's settings, where the algorithm's have no place.
+
+    Raises:
+        CommandError: one is of the algorithm.
+    """
+    algorithm, task = split(texts)
+    if algorithm:
+        name = next(iter(algorithm))
+        raise CommandError(
+            f"--set {name}: only settings of the task (env.NAME=VALUE) can be changed here", MISUSED
+        )
+    return task
+
+
+def overrides(task: TaskConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns keyword arguments for `TaskConfig.override` and `gymnasium.make_vec`.
+
+    Args:
+        task: The settings as registered.
+        settings: New values by dotted name.
+
+    Raises:
+        CommandError: there is no such setting, or a value is not allowed.
+    """
+    changes: dict[str, Any] = {}
+    for path, value in settings.items():
+        name, *rest = path.split(".")
+        where = f"{PREFIX}{path}"
+        field = _field(task, name, where)
+        old = changes.get(name, getattr(task, name))
+        changes[name] = _changed(old, rest, value, where, "None" in str(field.type))
+    try:
+        task.override(**changes)
+    except ValueError as error:
+        raise CommandError(f"{PREFIX}{', '.join(settings)}: {error}", MISUSED) from error
+    return changes
+
+
+def _field(owner: Any, name: str, where: str) -> dataclasses.Field:
+    fields = {field.name: field for field in dataclasses.fields(owner)}
+    _check_name(name, fields, where)
+    return fields[name]
+
+
+def _check_name(name: str, allowed: Mapping[str, Any], where: str) -> None:
+    if name not in allowed:
+        names = ", ".join(sorted(allowed))
+        hint = did_you_mean(name, allowed)
+        raise CommandError(f"{where}: no setting {name!r}{hint}; there are: {names}", MISUSED)
+
+
+def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool = False) -> Any:
+    """Returns `old` with what lies at `path` replaced."""
+    if not path:
+        return None if value is None and optional else _checked(value, old, where)
+    name, *rest = path
+    if dataclasses.is_dataclass(old) and not isinstance(old, type):
+        field = _field(old, name, where)
+        new = _changed(getattr(old, name), rest, value, where, "None" in str(field.type))
+        return _replaced(old, {name: new}, where)
+    if isinstance(old, Mapping):
+        _check_name(name, old, where)
+        return {**old, name: _changed(old[name], rest, value, where)}
+    raise CommandError(f"{where}: there is nothing inside of it, it is {old!r}", MISUSED)
+
+
+def _replaced(old: Any, changes: dict[str, Any], where: str) -> Any:
+    try:
+        return dataclasses.replace(old, **changes)
+    except ValueError as error:
+        raise CommandError(f"{where}: {error}", MISUSED) from error
+
+
+def _checked(value: Any, old: Any, where: str) -> Any:
+    """Returns `value` as the type of `old`."""
+    match old:
+        case bool():
+            if isinstance(value, bool):
+                return value
+            wanted = "true or false"
+        case int():
+            if _is_number(value) and value % 1 == 0:
+                return int(value)
+            wanted = "an integer"
+        case float():
+            if _is_number(value):
+                return float(value)
+            wanted = "a number"
+        case None:
+            if _is_number(value):
+                return value
+            wanted = "a number"
+        case str():
+            if isinstance(value, str):
+                return value
+            wanted = "text"
+        case tuple():
+            if isinstance(value, list | tuple) and len(value) == len(old):
+                return tuple(_checked(v, o, where) for v, o in zip(value, old, strict=True))
+            wanted = f"a list of {len(old)}"
+        case Mapping() if isinstance(value, Mapping):
+            for name in value:
+                _check_name(name, old, where)
+            return {**old, **{k: _checked(v, old[k], f"{where}.{k}") for k, v in value.items()}}
+        case _ if dataclasses.is_dataclass(old) and isinstance(value, Mapping):
+            for name in value:
+                _field(old, name, where)
+            new = {k: _checked(v, getattr(old, k), f"{where}.{k}") for k, v in value.items()}
+            return _replaced(old, new, where)
+        case _:
+            wanted = "name: value pairs" if _has_parts(old) else "something to set from outside"
+    raise CommandError(f"{where}: {value!r} is not {wanted}; the default is {old!r}", MISUSED)
+
+
+def _has_parts(old: Any) -> bool:
+    return isinstance(old, Mapping) or dataclasses.is_dataclass(old)
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)

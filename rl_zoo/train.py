@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`motrix train`: train a policy, evaluate it, and leave a run folder.
+
+A run can be stopped at any time (Ctrl-C, or a kill) and resumed; it then goes on exactly as if it
+had never been stopped.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import math
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl_zoo import cli
+
+if TYPE_CHECKING:
+    from adapters import PPOConfig, Trainer
+    from rl_zoo.evaluate import Evaluation
+    from rl_zoo.logs import EventLog
+    from rl_zoo.runs import Run
+
+# In the order in which `auto` prefers them, GPUs first.
+REQUIRED = {
+    "skrl-jax": ("jax", "flax", "optax", "skrl"),
+    "skrl-torch": ("torch", "skrl"),
+    "sb3": ("torch", "stable_baselines3"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, where and how; of a new run, or of one that goes on."""
+
+    env_id: str
+    settings: dict[str, Any]
+    algo: str
+    trainer: str
+    device: str
+    reason: str
+    config: "PPOConfig"
+    resume: Path | None = None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    return cli.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = _arguments().parse_args(argv)
+    plan = _resumed(args) if args.resume else _planned(args)
+    print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
+    return train(plan, args)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    p = cli.parser(
+        "train",
+        "Train a policy, evaluate it, and leave a run folder.\n\n"
+        "Ctrl-C stops after the current update and leaves a checkpoint to resume from; a second\n"
+        "Ctrl-C stops at once.",
+    )
+    add = p.add_argument
+    add("--algo", help="algorithm (default ppo)")
+    add("--env", metavar="ID", help=f"environment, or module:ID (default {cli.DEFAULT_ENV})")
+    add("--trainer", help="auto, skrl-jax, skrl-torch or sb3 (default auto: the best installed)")
+    add("--num-envs", type=int, metavar="N", help="environments side by side")
+    seed = p.add_mutually_exclusive_group()
+    seed.add_argument("--seed", type=int, metavar="S", help="default: the settings', else 0")
+    seed.add_argument("--rand-seed", action="store_true", help="draw the seed")
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        metavar="NAME=VALUE",
+        help="settings, such as learning_rate=1e-4, or env.max_angle=0.3 for the task's",
+    )
+    add("--config", type=Path, metavar="FILE", help="YAML settings to use instead of the shipped")
+    add("--device", choices=("auto", "cpu", "cuda"), help="to learn on (default auto)")
+    add(
+        "--num-threads", type=cli.whole(0), default=0, metavar="N", help="for physics; 0: all cores"
+    )
+    add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run, with its settings")
+    add("--eval-episodes", type=cli.whole(0), default=100, metavar="N", help="default 100; 0: none")
+    return p
+
+
+def _planned(args: argparse.Namespace) -> Plan:
+    """Returns the plan of a new run."""
+    from rl_zoo import config as zoo_config
+    from rl_zoo.settings import split
+
+    env_id = cli.find_env(args.env or cli.DEFAULT_ENV)
+    values, settings = split(args.set or [])
+    algo, asked = args.algo or "ppo", args.trainer or "auto"
+    if args.num_envs is not None:
+        values["num_envs"] = args.num_envs
+    if args.seed is not None:
+        values["seed"] = args.seed
+    if args.rand_seed:
+        values["seed"] = secrets.randbelow(2**31)
+    if asked != "auto":  # a wrong name is told before anything is looked for
+        zoo_config.load(env_id, algo, asked, file=args.config, **values)
+    trainer, device, reason = choose(asked, args.device or "auto")
+    config = zoo_config.load(env_id, algo, trainer, file=args.config, **values)
+    if config.seed is None:
+        config = config.replace(seed=0)
+    return Plan(env_id, settings, algo, trainer, device, reason, config)
+
+
+def _resumed(args: argparse.Namespace) -> Plan:
+    """Returns the plan of a run that goes on."""
+    from rl_zoo.runs import Run
+
+    for name in ("algo", "trainer", "num_envs", "seed", "rand_seed", "set", "config", "device"):
+        if getattr(args, name) is not None and getattr(args, name) is not False:
+            flag = "--" + name.replace("_", "-")
+            raise cli.CommandError(
+                f"--resume goes on with the run's own settings: leave out {flag}", cli.MISUSED
+            )
+    run = Run.open(args.resume, env_id=cli.find_env(args.env) if args.env else None)
+    manifest = run.manifest
+    run.latest_state()  # damage is told before anything is loaded or changed
+    return Plan(
+        env_id=cli.find_env(manifest["env_id"]),
+        settings=manifest["env_config"],
+        algo=manifest["algo"],
+        trainer=manifest["trainer"],
+        device=manifest["device"],
+        reason=f"going on at {manifest['steps']:,} steps",
+        config=run.config(),
+        resume=args.resume,
+    )
+
+
+def choose(trainer: str, device: str) -> tuple[str, str, str]:
+    """Returns trainer, device and the reason, "auto" replaced by the best that is installed.
+
+    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3. A library is imported only
+    to ask for a GPU, and only where there are signs of one.
+
+    Raises:
+        CommandError: no trainer is installed, or no GPU found where one was asked for.
+    """
+    asked = [trainer] if trainer != "auto" else list(REQUIRED)
+    there = [name for name in asked if _installed(*REQUIRED[name])]
+    if trainer == "auto" and not there:
+        extras = ", ".join(f'"motrix-gym[{name}]"' for name in REQUIRED)
+        raise cli.CommandError(f"no trainer is installed: pip install one of {extras}")
+    if device != "cpu":
+        for name in there:
+            if _finds_gpu(name):
+                return name, "cuda", "as asked" if trainer != "auto" else f"{name} finds a GPU"
+    if device == "cuda":
+        names = ", ".join(there or asked)
+        raise cli.CommandError(f"--device cuda: no GPU is found by {names}; use --device cpu")
+    if trainer != "auto":
+        return trainer, "cpu", "as asked"
+    others = "the only one installed" if len(there) == 1 else f"first of {', '.join(there)}"
+    return there[0], "cpu", others if device == "cpu" else f"{others}; no GPU found"
+
+
+def _installed(*packages: str) -> bool:
+    return all(importlib.util.find_spec(package) for package in packages)
+
+
+def _finds_gpu(trainer: str) -> bool:
+    """Whether a trainer's library, which is installed, can use an NVIDIA GPU here."""
+    if not (os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")):
+        return False
+    if trainer == "skrl-jax":
+        if not any(_installed(f"jax_cuda{n}_plugin") for n in (12, 13, 14)):
+            return False
+        import jax
+
+        try:
+            return bool(jax.devices("gpu"))
+        except RuntimeError:
+            return False
+    if metadata.version("torch").endswith("+cpu"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def train(plan: Plan, args: argparse.Namespace) -> int:
+    """Carries out a plan; returns the exit status."""
+    import adapters
+    import rl_zoo.logs  # noqa: F401 (if TensorBoard is missing, say so before there is a run)
+    from rl_zoo.runs import Run, RunError
+
+    trainer_class = adapters.load_trainer(plan.trainer)
+    env = cli.make_env(plan.env_id, plan.settings, plan.config.num_envs, args.num_threads)
+    with contextlib.closing(env):
+        try:
+            trainer = trainer_class(env, plan.config, device=plan.device)
+        except ValueError as error:  # such as a device that is not there
+            raise cli.CommandError(str(error)) from error
+        if plan.resume:
+            run = Run.open(plan.resume, resume=True)
+        else:
+            options = {"algo": plan.algo, "env_config": plan.settings, "device": plan.device}
+            run = Run.create(args.run_dir, plan.env_id, plan.trainer, plan.config, **options)
+        status = "failed"
+        try:
+            if plan.resume:
+                trainer.restore(run.latest_state())
+            print(_header(trainer, run), flush=True)
+            signal_number = _learn(trainer, run, _advice(run, args))
+            if not signal_number and args.eval_episodes:
+                _evaluate(plan, run, args)
+            status = "interrupted" if signal_number else "complete"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            # If something failed already, that is what the user must read.
+            with contextlib.suppress(*[RunError] if status == "failed" else []):
+                run.finish(status)
+    print(f"run: {run.folder}")
+    if signal_number:
+        print(_advice(run, args))
+        return 128 + signal_number
+    print(f"play it: {cli.command_line('play', *_module(args), '--run', run.folder)}")
+    return 0
+
+
+def _header(trainer: "Trainer", run: "Run") -> str:
+    """What is trained, in three lines."""
+    config, task = trainer.config, trainer.env.unwrapped.config  # pyright: ignore
+    spaces = trainer.env.single_observation_space, trainer.env.single_action_space
+    sizes = [space.shape[0] for space in spaces]  # pyright: ignore[reportOptionalSubscript]
+    limit = task.max_episode_steps
+    episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
+    networks = config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes
+    policy, value = ("-".join(map(str, network)) for network in networks)
+    total = config.updates * config.batch_size
+    return (
+        f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "
+        f"policy {policy}, value {value}, seed {config.seed}\n"
+        f"{config.num_envs:,} environments x {config.rollouts} steps x {config.updates:,} updates "
+        f"= {total:,} steps\nrun: {run.folder}"
+    )
+
+
+def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
+    """Trains until the budget is spent or a signal comes; returns its number, else 0.
+
+    Raises:
+        CommandError: the run cannot be written, or the training diverged.
+    """
+    from rl_zoo.logs import EventLog
+    from rl_zoo.runs import RunError
+
+    before, started = trainer.env_steps, time.perf_counter()
+    try:
+        with _stop_signals() as stop, EventLog(run.folder, trainer.env_steps) as log:
+            _loop(trainer, run, log, stop)
+    except OSError as error:
+        reason = f"cannot write in {run.folder}: {error.strerror}"
+        raise cli.CommandError(f"{reason}\n{advice}") from error
+    except RunError as error:
+        raise cli.CommandError(f"{error}\n{advice}") from error
+    seconds, steps = time.perf_counter() - started, trainer.env_steps - before
+    rate, memory = steps / seconds, peak_memory()
+    run.note(steps_per_second=rate, peak_memory_mib=memory)
+    print(
+        f"{'stopped' if stop else 'trained'}: {steps:,} steps in {seconds:.1f} s "
+        f"({rate:,.0f} steps/s), peak memory {memory:,.0f} MiB"
+    )
+    return stop[0] if stop else 0
+
+
+def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> None:
+    """Updates, logs and saves until the budget is spent or `stop` is not empty."""
+    from rl_zoo.progress import RETURN, Progress
+
+    config = trainer.config
+    saved, returns = trainer.num_updates, []
+
+    def save() -> None:
+        nonlocal saved
+        score = sum(returns) / len(returns) if returns else None
+        run.save_checkpoint(trainer.env_steps, trainer.policy(), trainer.state(), score)
+        saved = trainer.num_updates
+        returns.clear()
+
+    metrics = tuple(trainer.env.unwrapped.task.metrics)  # pyright: ignore
+    total = config.updates * config.batch_size
+    with contextlib.closing(Progress(total, trainer.env_steps, metrics)) as progress:
+        while trainer.num_updates < config.updates and not stop:
+            started = time.perf_counter()
+            scalars = _update(trainer)
+            rate = config.batch_size / (time.perf_counter() - started)
+            log.write(trainer.env_steps, scalars | {"Time / Steps per second": rate})
+            progress.update(trainer.env_steps, scalars)
+            if RETURN in scalars:
+                returns.append(scalars[RETURN])
+            vector_steps = trainer.num_updates * config.rollouts
+            if vector_steps % config.check_point_interval < config.rollouts:
+                save()
+        if trainer.num_updates > saved:
+            save()
+
+
+def _update(trainer: "Trainer") -> dict[str, float]:
+    """Makes an update; raises CommandError if the weights are not numbers any more."""
+    from adapters import PolicyError
+
+    try:
+        scalars = trainer.update()
+        sick = [
+            f"{k} is {v}" for k, v in scalars.items() if k[:4] == "Loss" and not math.isfinite(v)
+        ]
+    except ValueError as error:  # actions that are not finite are refused
+        try:
+            trainer.policy()
+        except PolicyError:
+            sick = [str(error)]
+        else:
+            raise
+    if sick:
+        raise cli.CommandError(
+            f"the training diverged at {trainer.env_steps:,} steps ({sick[0]}): try a lower "
+            "learning_rate or max_learning_rate, or smaller rewards; earlier checkpoints are good"
+        )
+    return scalars
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Puts the number of the first SIGINT or SIGTERM into a list; a second one ends the process."""
+    received: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        received.append(number)
+        for other in numbers:
+            signal.signal(other, signal.SIG_DFL)
+        os.write(2, b"\nstopping after this update (again to stop at once)\n")
+
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if on_main_thread else ()
+    old = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
+    """Evaluates the latest and the best policy, records the better one, and prints its figures."""
+    from rl_zoo.evaluate import evaluate_policy
+
+    def measure(which: str) -> "Evaluation":
+        return evaluate_policy(
+            plan.env_id,
+            run.policy(which),
+            episodes=args.eval_episodes,
+            settings=plan.settings,
+            num_threads=args.num_threads,
+        )
+
+    manifest = run.manifest
+    result = measure("latest")
+    if manifest["best"]["folder"] != manifest["latest"]["folder"]:
+        best = measure("best")
+        if result.rank >= best.rank:
+            run.promote_latest()
+        else:
+            result = best
+    run.save_evaluation(result.as_dict())
+    print(result.report())
+
+
+def _advice(run: "Run", args: argparse.Namespace) -> str:
+    """How to go on with a run."""
+    command = cli.command_line("train", *_module(args), "--resume", run.folder)
+    return f"resume it: {command}"
+
+
+def _module(args: argparse.Namespace) -> list[str]:
+    """The --env that a later command needs to find a user's own environment."""
+    return ["--env", args.env] if args.env and ":" in args.env else []
+
+
+def peak_memory() -> float:
+    """Returns the most memory that this process has held (MiB); 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

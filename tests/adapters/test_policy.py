@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+import errno
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters import Policy, PolicyError
+
+ACTIVATIONS = {
+    "elu": lambda x: x if x > 0 else math.expm1(x),
+    "relu": lambda x: max(x, 0.0),
+    "tanh": math.tanh,
+}
+
+
+def make_policy(seed=0, sizes=(5, 8, 6, 2), activation="elu", **changes):
+    rng = np.random.default_rng(seed)
+    layers = [
+        (rng.normal(size=(a, b)), rng.normal(size=b))
+        for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+    ]
+    values = {
+        "hidden": tuple(layers[:-1]),
+        "output": layers[-1],
+        "log_std": rng.normal(size=sizes[-1]) - 1,
+        "activation": activation,
+        "observation_mean": rng.normal(size=sizes[0]),
+        "observation_std": rng.uniform(0.5, 2.0, size=sizes[0]),
+        "observation_clip": 2.0,
+        "action_low": np.full(sizes[-1], -3.0),
+        "action_high": np.full(sizes[-1], 3.0),
+        "metadata": {"env_id": "Motrix/CartPole-v0", "steps": 3},
+    }
+    return Policy(**values | changes)
+
+
+def by_hand(policy, observation):
+    """The action for one observation, one number at a time, in float64."""
+    x = [
+        min(max((o - m) / s, -policy.observation_clip), policy.observation_clip)
+        for o, m, s in zip(
+            observation, policy.observation_mean, policy.observation_std, strict=True
+        )
+    ]
+
+    def linear(layer):
+        weight, bias = layer
+        return [
+            float(bias[j]) + sum(float(weight[i, j]) * x[i] for i in range(len(x)))
+            for j in range(len(bias))
+        ]
+
+    for layer in policy.hidden:
+        x = [ACTIVATIONS[policy.activation](y) for y in linear(layer)]
+    bounds = zip(linear(policy.output), policy.action_low, policy.action_high, strict=True)
+    return [min(max(y, low), high) for y, low, high in bounds]
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(0, 2**32),
+    st.lists(st.integers(1, 6), min_size=2, max_size=5),
+    st.sampled_from(list(ACTIVATIONS)),
+)
+def test_actions_equal_a_computation_by_hand(seed, sizes, activation):
+    policy = make_policy(seed, sizes, activation)
+    observations = np.random.default_rng(seed).normal(scale=3, size=(4, sizes[0]))
+    actions = policy(observations)
+    assert actions.dtype == np.float32
+    assert actions.shape == (4, sizes[-1])
+    np.testing.assert_allclose(
+        actions, [by_hand(policy, o) for o in observations], rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(policy(observations[0]), actions[0], rtol=1e-5, atol=1e-5)
+
+
+def test_extreme_observations_give_finite_actions_inside_the_box():
+    for activation in ACTIVATIONS:
+        policy = make_policy(activation=activation, observation_clip=math.inf)
+        actions = policy(np.array([[1e30] * 5, [-1e30] * 5]))
+        assert np.isfinite(actions).all()
+        assert (np.abs(actions) <= 3).all()
+
+
+def test_samples_have_the_policys_mean_and_spread_and_stay_in_the_box():
+    policy = make_policy(log_std=np.log([0.1, 0.3]), output=(np.zeros((6, 2)), [0.5, 2.9]))
+    observations = np.zeros((20_000, 5))
+    samples = policy.sample(observations, np.random.default_rng(0))
+    assert samples.dtype == np.float32
+    assert samples[:, 0].mean() == pytest.approx(0.5, abs=0.005)
+    assert samples[:, 0].std() == pytest.approx(0.1, abs=0.005)
+    assert samples.max() == 3.0
+    again = policy.sample(observations, np.random.default_rng(0))
+    assert np.array_equal(samples, again)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32), st.lists(st.integers(1, 6), min_size=2, max_size=5))
+def test_a_saved_policy_loads_bit_identically(tmp_path_factory, seed, sizes):
+    folder = tmp_path_factory.mktemp("policy")
+    policy = make_policy(seed, sizes, observation_clip=math.inf, action_high=[math.inf] * sizes[-1])
+    policy.save(folder)
+    loaded = Policy.load(folder)
+    for name, array in policy.arrays().items():
+        assert array.tobytes() == loaded.arrays()[name].tobytes(), name
+    assert (loaded.activation, loaded.metadata) == (policy.activation, policy.metadata)
+    assert sorted(os.listdir(folder)) == ["policy.json", "policy.safetensors"]
+
+
+def test_saving_is_reproducible_and_ignores_memory_layout(tmp_path):
+    policy = make_policy()
+    weight, bias = policy.hidden[0]
+    fortran = make_policy(hidden=((np.asfortranarray(weight), bias), policy.hidden[1]))
+    policy.save(tmp_path / "a")
+    fortran.save(tmp_path / "b")
+    for name in ("policy.json", "policy.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_torn_or_changed_files_are_refused(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("policy")
+    make_policy().save(folder)
+    path = folder / data.draw(st.sampled_from(["policy.safetensors", "policy.json"]))
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 3))
+    if path.suffix == ".json" or data.draw(st.booleans()):
+        path.write_bytes(content[:place])
+    else:
+        changed = content[place] ^ data.draw(st.integers(1, 255))
+        path.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])
+    with pytest.raises(PolicyError, match=path.name):
+        Policy.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not describe a policy"),
+        ({"schema_version": 2}, "schema_version 2, this program reads 1"),
+        ({"sha256": "0" * 64}, "SHA-256"),
+        ({"sha256": None}, "SHA-256"),
+        ({"activation": "gelu"}, "activation='gelu' is not one of elu, relu, tanh"),
+        ({"activation": ["elu"]}, "activation"),
+        ({"metadata": 3}, "metadata"),
+        ({"shapes": {}}, "other arrays than"),
+    ],
+)
+def test_foreign_descriptions_are_refused(tmp_path, change, message):
+    make_policy().save(tmp_path)
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(PolicyError, match=message):
+        Policy.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
+def test_files_that_are_no_description_are_refused(tmp_path, content):
+    make_policy().save(tmp_path)
+    (tmp_path / "policy.json").write_bytes(content)
+    with pytest.raises(PolicyError, match=r"policy\.json"):
+        Policy.load(tmp_path)
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+def test_a_pickle_is_never_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_policy().save(tmp_path)
+    for name in ("policy.safetensors", "policy.json"):
+        (tmp_path / name).write_bytes(pickle.dumps(Payload()))
+        with pytest.raises(PolicyError):
+            Policy.load(tmp_path)
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_a_missing_policy_is_reported(tmp_path):
+    with pytest.raises(PolicyError, match="cannot be read"):
+        Policy.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_an_interrupted_save_leaves_the_old_policy_and_no_litter(tmp_path, monkeypatch, error):
+    policy = make_policy()
+    policy.save(tmp_path)
+
+    def fail(descriptor):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        make_policy(1).save(tmp_path)
+    monkeypatch.undo()
+    assert np.array_equal(Policy.load(tmp_path).output[0], policy.output[0])
+    assert len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"observation_mean": np.zeros(4)}, "layer 0 has weight"),
+        ({"observation_std": np.ones(4)}, "observation_std has shape"),
+        ({"log_std": np.zeros(3)}, "log_std has shape"),
+        ({"action_low": np.zeros(3)}, "action_low has shape"),
+        ({"output": (np.zeros((6, 2)), np.zeros(3))}, "layer 2 has weight"),
+        ({"output": (np.full((6, 2), np.nan), np.zeros(2))}, "output.weight has values that"),
+        ({"observation_std": np.zeros(5)}, "must be positive"),
+        ({"observation_clip": math.nan}, "must be positive"),
+        ({"action_low": [4, 4]}, "must not be above"),
+        ({"action_low": [math.nan, 0]}, "must not be above"),
+        ({"activation": "gelu"}, "elu, relu, tanh"),
+    ],
+)
+def test_a_malformed_policy_is_refused(change, message):
+    with pytest.raises(PolicyError, match=message):
+        make_policy(**change)
+
+
+def test_a_misshapen_observation_is_refused():
+    with pytest.raises(ValueError, match=r"\(3, 4\), expected \(n, 5\) or \(5,\)"):
+        make_policy()(np.zeros((3, 4)))
+
+
+def test_metadata_must_be_plain_json(tmp_path):
+    for metadata in ({"a": np.zeros(2)}, {"a": math.nan}):
+        with pytest.raises(PolicyError, match="not plain JSON"):
+            make_policy(metadata=metadata).save(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_policy_does_not_change_with_the_arrays_it_was_made_of():
+    weight = np.zeros((6, 2), np.float32)
+    policy = make_policy(output=(weight, np.zeros(2)))
+    weight[:] = 1
+    assert not policy.output[0].any()
+    with pytest.raises(ValueError, match="read-only"):
+        policy.output[0][:] = 1
+
+
+def test_no_learning_library_is_imported():
+    code = "import adapters, sys; print([m for m in ('torch', 'jax', 'skrl') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import adapters
+from adapters import FieldError, PPOConfig
+
+ORIGIN_DEFAULTS = {
+    "seed": None,
+    "num_envs": 2048,
+    "play_num_envs": 16,
+    "max_env_steps": 20_480_000,
+    "check_point_interval": 1000,
+    "policy_hidden_layer_sizes": (256, 128, 64),
+    "value_hidden_layer_sizes": (256, 128, 64),
+    "share_policy_value_features": True,
+    "rollouts": 32,
+    "learning_epochs": 2,
+    "mini_batches": 32,
+    "discount_factor": 0.99,
+    "lambda_param": 0.95,
+    "learning_rate": 1e-3,
+    "learning_rate_scheduler_kl_threshold": 0.008,
+    "random_timesteps": 0,
+    "learning_starts": 0,
+    "grad_norm_clip": 1.0,
+    "time_limit_bootstrap": True,
+    "ratio_clip": 0.2,
+    "value_clip": 0.2,
+    "clip_predicted_values": True,
+    "entropy_loss_scale": 0.0,
+    "value_loss_scale": 2.0,
+    "kl_threshold": 0,
+    "rewards_shaper_scale": 1.0,
+}
+
+
+def test_names_and_defaults_are_the_origins():
+    config = PPOConfig()
+    assert {name: getattr(config, name) for name in ORIGIN_DEFAULTS} == ORIGIN_DEFAULTS
+
+
+@given(
+    num_envs=st.integers(1, 5000),
+    rollouts=st.integers(1, 200),
+    max_env_steps=st.integers(1, 10**8),
+)
+def test_vector_steps_are_whole_rollouts_within_the_budget(num_envs, rollouts, max_env_steps):
+    batch = num_envs * rollouts
+    values: dict[str, Any] = {"num_envs": num_envs, "rollouts": rollouts, "mini_batches": 1}
+    if max_env_steps < batch:
+        with pytest.raises(FieldError, match=f"max_env_steps={max_env_steps} .*= {batch} ") as e:
+            PPOConfig(max_env_steps=max_env_steps, **values)
+        assert e.value.field == "max_env_steps"
+        return
+    config = PPOConfig(max_env_steps=max_env_steps, **values)
+    assert config.vector_steps == config.updates * rollouts == config.max_batch_env_steps
+    assert 0 <= max_env_steps // num_envs - config.vector_steps < rollouts
+    assert config.updates >= 1
+
+
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(1, 5000))
+def test_mini_batches_must_divide_the_batch(num_envs, rollouts, mini_batches):
+    values: dict[str, Any] = {"num_envs": num_envs, "rollouts": rollouts}
+    values["mini_batches"] = mini_batches
+    if (num_envs * rollouts) % mini_batches == 0:
+        config = PPOConfig(**values)
+        assert config.mini_batch_size * mini_batches == config.batch_size == num_envs * rollouts
+    else:
+        with pytest.raises(FieldError, match="next lower number that does is") as e:
+            PPOConfig(**values)
+        assert e.value.field == "mini_batches"
+        PPOConfig.from_dict(values | {"mini_batches": int(str(e.value).split()[-1])})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("num_envs", 0, "an integer from 1"),
+        ("num_envs", 1.5, "an integer"),
+        ("num_envs", True, "an integer"),
+        ("num_envs", "64", "an integer"),
+        ("num_envs", 10**400, "an integer"),
+        ("seed", -1, "an integer from 0 to 4294967295"),
+        ("learning_rate", 0, "a number above 0"),
+        ("learning_rate", -1e-3, "a number above 0"),
+        ("learning_rate", "1e-3", "a number above 0"),
+        ("learning_rate", float("nan"), "a number above 0"),
+        ("learning_rate", None, "a number above 0"),
+        ("max_learning_rate", 1e-7, "a number of at least 1e-06"),
+        ("grad_norm_clip", float("inf"), "a number of at least 0"),
+        ("grad_norm_clip", 10**400, "a number of at least 0"),
+        ("discount_factor", 1.01, "a number from 0.0 to 1.0"),
+        ("rewards_shaper_scale", 0.0, "a number above 0"),
+        ("initial_log_std", 3.0, "a number from -20.0 to 2.0"),
+        ("mixed_precision", 1, "true or false"),
+        ("policy_hidden_layer_sizes", [], "positive integers"),
+        ("policy_hidden_layer_sizes", [64, 0], "positive integers"),
+        ("policy_hidden_layer_sizes", 64, "positive integers"),
+        ("activation", "rellu", "did you mean 'relu'"),
+        ("activation", ["elu"], "elu, relu, tanh"),
+        ("random_timesteps", 5, "only 0 is: PPO is on-policy"),
+        ("learning_starts", 5, "only 0 is: PPO is on-policy"),
+        ("time_limit_bootstrap", False, "only True is: a time limit is not"),
+        ("learning_rate", 2e-3, "above max_learning_rate=0.001"),
+        ("lerning_rate", 1e-3, "did you mean 'learning_rate'"),
+    ],
+)
+def test_errors_name_field_value_and_what_is_allowed(field, value, allowed):
+    with pytest.raises(FieldError) as e:
+        PPOConfig().replace(**{field: value})
+    assert e.value.field == field
+    assert field in str(e.value)
+    assert allowed in str(e.value)
+    if field in PPOConfig.names():
+        assert repr(value) in str(e.value)
+
+
+def test_every_field_is_checked():
+    class Nonsense:
+        pass
+
+    for field in PPOConfig.names():
+        with pytest.raises(FieldError) as e:
+            PPOConfig().replace(**{field: Nonsense()})
+        assert e.value.field == field
+
+
+def test_a_fixed_rate_has_no_ceiling():
+    for off in (0, None):
+        config = PPOConfig(learning_rate=0.1, learning_rate_scheduler_kl_threshold=off)
+        assert not config.adaptive_rate
+    assert PPOConfig().adaptive_rate
+
+
+@given(st.integers(65536, 10**12), st.floats(1e-8, 1e-3))
+def test_values_become_plain_python(steps, rate):
+    config = PPOConfig(
+        max_env_steps=float(steps),  # pyright: ignore[reportArgumentType]
+        learning_rate=np.float64(rate),
+        num_envs=np.int64(2048),  # pyright: ignore[reportArgumentType]
+        policy_hidden_layer_sizes=[32, np.int32(16)],  # pyright: ignore[reportArgumentType]
+    )
+    assert config == PPOConfig(
+        max_env_steps=steps, learning_rate=rate, policy_hidden_layer_sizes=(32, 16)
+    )
+    for name, value in config.as_dict().items():
+        assert type(value) in (int, float, bool, str, list, type(None)), name
+    assert PPOConfig.from_dict(config.as_dict()) == config
+
+
+def test_a_configuration_is_frozen_and_replace_copies():
+    config = PPOConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.seed = 3  # pyright: ignore[reportAttributeAccessIssue]
+    assert config.replace(seed=3).seed == 3
+    assert config.seed is None
+
+
+def test_unknown_trainers_get_a_hint():
+    with pytest.raises(ValueError, match="no trainer 'skrl-jaxx' .did you mean 'skrl-jax'"):
+        adapters.load_trainer("skrl-jaxx")
+
+
+def test_a_missing_library_names_its_extra(monkeypatch):
+    monkeypatch.setitem(adapters.TRAINERS, "sb3", ("no_such_library.trainer", "Trainer"))
+    with pytest.raises(adapters.MissingLibraryError, match=r'pip install "motrix-gym\[sb3\]"'):
+        adapters.load_trainer("sb3")
+
+
+def test_a_missing_module_of_our_own_is_not_called_a_missing_library(monkeypatch):
+    monkeypatch.setitem(adapters.TRAINERS, "sb3", ("adapters.no_such_module", "Trainer"))
+    with pytest.raises(ModuleNotFoundError) as e:
+        adapters.load_trainer("sb3")
+    assert not isinstance(e.value, adapters.MissingLibraryError)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import motrix_gym  # before MuJoCo, whose OpenGL back end it picks
+from motrix_gym.simulation import RenderingError, Simulation
+
+
+@pytest.fixture(scope="session")
+def opengl():
+    """Skip, with MuJoCo's reason, where nothing can be drawn."""
+    import mujoco
+
+    model = mujoco.MjModel.from_xml_string("<mujoco/>")
+    simulation = Simulation(model, 1, 1)
+    try:
+        simulation.render([0], 8, 8)
+    except RenderingError as error:
+        pytest.skip(str(error))
+    finally:
+        simulation.close()
+
+
+@pytest.fixture(scope="session")
+def python():
+    """Run a program in a fresh interpreter that finds the package under test.
+
+    Returns what it printed; environment variables are keyword arguments, None removes one.
+    """
+
+    def run(program, **environment):
+        root = str(Path(motrix_gym.__file__).parents[1])
+        variables = os.environ | {"PYTHONPATH": root} | environment
+        variables = {name: value for name, value in variables.items() if value is not None}
+        result = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=variables
+        )
+        assert result.returncode == 0, result.stderr
+        assert not result.stderr, result.stderr
+        return result.stdout
+
+    return run

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What environments take they give back, and drawing them disturbs nothing."""
+
+import gc
+import weakref
+
+import gymnasium
+import numpy as np
+import pytest
+from numpy.testing import assert_equal
+
+from motrix_gym.simulation import RenderingError
+
+SIZE = (64, 48)
+
+
+def test_close_twice(env_id):
+    env = gymnasium.make_vec(env_id, num_envs=2)
+    env.close()
+    env.close()
+    single = gymnasium.make(env_id)
+    single.close()
+    single.close()
+
+
+def test_a_dropped_environment_is_freed_at_once(env_id):
+    """Without waiting for the garbage collector, which does not see how much MuJoCo holds."""
+    gc.collect()
+    gc.disable()
+    try:
+        env = gymnasium.make_vec(env_id, num_envs=4)
+        env.reset(seed=0)
+        for _ in range(3):
+            env.step(np.zeros(env.action_space.shape, np.float32))
+        held = [weakref.ref(env.unwrapped), weakref.ref(env.unwrapped.simulation.batch)]
+        del env
+        assert [ref() for ref in held] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_making_and_dropping_does_not_use_up_memory(env_id, python):
+    pytest.importorskip("psutil")
+    printed = python(f"""
+import gymnasium, numpy, psutil, motrix_gym
+def used():
+    return psutil.Process().memory_info().rss / 2**20
+def once():
+    env = gymnasium.make_vec("{env_id}", num_envs=1024)
+    env.reset(seed=0)
+    env.step(numpy.zeros(env.action_space.shape, numpy.float32))
+    env.close()
+for _ in range(3):
+    once()
+before = used()
+for _ in range(10):
+    once()
+print(used() - before)
+""")
+    assert float(printed) < 30  # MiB; ten kept would be 100 or more of Go1
+
+
+def test_an_environment_left_open_does_not_disturb_the_interpreters_end(env_id, python, opengl):
+    python(f"""
+import gymnasium, numpy, motrix_gym
+env = gymnasium.make_vec("{env_id}", num_envs=2, render_mode="rgb_array", render_size=(16, 16))
+env.reset(seed=0)
+env.step(numpy.zeros(env.action_space.shape, numpy.float32))
+env.render()
+""")
+
+
+def alike(frame, other):
+    """Whether two pictures are of the same state; OpenGL may round differently each time."""
+    return abs(frame.astype(int) - other).max() <= 3
+
+
+def test_rendering_gives_a_picture_per_row(env_id, player, opengl):
+    env = player.make(env_id, 3, render_mode="rgb_array", render_size=SIZE)
+    env.reset(seed=0)
+    frames = env.render()
+    assert len(frames) == 3
+    for frame in frames:
+        assert (frame.dtype, frame.shape) == (np.uint8, (48, 64, 3))
+        assert frame.std() > 5  # something is to be seen
+    player.play(env, player.actions(env, 10))
+    later = env.render()
+    for row in range(3):
+        assert not alike(later[row], frames[row])
+        assert not alike(later[row], later[row - 1])
+    assert all(alike(frame, again) for frame, again in zip(later, env.render(), strict=True))
+
+
+def test_rendering_of_chosen_rows_and_tiled(env_id, player, opengl):
+    def env(**kwargs):
+        made = player.make(env_id, 5, render_size=SIZE, **kwargs)
+        made.reset(seed=0)
+        return made
+
+    frames = env(render_mode="rgb_array").render()
+    four, one = env(render_mode="rgb_array", render_rows=[4, 1]).render()
+    assert alike(four, frames[4])
+    assert alike(one, frames[1])
+    (sheet,) = env(render_mode="rgb_array_tiled", render_rows=[4, 1, 0]).render()
+    assert sheet.shape == (2 * 48, 2 * 64, 3)
+    assert alike(sheet[:48, :64], frames[4])
+    assert alike(sheet[:48, 64:], frames[1])
+    assert alike(sheet[48:, :64], frames[0])
+    assert not sheet[48:, 64:].any()
+
+
+def test_rendering_does_not_change_the_future(env_id, player, opengl):
+    plain = player.make(env_id, 2)
+    drawn = player.make(env_id, 2, render_mode="rgb_array", render_size=(16, 16))
+    assert_equal(plain.reset(seed=0), drawn.reset(seed=0))
+    for t, action in enumerate(player.actions(plain, 60)):
+        if t % 20 in (0, 1):
+            drawn.render()
+        assert_equal(drawn.step(action), plain.step(action))
+
+
+def test_rendering_the_single_environment(env_id, opengl):
+    env = gymnasium.make(env_id, render_mode="rgb_array", render_size=SIZE)
+    env.reset(seed=0)
+    assert env.render().shape == (48, 64, 3)
+    env.close()
+
+
+def test_rendering_can_go_on_after_close(env_id, player, opengl):
+    env = player.make(env_id, 1, render_mode="rgb_array", render_size=SIZE)
+    env.reset(seed=0)
+    (frame,) = env.render()
+    env.unwrapped.simulation.close()
+    assert alike(env.render()[0], frame)
+
+
+def test_rendering_needs_a_render_mode(env_id, player):
+    env = player.make(env_id, 1)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="make the environment with render_mode, one of"):
+        env.render()
+
+
+def test_a_picture_too_large_is_refused(env_id, player, opengl):
+    env = player.make(env_id, 1, render_mode="rgb_array", render_size=(10**5, 48))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="render width must be 1 to .* got 100000"):
+        env.render()
+
+
+def test_a_rendering_error_is_a_runtime_error():
+    assert issubclass(RenderingError, RuntimeError)

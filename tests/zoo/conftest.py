@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the commands share."""
+
+import json
+
+import pytest
+from fakes import FakeTrainer, make_policy
+
+import adapters
+
+
+@pytest.fixture
+def fake_trainer(monkeypatch):
+    """Every trainer's name gives this class, fresh for the test; no library is imported."""
+    fake = type("Fake", (FakeTrainer,), {})
+    monkeypatch.setattr(adapters, "load_trainer", lambda name: fake)
+    return fake
+
+
+@pytest.fixture
+def balancing():
+    """A policy that balances the cart-pole, found by hand."""
+    return make_policy([[0.3], [3.0], [0.3], [0.5]])
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def manifest_of():
+    """Read a run's manifest, without this program's code."""
+    return lambda folder: json.loads((folder / "manifest.json").read_text())

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import motrix_gym
+from adapters import TRAINERS, PPOConfig
+from motrix_gym import registration
+from rl_zoo import config as zoo
+
+ENV = "Motrix/CartPole-v0"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "settings.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_every_shipped_file_loads_for_every_trainer_and_has_an_environment():
+    names = {zoo.env_name(env_id): env_id for env_id in motrix_gym.list_envs()}
+    folder = Path(__file__).parents[2] / "hyperparams"
+    for path in folder.glob("*.yaml"):
+        for trainer in TRAINERS:
+            config = zoo.load(names[path.stem], "ppo", trainer)
+            assert config.updates >= 1
+            assert config.check_point_interval <= config.vector_steps
+
+
+def test_trainer_wins_over_universal_wins_over_default_whatever_the_order(write):
+    universal = "  learning_rate: 2e-4\n  rollouts: 16\n"
+    backends = "  backends:\n    sb3: {learning_rate: 3e-4}\n    skrl-jax: {num_envs: 512}\n"
+    for text in (universal + backends, backends + universal):
+        path = write("ppo:\n" + text)
+        sb3 = zoo.load(ENV, trainer="sb3", file=path)
+        jax = zoo.load(ENV, trainer="skrl-jax", file=path)
+        assert (sb3.learning_rate, sb3.rollouts, sb3.num_envs) == (3e-4, 16, 2048)
+        assert (jax.learning_rate, jax.rollouts, jax.num_envs) == (2e-4, 16, 512)
+        assert zoo.load(ENV, trainer="sb3", file=path, learning_rate=1e-5).learning_rate == 1e-5
+        assert sb3.learning_epochs == PPOConfig().learning_epochs
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.none() | st.integers(0, 2**32 - 1),
+    rate=st.floats(1e-12, 1e-3),
+    scale=st.floats(1e-30, 1e30),
+    sizes=st.lists(st.integers(1, 1024), min_size=1, max_size=4),
+    threshold=st.none() | st.floats(0, 1),
+    flag=st.booleans(),
+    activation=st.sampled_from(["elu", "relu", "tanh"]),
+)
+def test_a_dumped_configuration_loads_equal(tmp_path, seed, rate, scale, sizes, threshold, **rest):
+    config = PPOConfig(
+        seed=seed,
+        learning_rate=rate,
+        rewards_shaper_scale=scale,
+        policy_hidden_layer_sizes=tuple(sizes),
+        learning_rate_scheduler_kl_threshold=threshold,
+        normalize_values=rest["flag"],
+        activation=rest["activation"],
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(zoo.dump(config))
+    for trainer in TRAINERS:
+        assert zoo.load(ENV, "ppo", trainer, file=path) == config
+
+
+@pytest.mark.parametrize(
+    "text", ["1e-4", "1E-4", "1.e-4", "1.0e-4", ".1e-3", "0.0001", "+1e-4", "10_0e-6", "1_0.0e-5"]
+)
+def test_floats_are_read_in_every_spelling(write, text):
+    assert zoo.load(ENV, file=write(f"ppo: {{learning_rate: {text}}}")).learning_rate == 1e-4
+    assert zoo.parse_set(f"learning_rate={text}") == ("learning_rate", 1e-4)
+
+
+@pytest.mark.parametrize("text", ["15_000_000", "15000000", "1.5e7", "15e6"])
+def test_integers_are_read_in_every_spelling(write, text):
+    config = zoo.load(ENV, file=write(f"ppo: {{max_env_steps: {text}}}"))
+    assert config.max_env_steps == 15_000_000
+    assert type(config.max_env_steps) is int
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("ppo:\n  lerning_rate: 1e-4", 2, "did you mean 'learning_rate'"),
+        ("ppo:\n\n  learning_rate: fast", 3, "learning_rate='fast' is not a number above 0"),
+        ("ppo:\n  rollouts: 24\n  mini_batches: 7", 3, "mini_batches=7 does not divide"),
+        ("ppo:\n  rollouts: 4\n  rollouts: 8", 3, "'rollouts' is given twice, first in line 2"),
+        ("ppo:\n  max_env_steps: 10", 2, "max_env_steps=10 is too small a budget"),
+        ("# comment\nppo:\n  num_envs: 1\n  rollouts: 1", 2, "mini_batches=32 does not divide"),
+        ("ppo:\n  backends:\n    sb4: {}", 3, "no trainer 'sb4' (did you mean 'sb3'?)"),
+        ("ppo:\n  backends:\n    sb3:\n      rolouts: 3", 4, "did you mean 'rollouts'"),
+        ("ppo:\n  backends:\n    skrl-jax:\n      rollouts: -3", 4, "rollouts=-3 is not an"),
+        ("ppo:\n  backends:\n    sb3: {backends: {}}", 3, "no setting 'backends'"),
+        ("ppo:\n  backends:\n    sb3:", 3, "sb3 must hold 'name: value' pairs"),
+        ("ppo:\n  rollouts: 4\nppoo: {}", 3, "no algorithm 'ppoo' (did you mean 'ppo'?)"),
+        ("ppo: 3", 1, "ppo must hold 'name: value' pairs"),
+        ("", 1, "the file must hold"),
+        ("- ppo", 1, "the file must hold"),
+        ("[" * 5000, 1, "not a YAML file"),
+        ("ppo: {1: 2}", 1, "a name must be text"),
+        ("ppo: {[1]: 2}", 1, "a name must be text"),
+        ("ppo:\n  rollouts: [1", 2, "expected ',' or ']'"),
+        ("ppo:\n  seed: 2026-13-01", 2, "month must be in 1..12"),
+        ("ppo: &a\n  seed: 3\n  <<: *a", 3, "merge"),
+        ("ppo: &a\n  backends: *a", 1, "recursive"),
+        ("ppo:\n  seed: !!python/object/apply:os.mkdir [made]", 2, "os.mkdir"),
+    ],
+)
+def test_errors_say_file_line_and_what_is_allowed(write, monkeypatch, text, line, message):
+    path = write(text)
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(zoo.ConfigError) as e:
+        zoo.load(ENV, trainer="skrl-jax", file=path)
+    assert str(e.value).startswith(f"{path}:{line}: ")
+    assert message in str(e.value)
+    assert not (path.parent / "made").exists()
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_file_loads_or_gives_a_config_error(tmp_path, content):
+    path = tmp_path / "any.yaml"
+    path.write_bytes(b"ppo:\n  seed: " + content)
+    try:
+        assert isinstance(zoo.load(ENV, file=path), PPOConfig)
+    except zoo.ConfigError as error:
+        assert str(path) in str(error)
+
+
+def test_errors_of_overrides_do_not_blame_the_file(write):
+    path = write("ppo:\n  rollouts: 16\n")
+    overrides: list[dict[str, Any]] = [{"rollouts": -1}, {"rolouts": 3}]
+    for override in overrides:
+        with pytest.raises(zoo.ConfigError) as e:
+            zoo.load(ENV, file=path, **override)
+        assert str(path) not in str(e.value)
+
+
+def test_unknown_algorithms_trainers_files_and_environments_are_refused(tmp_path):
+    with pytest.raises(zoo.ConfigError, match="no algorithm 'pppo' .did you mean 'ppo'"):
+        zoo.load(ENV, "pppo")
+    with pytest.raises(zoo.ConfigError, match="no trainer 'skrl-jx' .did you mean 'skrl-jax'"):
+        zoo.load(ENV, trainer="skrl-jx")
+    with pytest.raises(zoo.ConfigError, match="nowhere.yaml cannot be read: No such file"):
+        zoo.load(ENV, file=tmp_path / "nowhere.yaml")
+    with pytest.raises(ValueError, match="did you mean 'Motrix/CartPole-v0'"):
+        zoo.load("Motrix/CartPol-v0")
+
+
+def test_a_registered_task_brings_its_own_file_or_has_the_defaults(write, monkeypatch):
+    monkeypatch.setattr(registration, "_entries", dict(registration._entries))
+    entry = registration.entry(ENV)
+    path = write("ppo: {rollouts: 8}")
+    for env_id, file in (("Test/Own-v0", path), ("Test/Bare-v0", None)):
+        registration.register_task(env_id, entry.task, entry.config, hyperparams=file)
+        try:
+            assert zoo.find(env_id) == file
+            assert zoo.load(env_id) == PPOConfig(rollouts=8 if file else 32)
+        finally:
+            del gymnasium.registry[env_id]
+
+
+def test_set_reads_plain_yaml_values():
+    assert zoo.parse_set("policy_hidden_layer_sizes=[64, 32]") == (
+        "policy_hidden_layer_sizes",
+        [64, 32],
+    )
+    assert zoo.parse_set("seed=null") == ("seed", None)
+    assert zoo.parse_set("activation=tanh") == ("activation", "tanh")
+    assert zoo.parse_set(" mixed_precision = true") == ("mixed_precision", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate", "expected name=value"),
+        ("lerning_rate=3", "did you mean 'learning_rate'"),
+        ("seed=[1", "not YAML"),
+        ("seed=!!python/object/apply:os.mkdir [made]", "not YAML"),
+        ("seed=2026-13-01", "not YAML"),
+    ],
+)
+def test_set_refuses_what_is_no_setting(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(zoo.ConfigError, match=message):
+        zoo.parse_set(text)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import motrix_gym
+from motrix_gym import registration
+from rl_zoo import cli
+from rl_zoo.__main__ import main as motrix
+
+
+def test_every_environment_has_a_line(capsys):
+    assert motrix(["envs"]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["id", "observation", "action"]
+    assert [line.split()[0] for line in lines] == motrix_gym.list_envs()
+    line = next(line for line in lines if "Motrix/CartPole-v0" in line)
+    assert line.split()[1:5] == ["4", "1", "1,000", "steps"] and "return >= 990" in line
+
+
+def test_json_has_sizes_goals_and_the_result_of_the_shipped_policy(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "PRETRAINED", tmp_path)
+    (tmp_path / "CartPole-v0").mkdir()
+    figures = {"return": {"mean": 998.5}, "length": {"mean": 999.0}}
+    evaluation = {"env_id": "Motrix/CartPole-v0", "figures": figures}
+    (tmp_path / "CartPole-v0" / "evaluation.json").write_text(json.dumps(evaluation))
+    assert motrix(["envs", "--json"]) == 0
+    entries = {entry["id"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert entries.keys() == set(motrix_gym.list_envs())
+    assert entries["Motrix/CartPole-v0"] == {
+        "id": "Motrix/CartPole-v0",
+        "observation": 4,
+        "action": 1,
+        "episode_steps": 1000,
+        "episode_seconds": 10.0,
+        "goals": ["return >= 990"],
+        "best": {"return": 998.5},
+    }
+    assert entries["Motrix/Go1-v0"]["best"] is None
+
+
+def test_sizes_are_those_of_the_environments():
+    from rl_zoo.envs import describe
+
+    for env_id in motrix_gym.list_envs():
+        env = registration.make_vector(env_id)
+        about = describe(env_id)
+        assert (about["observation"],) == env.single_observation_space.shape
+        assert (about["action"],) == env.single_action_space.shape
+
+
+def test_markdown_is_a_table(capsys):
+    assert motrix(["envs", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(motrix_gym.list_envs())
+    assert all(line.startswith("| ") and line.count("|") == 7 for line in lines)

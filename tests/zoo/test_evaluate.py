@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+from types import SimpleNamespace
+
+import gymnasium
+import numpy as np
+import pytest
+from fakes import make_policy
+
+from adapters import PPOConfig
+from motrix_gym import Goal, Metric
+from rl_zoo import cli, evaluate
+from rl_zoo.__main__ import main as motrix
+from rl_zoo.evaluate import Evaluation, evaluate_policy, summarise
+from rl_zoo.runs import Run
+
+ENV = "Motrix/CartPole-v0"
+FALLING = make_policy(np.zeros((4, 1)))
+
+
+def make_run(policy, root="runs", env_config=None):
+    config = PPOConfig(seed=0, num_envs=1, rollouts=1, mini_batches=1, max_env_steps=5)
+    run = Run.create(root, ENV, "sb3", config, env_config=env_config)
+    run.save_checkpoint(5, policy, {"x": np.zeros(1)}, 0.0)
+    run.finish("complete")
+    return run
+
+
+def make_evaluation(goals, **figures):
+    return Evaluation(
+        env_id=ENV,
+        settings={},
+        num_envs=1,
+        seed=0,
+        stochastic=False,
+        figures={name: np.array(values, float) for name, values in figures.items()},
+        units={},
+        goals=tuple(goals),
+    )
+
+
+# What is measured.
+
+
+def test_each_environment_contributes_its_first_whole_episodes():
+    """The oracle: each environment alone, one episode after the other."""
+    found = evaluate_policy(ENV, FALLING, episodes=12, num_envs=4, seed=7, num_threads=1)
+    lengths = []
+    for row in range(4):
+        env = gymnasium.make_vec(ENV, num_envs=1, num_threads=1)
+        env.reset(seed=7 + row)
+        for _ in range(3):
+            steps, ended = 0, False
+            while not ended:
+                *_, terminated, truncated, _ = env.step(np.zeros((1, 1), np.float32))
+                steps, ended = steps + 1, bool(terminated[0] or truncated[0])
+            lengths.append(steps)
+    assert len(set(lengths)) > 3
+    assert sorted(found.figures["length"]) == sorted(lengths)
+    assert sorted(found.figures["return"]) == sorted(lengths)  # 1 per step
+    np.testing.assert_array_equal(found.figures["reward/alive"], found.figures["return"])
+
+
+class ScriptedEnv:
+    """Row 0 has episodes of 2 steps, row 1 of 3; every figure of step k of an episode is k."""
+
+    num_envs = 2
+    lengths = np.array([2, 3])
+    task = SimpleNamespace(
+        metrics={"middle": Metric("m"), "peak": Metric("m", "max"), "end": Metric("m", "last")}
+    )
+
+    def reset(self, seed):
+        self.step_number = np.zeros(2, int)
+        return np.zeros((2, 1), np.float32), {}
+
+    def step(self, action):
+        self.step_number += 1
+        k = self.step_number.astype(float)
+        ended = self.step_number == self.lengths
+        metrics = {"middle": k, "peak": -k, "end": k, "_end": np.ones(2, bool)}
+        info = {
+            "reward_terms": {"walk": 2 * k},
+            "metrics": {name: values.copy() for name, values in metrics.items()},
+            "success": ended & (self.lengths == 3),
+            "fault": ended & (self.lengths == 2),
+        }
+        self.step_number[ended] = 0
+        return np.zeros((2, 1), np.float32), k.copy(), ended, np.zeros(2, bool), info
+
+
+def test_steps_become_episodes_as_the_metrics_say():
+    figures, faults = evaluate._play_episodes(ScriptedEnv(), lambda x: x, per_env=2, seed=0)
+    by_row = {  # row 0, row 1; episodes end in the order 0, 1, 0, 1
+        "return": (3, 6),
+        "length": (2, 3),
+        "success": (0, 1),
+        "middle": (1.5, 2),
+        "peak": (-1, -1),
+        "end": (2, 3),
+        "reward/walk": (6, 12),
+    }
+    assert {name: tuple(values) for name, values in figures.items()} == {
+        name: values * 2 for name, values in by_row.items()
+    }
+    assert faults == 2
+
+
+def test_the_summary_of_known_numbers():
+    summary = summarise(np.array([100.0, 1, 2, 3, 4, 5, 6, -50]))
+    assert summary.mean == pytest.approx(71 / 8)
+    assert summary.iqm == 3.5
+    assert (summary.min, summary.max) == (-50, 100)
+    normal = summarise(np.random.default_rng(1).normal(10, 2, 400))
+    assert normal.high - normal.low == pytest.approx(2 * 1.96 * 2 / 20, rel=0.15)
+    assert normal.low < normal.mean < normal.high
+    assert normal == summarise(np.random.default_rng(1).normal(10, 2, 400))
+
+
+def test_seed_and_stochastic_decide_all():
+    def returns(**kwargs):
+        result = evaluate_policy(ENV, FALLING, episodes=8, num_threads=1, **kwargs)
+        return tuple(result.figures["return"])
+
+    assert returns() == returns() != returns(seed=3)
+    assert returns(stochastic=True) == returns(stochastic=True) != returns()
+
+
+def test_settings_change_the_task():
+    settings = {"max_episode_steps": 5, "reward_weights.alive": 2.0}
+    result = evaluate_policy(ENV, FALLING, episodes=4, settings=settings)
+    assert set(result.figures["return"]) == {10.0}
+    assert "env.reward_weights.alive=2.0" in result.report()
+
+
+def test_goals_are_on_the_means():
+    goals = [Goal("return", ">=", 2), Goal("error", "<=", 0.1)]
+    good = make_evaluation(goals, **{"return": [1, 3], "error": [0, 0.2]})
+    bad = make_evaluation(goals, **{"return": [100, 300], "error": [0, 0.3]})
+    assert list(good.met.values()) == [True, True]
+    assert list(bad.met.values()) == [True, False]
+    assert good.rank > bad.rank  # goals before return
+    assert "goal error <= 0.1: NOT met (0.15)" in bad.report()
+    assert bad.as_dict()["solved"] is False
+
+
+def test_a_result_is_json_even_if_a_figure_is_not_a_number():
+    result = make_evaluation([], **{"return": [1.0], "error": [np.nan]}).as_dict()
+    assert json.loads(json.dumps(result, allow_nan=False))["figures"]["error"]["mean"] is None
+    assert result["figures"]["return"]["mean"] == 1.0
+
+
+# The command.
+
+
+def test_the_status_tells_whether_the_goals_are_met(here, balancing, capsys):
+    run = make_run(balancing)
+    assert motrix(["evaluate", "--episodes", "2", "--json", "copy.json"]) == 0
+    result = json.loads((run.folder / "evaluation.json").read_text())
+    assert result["goals"] == [{"goal": "return >= 990", "met": True}] and result["solved"]
+    assert json.loads((here / "copy.json").read_text()) == result
+    FALLING.save("falling")
+    assert motrix(["evaluate", "--policy", "falling", "--episodes", "2"]) == cli.UNMET == 3
+    output = capsys.readouterr().out
+    assert f"the best policy of {run.folder}" in output
+    assert "goal return >= 990: met" in output and "goal return >= 990: NOT met" in output
+
+
+def test_the_settings_of_the_run_hold_and_can_be_overridden(here):
+    run = make_run(FALLING, env_config={"max_episode_steps": 6})
+    flags = ["evaluate", "--run", str(run.folder), "--episodes", "2"]
+
+    def mean():
+        figures = json.loads((run.folder / "evaluation.json").read_text())["figures"]
+        return figures["return"]["mean"]
+
+    motrix(flags)
+    assert mean() == 6
+    motrix([*flags, "--set", "env.max_episode_steps=7"])
+    assert mean() == 7
+
+
+def test_without_a_run_the_shipped_policy_is_taken_and_said(here, balancing, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "PRETRAINED", here / "pretrained")
+    flags = ["evaluate", "--episodes", "2"]
+    assert motrix(flags) == 1
+    assert "train one first" in capsys.readouterr().err
+    balancing.save(here / "pretrained" / "CartPole-v0")
+    assert motrix(flags) == 0
+    assert "the pretrained policy, as there is no run" in capsys.readouterr().out
+    make_run(FALLING)
+    assert motrix(flags) == 3
+
+
+def test_no_learning_library_is_imported(tmp_path, python, balancing):
+    balancing.save(tmp_path)
+    flags = ["evaluate", "--policy", str(tmp_path), "--episodes", "1"]
+    output = python(
+        "import sys; from rl_zoo.__main__ import main; "
+        f"main({flags}); print({{'torch', 'jax', 'tensorboard', 'stable_baselines3'}} & set(sys.modules))"
+    )
+    assert output.splitlines()[-1] == "set()"
+
+
+# Bad input.
+
+
+def fails(capsys, *flags):
+    status = motrix(["evaluate", *map(str, flags)])
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1, output.err
+    return status, output.err
+
+
+def test_wrong_flags_are_told(here, capsys):
+    run = make_run(FALLING).folder
+    assert fails(capsys, "--env", "Motrix/CartPoel-v0") == (
+        2,
+        "error: there is no environment 'Motrix/CartPoel-v0': did you mean 'Motrix/CartPole-v0'? "
+        f"(known: {', '.join(__import__('motrix_gym').list_envs())})\n",
+    )
+    assert "shared equally" in fails(capsys, "--episodes", 5, "--num-envs", 2)[1]
+    assert "only settings of the task" in fails(capsys, "--set", "learning_rate=1")[1]
+    assert fails(capsys, "--set", "env.max_angel=1")[0] == 2
+    assert "may never end" in fails(capsys, "--set", "env.max_episode_steps=null")[1]
+    assert "cannot write" in fails(capsys, "--episodes", 1, "--json", "no/folder/x.json")[1]
+    with pytest.raises(SystemExit) as stop:
+        motrix(["evaluate", "--run", str(run), "--policy", "x"])
+    assert stop.value.code == 2
+
+
+def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
+    folder = make_run(FALLING).folder
+    assert "not of Motrix/Go1-v0" in fails(capsys, "--run", folder, "--env", "Motrix/Go1-v0")[1]
+    assert "is not a run" in fails(capsys, "--run", here)[1]
+    assert "cannot be read" in fails(capsys, "--policy", here)[1]
+    make_policy(np.zeros((5, 1)), {"env_id": ENV}).save("five")
+    assert "turns 5 observations into 1 actions" in fails(capsys, "--policy", "five")[1]
+    make_policy(np.zeros((4, 1)), {"trainer": "none"}).save("nameless")
+    assert "give --env" in fails(capsys, "--policy", "nameless")[1]
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    assert "schema_version 2" in fails(capsys, "--run", folder)[1]
+
+
+def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):
+    import dataclasses
+
+    from motrix_gym import registration
+
+    entry = dataclasses.replace(registration.entry(ENV), goals=(Goal("speed", ">=", 1),))
+    monkeypatch.setitem(registration._entries, ENV, entry)
+    with pytest.raises(cli.CommandError, match="goal speed >= 1 of .* names no figure"):
+        evaluate_policy(ENV, FALLING, episodes=1)

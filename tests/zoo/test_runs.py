@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: Apache-2.0
+import errno
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters import Policy, PPOConfig
+from rl_zoo.runs import Run, RunError, find_newest
+
+ENV = "Motrix/CartPole-v0"
+OPEN = io.open
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
+
+
+def make_policy(number):
+    """A policy whose action says which one it is."""
+    return Policy(
+        hidden=(),
+        output=(np.zeros((1, 1)), np.array([number])),
+        log_std=np.zeros(1),
+        activation="elu",
+        observation_mean=np.zeros(1),
+        observation_std=np.ones(1),
+        observation_clip=5.0,
+        action_low=np.array([-1e9]),
+        action_high=np.array([1e9]),
+    )
+
+
+def make_state(number):
+    return {
+        "weights": np.asfortranarray(np.arange(6.0).reshape(2, 3) + number),
+        "key": np.array([2**64 - 1, number], np.uint64),
+        "mask": np.array([True, False]),
+        "rate": np.float64(1e-3),
+        "steps": np.array(number, np.int64),
+        "half": np.array([[0.5]], np.float16),
+        "empty": np.zeros((0, 3), np.float32),
+        "strided": np.arange(10, dtype=np.int32)[::2],
+        "big-endian": np.array([1.5], ">f8"),
+    }
+
+
+def create(root, **kwargs):
+    return Run.create(root, ENV, "skrl-jax", PPOConfig(seed=7), **kwargs)
+
+
+def save(run, number, score=None):
+    run.save_checkpoint(number, make_policy(number), make_state(number), score)
+
+
+def number_of(policy):
+    return int(policy(np.zeros(1))[0])
+
+
+def checkpoints(run):
+    return sorted(os.listdir(run.folder / "checkpoints"))
+
+
+def check_whole(run):
+    """The run's checkpoints load and are what the manifest says; returns (best, latest) steps."""
+    manifest = run.manifest
+    best, latest = manifest["best"]["steps"], manifest["latest"]["steps"]
+    assert number_of(run.best_policy()) == best
+    assert number_of(run.policy("latest")) == int(run.latest_state()["steps"]) == latest
+    assert int(run.state("best")["steps"]) == best
+    assert manifest["steps"] == latest
+    return best, latest
+
+
+def test_a_run_is_found_opened_and_read_as_it_was_written(tmp_path):
+    run = create(tmp_path, env_config={"physics_timestep": 0.005})
+    assert run.folder.parent == tmp_path / "CartPole-v0"
+    assert run.folder.name.endswith("_ppo_skrl-jax")
+    save(run, 100, score=1.5)
+    run.finish("complete")
+
+    read = Run.open(find_newest(tmp_path, ENV), env_id=ENV)
+    manifest = read.manifest
+    assert read.folder == run.folder
+    assert read.config() == PPOConfig(seed=7)
+    assert check_whole(read) == (100, 100)
+    assert {k: manifest[k] for k in ("env_id", "algo", "trainer", "seed", "status", "steps")} == {
+        "env_id": ENV,
+        "algo": "ppo",
+        "trainer": "skrl-jax",
+        "seed": 7,
+        "status": "complete",
+        "steps": 100,
+    }
+    assert manifest["env_config"] == {"physics_timestep": 0.005}
+    assert manifest["best"]["score"] == 1.5
+    assert {"python", "mujoco", "numpy"} <= set(manifest["versions"])
+
+
+def test_the_training_state_comes_back_bit_by_bit(tmp_path):
+    run = create(tmp_path)
+    save(run, 3)
+    state = run.latest_state()
+    assert list(sorted(state)) == sorted(make_state(3))
+    for name, array in make_state(3).items():
+        assert state[name].shape == array.shape, name
+        assert state[name].dtype == array.dtype.newbyteorder("="), name
+        assert np.array_equal(state[name], array), name
+
+
+def test_an_array_that_no_file_can_hold_is_refused_by_name(tmp_path):
+    run = create(tmp_path)
+    for array in (np.array("text"), np.array([None]), np.zeros(2, complex)):
+        with pytest.raises(TypeError, match="array 'odd' has type"):
+            run.save_checkpoint(1, make_policy(1), {"odd": array})
+    assert checkpoints(run) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.none() | st.integers(-2, 2).map(float) | st.sampled_from([np.nan, np.inf]),
+        min_size=1,
+        max_size=7,
+    )
+)
+def test_best_has_the_highest_score_and_the_rest_is_removed(tmp_path_factory, scores):
+    run = create(tmp_path_factory.mktemp("runs"))
+    for number, score in enumerate(scores):
+        save(run, number, score)
+    known = [-np.inf if s is None or not np.isfinite(s) else s for s in scores]
+    best = max(range(len(scores)), key=lambda i: (known[i], i))
+    assert check_whole(run) == (best, len(scores) - 1)
+    assert checkpoints(run) == sorted({str(best), str(len(scores) - 1)})
+
+
+def test_a_second_checkpoint_of_the_same_step_replaces_the_first(tmp_path):
+    run = create(tmp_path)
+    for score in (1.0, 2.0, 0.5):
+        run.save_checkpoint(5, make_policy(score * 10), make_state(5), score)
+    assert number_of(run.best_policy()) == 20
+    assert number_of(run.policy("latest")) == 5
+    assert len(checkpoints(run)) == 2
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
+    folders = {create(tmp_path).folder for _ in range(5)}
+    assert len(folders) == 5
+
+
+def test_the_newest_run_with_a_checkpoint_is_found(tmp_path):
+    with pytest.raises(RunError, match=f"no run of {ENV} with a checkpoint in .*train one first"):
+        find_newest(tmp_path, ENV)
+    runs = [create(tmp_path) for _ in range(4)]
+    for run in runs[:3]:
+        save(run, 1)
+    os.utime(runs[0].folder / "manifest.json", (2**31, 2**31))
+    (runs[2].folder / "manifest.json").write_text("{")
+    (tmp_path / "CartPole-v0" / "half-made").mkdir()
+    other = Run.create(tmp_path, "Other/CartPole-v0", "sb3", PPOConfig(seed=0))
+    save(other, 1)
+    assert find_newest(tmp_path, ENV) == runs[1].folder
+    assert find_newest(tmp_path, "Other/CartPole-v0") == other.folder
+
+
+def test_foreign_and_damaged_manifests_are_refused(tmp_path):
+    run = create(tmp_path)
+    with pytest.raises(RunError, match=f"is a run of {ENV}, not of Motrix/Go1-v0"):
+        Run.open(run.folder, env_id="Motrix/Go1-v0")
+    with pytest.raises(RunError, match="has no checkpoint yet .status: running"):
+        run.best_policy()
+    save(run, 1)
+
+    good = run.manifest
+    path = run.folder / "manifest.json"
+    outside = good["best"] | {"folder": "../../elsewhere"}
+    for change, message in (
+        ({"schema_version": 2}, "schema_version 2, this program reads 1"),
+        ({"best": outside}, "lacks entries of a run, or has wrong ones"),
+        ({"best": {}}, "lacks entries"),
+        ({"latest": 3}, "lacks entries"),
+        ({"steps": "1"}, "lacks entries"),
+        ({"trainer": None}, "lacks entries"),
+    ):
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(RunError, match=message):
+            Run.open(run.folder)
+    for content in (b"", b"{", b"[]", b"\xff", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(RunError, match=r"manifest\.json"):
+            Run.open(run.folder)
+    path.unlink()
+    with pytest.raises(RunError, match="is not a run, or was never begun"):
+        Run.open(run.folder)
+
+
+@pytest.mark.parametrize("file", ["policy.safetensors", "policy.json", "train_state.safetensors"])
+@pytest.mark.parametrize("damage", ["torn", "changed", "gone"])
+def test_a_damaged_checkpoint_is_refused_and_the_last_good_one_named(tmp_path, file, damage):
+    run = create(tmp_path)
+    save(run, 1, score=2.0)
+    save(run, 2, score=1.0)
+    read = run.latest_state if file.startswith("train") else lambda: run.policy("latest")
+    for steps, hope in (("2", f"last good checkpoint is .*{os.sep}1 .best"), ("1", "is no good")):
+        path = run.folder / "checkpoints" / steps / file
+        content = path.read_bytes()
+        if damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(content[:-1] if damage == "torn" else content[:-1] + b"!")
+        with pytest.raises(RunError, match=hope):
+            read()
+
+
+def test_what_is_not_json_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(RunError, match="not plain JSON"):
+        create(tmp_path, env_config={"a": np.zeros(2)})
+    assert not list(tmp_path.iterdir())
+    run = create(tmp_path)
+    with pytest.raises(RunError, match="not plain JSON"):
+        run.save_evaluation({"return": float("nan")})
+    run.save_evaluation({"return": 3.0})
+    assert json.loads((run.folder / "evaluation.json").read_text()) == {"return": 3.0}
+
+
+def test_a_run_has_one_writer(tmp_path):
+    run = create(tmp_path)
+    save(run, 1)
+    reader = Run.open(run.folder)
+    for write in (lambda: save(reader, 2), lambda: reader.finish("complete")):
+        with pytest.raises(RunError, match=r"not open for writing: Run.open\(..., resume=True\)"):
+            write()
+    if sys.platform != "win32":
+        with pytest.raises(RunError, match="already being written to"):
+            Run.open(run.folder, resume=True)
+    run.finish("interrupted")
+    resumed = Run.open(run.folder, resume=True)
+    assert resumed.manifest["status"] == "running"
+    save(resumed, 2)
+    with pytest.raises(ValueError, match="'done' is not one of complete, interrupted, failed"):
+        resumed.finish("done")
+
+
+def test_the_wall_clock_counts_over_a_resume(tmp_path, monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    run = create(tmp_path)
+    now[0] += 10
+    save(run, 1)
+    now[0] += 5
+    run.finish("interrupted")
+    now[0] += 1000
+    run = Run.open(run.folder, resume=True)
+    now[0] += 7
+    run.finish("complete")
+    assert run.manifest["wall_seconds"] == 22
+
+
+class Faults:
+    """Breaks the k-th system call that changes the disk, before or after it was made."""
+
+    CALLS = (
+        (os, "mkdir"),
+        (os, "replace"),
+        (os, "rename"),
+        (os, "fsync"),
+        (os, "rmdir"),
+        (os, "unlink"),
+        (os, "open"),
+        (io, "open"),
+    )
+
+    def __init__(self, monkeypatch, at, after, strike):
+        self.left, self.struck = at, False
+        for module, name in self.CALLS:
+            monkeypatch.setattr(module, name, self.wrap(getattr(module, name), after, strike))
+
+    def wrap(self, call, after, strike):
+        def wrapped(*args, **kwargs):
+            reads = call is OPEN and "w" not in args[1]
+            self.left -= not reads
+            if self.left != 0 or self.struck:
+                return call(*args, **kwargs)
+            self.struck = True
+            if after:
+                result = call(*args, **kwargs)
+                if hasattr(result, "close"):
+                    result.close()
+            return strike()
+
+        return wrapped
+
+
+def prepare(root):
+    """A run with a best and a latest checkpoint, 1 and 2, that nobody has open."""
+    run = create(root)
+    save(run, 1, score=2.0)
+    save(run, 2, score=1.0)
+    run.finish("interrupted")
+    return run.folder
+
+
+def check_survived(folder):
+    """The run is whole, with the checkpoint 3 or without it, and can go on."""
+    before = check_whole(Run.open(folder))
+    assert before in ((1, 2), (3, 3))
+    run = Run.open(folder, resume=True)
+    assert check_whole(run) == before
+    save(run, 4, score=9.0)
+    assert check_whole(run) == (4, 4)
+    assert checkpoints(run) == ["4"]
+    assert not list(folder.glob(".*.tmp"))
+    run.finish("complete")
+    return before
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("error", [NO_SPACE, KeyboardInterrupt()])
+def test_a_full_disk_or_ctrl_c_at_any_call_leaves_the_run_whole(tmp_path, error, after):
+    outcomes = set()
+    prepared = prepare(tmp_path)
+    for at in range(1, 200):
+        folder = shutil.copytree(prepared, tmp_path / str(at))
+        run = Run.open(folder, resume=True)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            faults = Faults(monkeypatch, at, after, lambda: fail(error))
+            try:
+                save(run, 3, score=3.0)
+            except RunError as told:
+                assert error is NO_SPACE
+                assert "No space left on device" in str(told)
+                assert "the last good checkpoint is" in str(told)
+            except KeyboardInterrupt:
+                assert error is not NO_SPACE
+        run.finish("interrupted")
+        outcomes.add(check_survived(folder))
+        shutil.rmtree(folder)
+        if not faults.struck:
+            assert at > 20
+            assert outcomes == {(1, 2), (3, 3)}
+            return
+    pytest.fail("a checkpoint takes too many calls")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.parametrize("after", [False, True])
+def test_kill_9_at_any_call_leaves_the_run_whole(tmp_path, after):
+    outcomes = set()
+    prepared = prepare(tmp_path)
+    for at in range(1, 200):
+        folder = shutil.copytree(prepared, tmp_path / str(at))
+        child = os.fork()
+        if child == 0:
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                run = Run.open(folder, resume=True)
+                Faults(monkeypatch, at, after, lambda: os.kill(os.getpid(), signal.SIGKILL))
+                save(run, 3, score=3.0)
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        outcomes.add(check_survived(folder))
+        shutil.rmtree(folder)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            assert at > 20
+            assert outcomes == {(1, 2), (3, 3)}
+            return
+        assert os.WTERMSIG(status) == signal.SIGKILL
+    pytest.fail("a checkpoint takes too many calls")
+
+
+def test_a_full_disk_at_the_start_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: fail(NO_SPACE))
+    with pytest.raises(RunError, match="cannot make a run folder in .*No space left on device"):
+        create(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="no run of"):
+        find_newest(tmp_path, ENV)
+
+
+def test_a_read_only_run_can_be_read_and_refuses_to_be_written(tmp_path):
+    folder = prepare(tmp_path)
+    paths = [folder, *folder.rglob("*")]
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        if os.access(folder, os.W_OK):
+            pytest.skip("root may write anywhere")
+        assert check_whole(Run.open(folder)) == (1, 2)
+        with pytest.raises(RunError, match="cannot resume .*Permission denied"):
+            Run.open(folder, resume=True)
+        with pytest.raises(RunError, match="cannot make a run folder in .*Permission denied"):
+            create(folder)
+    finally:
+        for path in paths:
+            path.chmod(0o755)
+
+
+def test_a_file_in_the_place_of_the_root_is_reported(tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(RunError, match="cannot make a run folder in"):
+        create(tmp_path / "runs")
+
+
+def test_reading_does_not_touch_a_checkpoint_being_written(tmp_path):
+    folder = prepare(tmp_path)
+    under_way = folder / "checkpoints" / ".3.tmp"
+    under_way.mkdir()
+    check_whole(Run.open(folder))
+    assert under_way.exists()
+    Run.open(folder, resume=True)
+    assert not under_way.exists()
+
+
+def test_runs_imports_no_learning_library():
+    code = "import rl_zoo.runs, sys; print([m for m in ('torch', 'jax') if m in sys.modules])"
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,554 @@
+# SPDX-License-Identifier: Apache-2.0
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import make_policy
+
+from adapters import policy as policy_module
+from rl_zoo import logs, train
+from rl_zoo.__main__ import main as motrix
+from rl_zoo.progress import RETURN, Progress
+from rl_zoo.runs import Run, RunError, find_newest
+
+ROOT = str(Path(__file__).parents[2])
+ENV = "Motrix/CartPole-v0"
+# 10 updates of 8 environments x 4 steps, a checkpoint after every other one, episodes of 10 steps.
+SETTINGS = "rollouts=4 mini_batches=1 max_env_steps=320 check_point_interval=8"
+TINY = f"--num-envs 8 --num-threads 1 --set {SETTINGS} env.max_episode_steps=10".split()
+NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
+
+
+def newest(root=Path("runs")):
+    return find_newest(root, ENV)
+
+
+def run_tiny(*more):
+    return train.main([*TINY, "--trainer", "sb3", "--eval-episodes", "4", *map(str, more)])
+
+
+# A run.
+
+
+def test_a_run_leaves_everything_and_says_where(here, fake_trainer, manifest_of, capsys):
+    assert run_tiny("--seed", 3) == 0
+    folder = newest()
+    manifest = manifest_of(folder)
+    assert manifest["status"] == "complete"
+    assert manifest["steps"] == manifest["latest"]["steps"] == 320
+    assert (manifest["env_id"], manifest["trainer"], manifest["seed"]) == (ENV, "sb3", 3)
+    assert manifest["env_config"] == {"max_episode_steps": 10}
+    assert manifest["steps_per_second"] > 0 and manifest["peak_memory_mib"] > 10
+    assert json.loads((folder / "evaluation.json").read_text())["figures"]["return"]["mean"] == 10
+    output = capsys.readouterr().out
+    assert f"run: {folder}" in output
+    assert f"rl_zoo.play --run {folder}" in output
+    assert "320 steps 100%" in output
+    assert "goal return >= 990: NOT met (10)" in output
+
+
+def test_every_update_is_in_tensorboard(here, fake_trainer):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run_tiny()
+    events = EventAccumulator(str(newest()))
+    events.Reload()
+    assert [e.step for e in events.Scalars("Loss / Policy loss")] == list(range(32, 321, 32))
+    assert events.Scalars(RETURN)[-1].value == 10.0
+    assert events.Scalars("Reward Instant / alive (mean)")[0].value == 1.0
+    assert events.Scalars("Time / Steps per second")[0].value > 0
+
+
+def test_checkpoints_come_at_the_interval_and_at_the_end(here, fake_trainer, monkeypatch):
+    saved = []
+    monkeypatch.setattr(Run, "save_checkpoint", lambda _, *args: saved.append((args[0], args[3])))
+    run_tiny("--eval-episodes", 0, "--set", "max_env_steps=288")
+    assert [steps for steps, _ in saved] == [64, 128, 192, 256, 288]
+    assert [score for _, score in saved] == [None, 10, 10, 10, 10]  # the first end is at step 10
+
+
+@pytest.mark.parametrize(("latest", "best"), [(0.0, "192"), (1.0, "320")])
+def test_the_policy_that_evaluates_better_becomes_the_best(
+    here, fake_trainer, manifest_of, latest, best
+):
+    """Training returns say that step 192 is best; the evaluation may disagree."""
+
+    def on_update(trainer):
+        trainer.scalars = {RETURN: 20.0 if 4 <= trainer.num_updates < 6 else 5.0}
+
+    def policy(trainer):
+        balances = {6: 0.5, 10: latest}.get(trainer.num_updates, 0.0)
+        return make_policy(np.array([[0.3], [3], [0.3], [0.5]]) * balances, trainer.metadata())
+
+    fake_trainer.on_update, fake_trainer.policy = on_update, policy
+    run_tiny("--set", "env.max_episode_steps=200")
+    manifest = manifest_of(newest())
+    assert manifest["best"]["folder"] == best
+    assert manifest["latest"]["folder"] == "320"
+    evaluation = json.loads((newest() / "evaluation.json").read_text())
+    assert evaluation["figures"]["return"]["mean"] == 200
+
+
+def test_the_seed_is_the_flags_then_the_settings_then_0(here, fake_trainer, manifest_of):
+    def seed(*more):
+        root = here / str(len(list(here.iterdir())))
+        assert run_tiny("--eval-episodes", 0, "--run-dir", root, *more) == 0
+        return manifest_of(newest(root))["seed"]
+
+    (here / "own.yaml").write_text("ppo: {seed: 5}")
+    assert seed() == 0
+    assert seed("--config", "own.yaml") == 5
+    assert seed("--config", "own.yaml", "--seed", 6) == 6
+    assert seed("--rand-seed") not in (0, seed("--rand-seed"))
+
+
+def test_a_users_own_task_trains_and_later_commands_find_it(here, fake_trainer, capsys):
+    import gymnasium
+
+    from motrix_gym import registration
+
+    (here / "my_tasks.py").write_text(
+        "from motrix_gym import register_task\n"
+        "from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig\n"
+        "register_task('Mine/Pole-v3', CartPole, CartPoleConfig(max_episode_steps=10))\n"
+    )
+    flags = ["--env", "my_tasks:Mine/Pole-v3"]
+    try:
+        assert run_tiny(*flags) == 0
+        folder = find_newest("runs", "Mine/Pole-v3")
+        output = capsys.readouterr().out
+        assert f"rl_zoo.play --env my_tasks:Mine/Pole-v3 --run {folder}" in output
+        assert motrix(["evaluate", *flags, "--episodes", "2"]) == 0
+    finally:
+        registration._entries.pop("Mine/Pole-v3", None)
+        gymnasium.registry.pop("Mine/Pole-v3", None)
+        sys.modules.pop("my_tasks", None)
+
+
+# The choice of a trainer.
+
+
+@pytest.mark.parametrize(
+    ("installed", "gpus", "device", "expected"),
+    [
+        ("jax torch sb3", "jax torch", "auto", ("skrl-jax", "cuda")),
+        ("jax torch sb3", "torch sb3", "auto", ("skrl-torch", "cuda")),
+        ("jax torch sb3", "torch sb3", "cpu", ("skrl-jax", "cpu")),
+        ("jax torch sb3", "", "auto", ("skrl-jax", "cpu")),
+        ("torch sb3", "", "auto", ("skrl-torch", "cpu")),
+        ("sb3", "", "auto", ("sb3", "cpu")),
+        ("sb3", "sb3", "cuda", ("sb3", "cuda")),
+    ],
+)
+def test_auto_prefers_a_gpu_then_jax_then_torch(monkeypatch, installed, gpus, device, expected):
+    def trainers(names):
+        return {"sb3" if name == "sb3" else f"skrl-{name}" for name in names.split()}
+
+    packages = {package for name in trainers(installed) for package in train.REQUIRED[name]}
+    monkeypatch.setattr(train, "_installed", lambda *names: set(names) <= packages)
+    monkeypatch.setattr(train, "_finds_gpu", lambda name: name in trainers(gpus))
+    assert train.choose("auto", device)[:2] == expected
+
+
+def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
+    """Torch and JAX take seconds, and JAX takes hold of a GPU's memory."""
+    heavy = "{'jax', 'torch', 'mujoco', 'gymnasium', 'tensorboard'}"
+    program = (
+        "import contextlib, io, os, sys\nfrom rl_zoo import train\nfrom rl_zoo.__main__ import main\n"
+        "for command in ('train', 'evaluate', 'play', 'envs'):\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "        main([command, '--help'])\n"
+        "os.path.exists = lambda path: False; train.shutil.which = lambda name: None\n"
+        f"train.choose('auto', 'auto'); print({heavy} & set(sys.modules))"
+    )
+    assert python(program).strip() == "set()"
+
+
+# Bad input: one message, a status, and nothing half-written.
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--env Motrix/CartPol-v0", "did you mean 'Motrix/CartPole-v0'?"),
+        ("--env no_such_module:Mine/Thing-v0", "there is no module 'no_such_module'"),
+        ("--algo pp", "no algorithm 'pp' (did you mean 'ppo'?)"),
+        ("--trainer skrl-jaxx", "no trainer 'skrl-jaxx' (did you mean 'skrl-jax'?)"),
+        ("--set learning_rat=1", "no setting 'learning_rat' (did you mean 'learning_rate'?)"),
+        ("--set learning_rate=fast", "learning_rate='fast' is not a number"),
+        ("--set learning_rate", "expected name=value"),
+        ("--set rollouts=[", "the value is not YAML"),
+        ("--num-envs 0", "num_envs=0 is not an integer from 1"),
+        ("--seed -1", "seed=-1 is not an integer from 0"),
+        ("--set max_env_steps=31", "max_env_steps=31 is too small a budget"),
+        ("--set mini_batches=3", "mini_batches=3 does not divide"),
+        ("--set env.max_angl=1", "no setting 'max_angl' (did you mean 'max_angle'?)"),
+        ("--set env.max_angle=wide", "env.max_angle: 'wide' is not a number"),
+        ("--set env.max_angle.x=1", "env.max_angle.x: there is nothing inside"),
+        ("--set env.max_episode_steps=0.5", "0.5 is not an integer"),
+        ("--set env.max_episode_steps=0", "max_episode_steps must be >= 1, got 0"),
+        ("--set env.reward_weights.aliv=1", "(did you mean 'alive'?)"),
+        ("--set env.reward_weights=1", "1 is not name: value pairs"),
+        ("--config missing.yaml", "missing.yaml cannot be read"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(here, capsys, fake_trainer, flags, message):
+    assert train.main([*TINY, *flags.split()]) == 2
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.err.count("\n") == 1
+    assert not list(here.iterdir())
+
+
+def test_settings_reach_nested_values_and_lists(monkeypatch):
+    from motrix_gym import registration
+    from rl_zoo.settings import overrides
+
+    config = registration.entry("Motrix/Go1-v0").config
+    settings = {"reward_weights.fall": -9, "friction": [0.5, 0.6], "max_episode_steps": None}
+    changes = overrides(config, settings)
+    changed = config.override(**changes)
+    assert changed.reward_weights == {**config.reward_weights, "fall": -9.0}
+    assert (changed.friction, changed.max_episode_steps) == ((0.5, 0.6), None)
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "flags", "extra"),
+    [
+        ("stable_baselines3", "adapters.sb3", "--trainer sb3", "sb3"),
+        ("skrl", "adapters.skrl_torch", "--trainer skrl-torch", "skrl-torch"),
+        ("tensorboard", "rl_zoo.logs", "--trainer sb3", "zoo"),
+    ],
+)
+def test_a_missing_library_says_what_to_install(
+    here, capsys, monkeypatch, request, package, module, flags, extra
+):
+    if package == "tensorboard":
+        request.getfixturevalue("fake_trainer")
+    for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    assert train.main([*TINY, *flags.split()]) == 1
+    assert f'pip install "motrix-gym[{extra}]"' in capsys.readouterr().err
+    assert not list(here.iterdir())
+
+
+def test_no_library_at_all_says_what_to_install(here, capsys, monkeypatch):
+    monkeypatch.setattr(train, "_installed", lambda *_: False)
+    assert train.main(TINY) == 1
+    assert '"motrix-gym[skrl-jax]", "motrix-gym[skrl-torch]"' in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_refused(here, capsys, monkeypatch):
+    monkeypatch.setattr(train, "_finds_gpu", lambda _: False)
+    assert train.main([*TINY, "--device", "cuda"]) == 1
+    assert "no GPU is found by skrl-jax" in capsys.readouterr().err
+
+
+def test_an_unknown_command_names_the_nearest(capsys):
+    assert motrix(["trian"]) == 2
+    assert "no command 'trian' (did you mean 'train'?)" in capsys.readouterr().err
+    assert motrix([]) == 0
+    assert "evaluate" in capsys.readouterr().out
+
+
+def test_a_run_directory_that_cannot_be_written_is_told(here, capsys, fake_trainer):
+    (here / "taken").write_text("")
+    assert run_tiny("--run-dir", "taken") == 1
+    assert "cannot make a run folder in taken: Not a directory" in capsys.readouterr().err
+    assert [path.name for path in here.iterdir()] == ["taken"]
+
+
+def test_a_disk_full_from_the_start_leaves_no_run(here, capsys, fake_trainer, monkeypatch):
+    def open_file(path, mode="r", *args, **kwargs):
+        if "w" in mode and str(path).endswith(".tmp"):
+            raise NO_SPACE
+        return io.open(path, mode, *args, **kwargs)  # noqa: UP020
+
+    monkeypatch.setattr(
+        Path, "open", lambda path, *args, **kwargs: open_file(path, *args, **kwargs)
+    )
+    assert run_tiny() == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not list((here / "runs" / "CartPole-v0").iterdir())
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint(here, capsys, fake_trainer, monkeypatch):
+    real, calls = os.fsync, []
+
+    def fsync(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 30:  # the first checkpoint takes about ten
+            raise NO_SPACE
+        return real(descriptor)
+
+    monkeypatch.setattr(policy_module.os, "fsync", fsync)
+    assert run_tiny() == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error and "last good checkpoint" in error
+    assert f"--resume {newest()}" in error
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    run = Run.open(newest(), resume=True)
+    assert 0 < len(run.state()["weight"]) and run.policy("latest") is not None
+
+
+def test_a_full_disk_under_the_log_is_told_too(
+    here, capsys, fake_trainer, manifest_of, monkeypatch
+):
+    real = logs.EventLog.write
+
+    def write(log, step, scalars):
+        if step > 128:
+            raise NO_SPACE
+        real(log, step, scalars)
+
+    monkeypatch.setattr(logs.EventLog, "write", write)
+    assert run_tiny() == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error and f"--resume {newest()}" in error
+    assert manifest_of(newest())["status"] == "failed"
+    assert manifest_of(newest())["latest"]["steps"] == 128
+
+
+@pytest.mark.parametrize("how", ["loss", "actions"])
+def test_a_diverged_training_ends_and_keeps_what_was_good(
+    here, capsys, fake_trainer, manifest_of, how
+):
+    def on_update(trainer):
+        if trainer.num_updates == 5 and how == "loss":
+            trainer.scalars = {"Loss / Value loss": float("nan")}
+        if trainer.num_updates == 5 and how == "actions":
+            trainer.weight[:] = np.nan
+
+    fake_trainer.on_update = on_update
+    assert run_tiny() == 1
+    error = capsys.readouterr().err
+    assert "the training diverged at" in error and "learning_rate" in error
+    assert manifest_of(newest())["status"] == "failed"
+    assert np.isfinite(Run.open(newest()).state()["weight"]).all()
+
+
+def test_a_mistake_in_the_program_is_not_hidden(here, fake_trainer):
+    def on_update(trainer):
+        raise ValueError("a bug")
+
+    fake_trainer.on_update = on_update
+    with pytest.raises(ValueError, match="a bug"):
+        run_tiny()
+
+
+# Interruption and resumption.
+
+
+def stop_with(number, after=3):
+    def on_update(trainer):
+        if trainer.num_updates == after:
+            os.kill(os.getpid(), number)
+
+    return on_update
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_and_the_rest_equals_an_unbroken_run(
+    here, capsys, fake_trainer, manifest_of, number, status
+):
+    assert run_tiny("--run-dir", "whole") == 0
+    before = signal.getsignal(number)
+    fake_trainer.on_update = stop_with(number)
+    assert run_tiny() == status
+    assert signal.getsignal(number) == before
+    folder = newest()
+    assert manifest_of(folder)["status"] == "interrupted"
+    assert manifest_of(folder)["latest"]["steps"] == 128  # the update under way was finished
+    assert f"rl_zoo.train --resume {folder}" in capsys.readouterr().out
+
+    fake_trainer.on_update = lambda trainer: None
+    assert train.main(["--resume", str(folder), "--eval-episodes", "4"]) == 0
+    assert manifest_of(folder)["status"] == "complete"
+    resumed, whole = Run.open(folder).state(), Run.open(newest(Path("whole"))).state()
+    assert resumed.keys() == whole.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(resumed[name], array, err_msg=name)
+
+
+def test_a_second_ctrl_c_is_not_waited_for(here, fake_trainer):
+    handlers = []
+
+    def on_update(trainer):
+        if trainer.num_updates == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            handlers.append(signal.getsignal(signal.SIGINT))
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    fake_trainer.on_update = on_update
+    assert run_tiny() == 130
+    assert handlers == [signal.SIG_DFL, signal.SIG_DFL]
+
+
+def test_training_works_outside_of_the_main_thread(here, fake_trainer):
+    """Signals cannot be caught there."""
+    statuses = []
+    thread = threading.Thread(target=lambda: statuses.append(run_tiny()))
+    thread.start()
+    thread.join()
+    assert statuses == [0]
+
+
+def test_a_complete_run_resumed_is_only_evaluated_again(here, fake_trainer, manifest_of):
+    run_tiny()
+    (newest() / "evaluation.json").unlink()
+    steps = manifest_of(newest())["latest"]
+    assert train.main(["--resume", str(newest()), "--eval-episodes", "2"]) == 0
+    assert json.loads((newest() / "evaluation.json").read_text())["episodes"] == 2
+    assert manifest_of(newest())["latest"] == steps
+
+
+@pytest.mark.parametrize("flag", ["--trainer sb3", "--seed 0", "--set rollouts=4", "--num-envs 8"])
+def test_a_resumed_run_keeps_its_settings(here, capsys, flag):
+    assert train.main(["--resume", "run", *flag.split()]) == 2
+    assert f"leave out {flag.split()[0]}" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_resumed_is_refused(here, capsys, fake_trainer, manifest_of):
+    run_tiny()
+    folder, empty = newest(), here / "empty"
+
+    def error(*flags):
+        status = train.main(["--resume", *map(str, flags)])
+        return status, capsys.readouterr().err
+
+    empty.mkdir()
+    assert error(empty)[0] == 1 and "is not a run" in error(empty)[1]
+    assert "not of Motrix/Go1-v0" in error(folder, "--env", "Motrix/Go1-v0")[1]
+    manifest = manifest_of(folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
+    assert "schema_version 99" in error(folder)[1]
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"latest": None, "best": None}))
+    assert "has no checkpoint yet" in error(folder)[1]
+    (folder / "manifest.json").write_text("{")
+    assert "cannot be read" in error(folder)[1]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    state = folder / "checkpoints" / "320" / "train_state.safetensors"
+    state.write_bytes(state.read_bytes()[:-1])
+    assert "is damaged" in error(folder)[1]
+
+
+def test_ctrl_c_and_resume_give_the_weights_of_an_unbroken_run(tmp_path):
+    """The real thing: SIGINT to a process that trains with Torch; a second process goes on."""
+    pytest.importorskip("skrl")
+    pytest.importorskip("torch")
+    sizes = "policy_hidden_layer_sizes=[8]", "value_hidden_layer_sizes=[8]"
+    flags = ["--trainer", "skrl-torch", "--eval-episodes", "0", "--num-envs", "16"]
+    flags += ["--num-threads", "1", "--seed", "1", "--set", *sizes, "rollouts=8", "mini_batches=2"]
+    flags += ["max_env_steps=7680", "check_point_interval=1000000", "learning_epochs=1"]
+
+    def start(*more):
+        return subprocess.Popen(
+            [sys.executable, "-m", "rl_zoo.train", *more],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": ROOT},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    whole = start(*flags, "--run-dir", "whole")
+    broken = start(*flags)
+    assert broken.stdout is not None
+    for line in broken.stdout:
+        if " steps  " in line:  # the first line of progress
+            broken.send_signal(signal.SIGINT)
+            break
+    output, error = broken.communicate(timeout=60)
+    assert broken.returncode == 130, error
+    assert "Traceback" not in error
+    folder = newest(tmp_path / "runs")
+    assert f"--resume {folder.relative_to(tmp_path)}" in output
+    assert 0 < Run.open(folder).manifest["steps"] < 7680
+
+    resumed = start("--resume", str(folder), "--eval-episodes", "0")
+    assert resumed.wait(60) == whole.wait(60) == 0
+    expected, found = Run.open(newest(tmp_path / "whole")).state(), Run.open(folder).state()
+    assert expected.keys() == found.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+# The line of progress.
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+SCALARS = {
+    RETURN: 12.345,
+    "metrics / error (mean)": 0.25,
+    "Time / Physics (s)": 1.0,
+    "Time / Policy (s)": 1.0,
+    "Time / Update (s)": 2.0,
+}
+
+
+def test_progress_rewrites_one_line_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    progress = Progress(1000, metrics=["error"], stream=stream)
+    for steps in range(100, 1001, 100):
+        progress.update(steps, SCALARS)
+    progress.close()
+    lines = stream.getvalue().split("\r")[1:]
+    assert len(lines) == 10
+    assert all(len(line.removesuffix("\n").removesuffix("\x1b[K")) <= 39 for line in lines)
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_progress_adds_a_line_per_tenth_or_ten_seconds_elsewhere(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    progress = Progress(1000, metrics=["error"], stream=stream)
+    for steps in range(10, 1001, 10):
+        now[0] += 0.1
+        progress.update(steps, SCALARS)
+    assert stream.getvalue().count("\n") == 10
+    line = stream.getvalue().splitlines()[4]
+    assert line == (
+        "500 steps  50%, 0:05 left | return 12.35 | "
+        "100/s (physics 25%, policy 25%, update 50%) | error 0.25"
+    )
+    slow = Progress(1000, stream=stream)
+    now[0] += 10.1
+    slow.update(1, SCALARS | {"Episode / Success rate": 0.5})
+    assert "success 50%" in stream.getvalue().splitlines()[-1]
+
+
+def test_a_resumed_log_hides_what_came_after_the_checkpoint(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for start, steps in ((0, (1, 2, 3)), (1, (2,))):
+        with logs.EventLog(tmp_path, start) as log:
+            for step in steps:
+                log.write(step, {"tag": float(start)})
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("tag")] == [(1, 0.0), (2, 1.0)]
+
+
+def test_a_run_is_written_by_one_process_only(here, fake_trainer):
+    run_tiny()
+    holder = Run.open(newest(), resume=True)
+    with pytest.raises(RunError, match="another process|written"):
+        Run.open(newest(), resume=True)
+    holder.finish("complete")
