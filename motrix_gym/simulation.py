@@ -209,14 +209,12 @@ class Simulation:
         Raises:
             RenderingError: if OpenGL is not to be had, saying what to install.
         """
-        if self._renderer is None or (self._renderer.width, self._renderer.height) != (
-            width,
-            height,
-        ):
+        size = (width, height)
+        if self._renderer is None or (self._renderer.width, self._renderer.height) != size:
             self.close()
-            self._renderer = _make_renderer(self.model, width, height)
             self._render_data = mujoco.MjData(self.model)
             self._render_model = self.batch.get_model(0) if self.per_world else self.model
+            self._renderer = _make_renderer(self._render_model, width, height)
         frames = []
         for row in rows:
             if self.per_world:

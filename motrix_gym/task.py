@@ -61,6 +61,11 @@ class Metric:
     reduce: str = "mean"
     description: str = ""
 
+    def __post_init__(self) -> None:
+        """Check the reduction."""
+        if self.reduce not in ("mean", "max", "last"):
+            raise ValueError(f"reduce must be 'mean', 'max' or 'last', got {self.reduce!r}")
+
 
 @dataclass(frozen=True)
 class Goal:

@@ -186,6 +186,22 @@ def find_env(name: str) -> str:
     return registration.entry(env_id).id
 
 
+def env_of(env_id: str, source: object) -> str:
+    """Returns the id that a file says; unlike `find_env`, imports nothing that a file names.
+
+    Raises:
+        CommandError: there is no such environment.
+    """
+    from motrix_gym import list_envs
+
+    if env_id not in list_envs():
+        raise CommandError(
+            f"{source} is of {env_id}, which is not registered: if it is your own, import it with "
+            f"--env MODULE:{env_id}"
+        )
+    return env_id
+
+
 def make_env(
     env_id: str, settings: dict[str, Any], num_envs: int, num_threads: int = 0
 ) -> "MotrixVectorEnv":
@@ -247,7 +263,7 @@ def find_policy(args: argparse.Namespace) -> Found:
         env_id = wanted or policy.metadata.get("env_id")
         if not isinstance(env_id, str):
             raise CommandError(f"{args.policy} does not say its environment: give --env", MISUSED)
-        return Found(find_env(env_id), {}, policy, None, str(args.policy))
+        return Found(env_of(env_id, args.policy), {}, policy, None, str(args.policy))
 
     env_id = wanted or DEFAULT_ENV
     folder = args.run
@@ -263,7 +279,7 @@ def find_policy(args: argparse.Namespace) -> Found:
     manifest = run.manifest
     policy = run.policy("best")
     label = f"the best policy of {folder} ({manifest['best']['steps']:,} steps)"
-    return Found(find_env(manifest["env_id"]), manifest["env_config"], policy, run, label)
+    return Found(env_of(manifest["env_id"], folder), manifest["env_config"], policy, run, label)
 
 
 def pretrained(env_id: str) -> "Policy | None":

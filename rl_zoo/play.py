@@ -2,12 +2,13 @@
 """`motrix play`: watch a policy in a window, or make a video of it."""
 
 import argparse
+import importlib.util
 import itertools
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,8 @@ def _main(argv: Sequence[str] | None) -> int:
             _show(env, steps, camera, args.seconds)
         else:
             path = args.video or video
-            _record(env, steps, camera, path, args.seconds or SECONDS, args.width, args.height)
+            size = (args.width, args.height)
+            _record(env, steps, camera, path, args.seconds or SECONDS, size)
             print(f"video: {path}")
     finally:
         env.close()
@@ -168,62 +170,84 @@ def _record(
     camera: int | str,
     path: Path,
     seconds: float,
-    width: int,
-    height: int,
+    size: tuple[int, int],
 ) -> None:
-    """Writes an mp4 of all rows, tiled; it appears under its name when it is whole.
+    """Writes an mp4 of all rows, tiled, each of `size` (width, height).
 
     Raises:
         CommandError: it cannot be written, or the pictures are larger than the model allows.
         RenderingError: (of motrix_gym) there is no OpenGL.
     """
-    try:
-        import imageio_ffmpeg
-    except ModuleNotFoundError as error:
-        raise cli.CommandError(cli.missing(str(error.name), "video")) from error
-    from motrix_gym.simulation import tile
-
+    if not importlib.util.find_spec("imageio_ffmpeg"):
+        raise cli.CommandError(cli.missing("imageio_ffmpeg", "video"))
     stride = math.ceil(1 / (MAX_FPS * env.config.control_timestep) - 1e-9)
     fps = 1 / (stride * env.config.control_timestep)
     count = max(1, round(seconds * fps))
     # Without a GPU a picture takes a tenth of a second, and half as much again at full quality.
     quality = env.model.vis.quality
-    quality.offsamples, quality.shadowsize = (
-        min(quality.offsamples, 4),
-        min(quality.shadowsize, 2048),
-    )
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
-    writer = None
+    quality.offsamples = min(quality.offsamples, 4)
+    quality.shadowsize = min(quality.shadowsize, 2048)
+    pictures = _pictures(env, itertools.islice(steps, 0, count * stride, stride), camera, size)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number, _ in enumerate(itertools.islice(steps, 0, count * stride, stride)):
-            sheet = tile(env.simulation.render(range(env.num_envs), width, height, camera))
-            sheet = sheet[: sheet.shape[0] // 2 * 2, : sheet.shape[1] // 2 * 2]  # as H.264 wants it
-            if writer is None:
-                writer = imageio_ffmpeg.write_frames(
-                    *(str(temporary), sheet.shape[1::-1]),
-                    fps=fps,  # pyright: ignore[reportArgumentType]
-                    codec="libx264",
-                    quality=7,
-                    macro_block_size=1,
-                    ffmpeg_log_level="error",
-                )
-                writer.send(None)
-            writer.send(np.ascontiguousarray(sheet))
-            _tell(number + 1, count)
-        if writer is not None:
-            writer.close()
-        if imageio_ffmpeg.count_frames_and_secs(str(temporary))[0] != count:
-            raise OSError(0, "the file is not whole")
-        os.replace(temporary, path)
+        first = next(pictures)  # before there is a file
     except ValueError as error:  # a size that the model's visual settings do not allow
         raise cli.CommandError(str(error), cli.MISUSED) from error
-    except (OSError, RuntimeError) as error:
-        raise cli.CommandError(f"cannot write {path}: {error}") from error
+    try:
+        _write_video(path, first, pictures, count, fps)
+    except OSError as error:
+        raise cli.CommandError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
+
+
+def _pictures(
+    env: "MotrixVectorEnv", steps: Iterable[None], camera: int | str, size: tuple[int, int]
+) -> Iterator[np.ndarray]:
+    """Yields a picture (height, width, 3) uint8 per step; both sides even, as H.264 wants it."""
+    from motrix_gym.simulation import tile
+
+    for _ in steps:
+        sheet = tile(env.simulation.render(range(env.num_envs), *size, camera))
+        yield np.ascontiguousarray(sheet[: sheet.shape[0] // 2 * 2, : sheet.shape[1] // 2 * 2])
+
+
+def _write_video(
+    path: Path, first: np.ndarray, others: Iterator[np.ndarray], count: int, fps: float
+) -> None:
+    """Writes `count` pictures; the file appears under its name when it is whole.
+
+    Raises:
+        OSError: it cannot be written; an older one is as it was.
+    """
+    import imageio_ffmpeg
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
+    writer = imageio_ffmpeg.write_frames(
+        str(temporary),
+        first.shape[1::-1],
+        fps=fps,  # pyright: ignore[reportArgumentType]
+        codec="libx264",
+        quality=7,
+        macro_block_size=1,
+        ffmpeg_log_level="error",
+    )
+    try:
+        temporary.touch()  # ffmpeg would say less clearly that this cannot be
+        writer.send(None)
+        for number, picture in enumerate(itertools.chain([first], others), 1):
+            writer.send(picture)
+            _tell(number, count)
+        writer.close()
+        try:
+            written, _ = imageio_ffmpeg.count_frames_and_secs(str(temporary))
+        except RuntimeError:  # what ffmpeg cannot read
+            written = 0
+        if written != count:
+            raise OSError(f"ffmpeg wrote {written} of {count} pictures; is the disk full?")
+        os.replace(temporary, path)
     finally:
-        if writer is not None:
-            writer.close()
-        temporary.unlink(missing_ok=True)
+        writer.close()
+        if temporary.exists():
+            temporary.unlink()
 
 
 def _tell(done: int, total: int) -> None:

@@ -132,9 +132,10 @@ def _resumed(args: argparse.Namespace) -> Plan:
             )
     run = Run.open(args.resume, env_id=cli.find_env(args.env) if args.env else None)
     manifest = run.manifest
+    env_id = cli.env_of(manifest["env_id"], args.resume)
     run.latest_state()  # damage is told before anything is loaded or changed
     return Plan(
-        env_id=cli.find_env(manifest["env_id"]),
+        env_id=env_id,
         settings=manifest["env_config"],
         algo=manifest["algo"],
         trainer=manifest["trainer"],

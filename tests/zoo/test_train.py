@@ -162,7 +162,9 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
     """Torch and JAX take seconds, and JAX takes hold of a GPU's memory."""
     heavy = "{'jax', 'torch', 'mujoco', 'gymnasium', 'tensorboard'}"
     program = (
-        "import contextlib, io, os, sys\nfrom rl_zoo import train\nfrom rl_zoo.__main__ import main\n"
+        "import contextlib, io, os, sys\n"
+        "from rl_zoo import train\n"
+        "from rl_zoo.__main__ import main\n"
         "for command in ('train', 'evaluate', 'play', 'envs'):\n"
         "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         "        main([command, '--help'])\n"
@@ -431,6 +433,9 @@ def test_a_run_that_cannot_be_resumed_is_refused(here, capsys, fake_trainer, man
     assert error(empty)[0] == 1 and "is not a run" in error(empty)[1]
     assert "not of Motrix/Go1-v0" in error(folder, "--env", "Motrix/Go1-v0")[1]
     manifest = manifest_of(folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"env_id": "antigravity:My/A-v0"}))
+    assert "--env MODULE:antigravity:My/A-v0" in error(folder)[1]
+    assert "antigravity" not in sys.modules  # a file must not say what to import
     (folder / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
     assert "schema_version 99" in error(folder)[1]
     (folder / "manifest.json").write_text(json.dumps(manifest | {"latest": None, "best": None}))

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an environment costs beside its bare physics; ``python -m tests.benchmarks.measure``.
+
+A race runs blocks of ``env.step`` and blocks of ``mujoco.batch.Batch.step`` in turn, in one
+process. Both start every single step from the same states, controls and model fields, recorded
+beforehand in a run of the environment with random actions, resets and all; so both do the same
+physics, and a ratio of medians says what share of the time the physics takes.
+"""
+
+import subprocess
+import sys
+import time
+from statistics import median
+
+import gymnasium
+import numpy as np
+from mujoco.batch import Batch
+
+import motrix_gym  # noqa: F401, registers the environments
+
+WARM_UP = 100  # steps before the recorded ones, after which episodes end at all times
+
+
+class Race:
+    """Blocks of the same ``steps`` steps, through the environment and through the bare batch."""
+
+    def __init__(self, env_id: str, num_envs: int, *, steps: int = 10, num_threads: int = 0):
+        env = gymnasium.make_vec(env_id, num_envs=num_envs, num_threads=num_threads)
+        self.env, self.env_id, self.num_envs, self.steps = env, env_id, num_envs, steps
+        self.base = env.unwrapped
+        simulation = self.base.simulation
+        self.bare = Batch(self.base.model, num_envs, num_threads)
+        self.bare_fields = {name: self.bare.expand(name) for name in simulation.per_world}
+
+        stream = np.random.default_rng(0)
+        shape = (WARM_UP + steps, *env.action_space.shape)
+        actions = stream.uniform(-1, 1, shape).astype(np.float32)
+        env.reset(seed=0)
+        for action in actions[:WARM_UP]:
+            env.step(action)
+        self.actions = actions[WARM_UP:]
+        self.start = self.base.snapshot()
+        self.recorded = []
+        step = simulation.step
+
+        def recording(*args):
+            fields = {name: simulation.fields[name].copy() for name in self.bare_fields}
+            self.recorded.append((simulation.batch.state.copy(), fields))
+            return step(*args)
+
+        simulation.step = recording
+        for action in self.actions:
+            env.step(action)
+        del simulation.step
+        self.end = simulation.batch.state.copy()
+        self.env_seconds, self.env_cpu_seconds, self.bare_seconds = [], [], []
+
+    def run_env(self):
+        """Run one block of ``env.step``."""
+        self.base.restore(self.start)
+        cpu, wall = time.process_time(), time.perf_counter()
+        for action in self.actions:
+            self.env.step(action)
+        self.env_seconds.append(time.perf_counter() - wall)
+        self.env_cpu_seconds.append(time.process_time() - cpu)
+        assert (self.base.simulation.batch.state == self.end).all()  # the recorded run
+
+    def run_bare(self):
+        """Run one block of ``Batch.step``; what sets its state is not timed."""
+        seconds = 0.0
+        for state, fields in self.recorded:
+            self.bare.state[...] = state
+            for name, value in fields.items():
+                self.bare_fields[name][...] = value
+            start = time.perf_counter()
+            self.bare.step(nstep=self.base.substeps)
+            seconds += time.perf_counter() - start
+        self.bare_seconds.append(seconds)
+
+    def run(self, rounds: int = 15):
+        """Run blocks in turn, the first pair to warm up."""
+        for _ in range(rounds + 1):
+            self.run_bare()
+            self.run_env()
+        for times in (self.env_seconds, self.env_cpu_seconds, self.bare_seconds):
+            del times[0]
+        return self
+
+    def figures(self) -> dict[str, float]:
+        """Medians over the blocks."""
+        made = self.num_envs * self.steps
+        pairs = zip(self.bare_seconds, self.env_seconds, strict=True)
+        return {
+            "ratio": median(bare / env for bare, env in pairs),
+            "steps_per_second": made / median(self.env_seconds),
+            "steps_per_cpu_second": made / median(self.env_cpu_seconds),
+            "milliseconds_per_step": 1e3 * median(self.env_seconds) / self.steps,
+        }
+
+    def __str__(self) -> str:
+        figures = self.figures()
+        return (
+            f"{self.env_id} x {self.num_envs}: {figures['ratio']:.3f} of the bare Batch.step, "
+            f"{figures['steps_per_second']:,.0f} steps/s, "
+            f"{figures['steps_per_cpu_second']:,.0f} steps/CPU-s, "
+            f"{figures['milliseconds_per_step']:.2f} ms"
+        )
+
+    def close(self):
+        self.env.close()
+
+
+_MEMORY = """
+import gymnasium, numpy, psutil, motrix_gym
+def used():
+    return psutil.Process().memory_info().rss / 2**20
+small = gymnasium.make_vec("{env_id}", num_envs=1)  # pays for what is paid once
+small.reset(seed=0)
+small.step(numpy.zeros(small.action_space.shape, numpy.float32))
+before = used()
+env = gymnasium.make_vec("{env_id}", num_envs={num_envs})
+env.reset(seed=0)
+actions = numpy.random.default_rng(0).uniform(-1, 1, env.action_space.shape)
+for _ in range(100):
+    env.step(actions)
+print(used() - before)
+"""
+
+
+def memory(env_id: str, num_envs: int) -> float:
+    """MiB of memory that ``num_envs`` environments add, stepped a while, in a fresh process."""
+    program = _MEMORY.format(env_id=env_id, num_envs=num_envs)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return float(run.stdout)
+
+
+RACES = [
+    ("Motrix/Go1-v0", 256),
+    ("Motrix/Go1-v0", 1024),
+    ("Motrix/Go1-v0", 4096),
+    ("Motrix/CartPole-v0", 1024),
+]
+
+if __name__ == "__main__":
+    for env_id, num_envs in RACES:
+        print(Race(env_id, num_envs).run(), flush=True)
+    print(f"4096 Motrix/Go1-v0 add {memory('Motrix/Go1-v0', 4096):.0f} MiB")

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an author writes, and what the engine makes of it."""
+
+import dataclasses
+
+import mujoco
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal, assert_equal
+
+from motrix_gym import Buffer, Channel, Goal, Metric, MotrixEnv, MotrixVectorEnv, Task, TaskConfig
+
+XML = """
+<mujoco>
+  <worldbody><body name="box"><joint name="rail" type="slide" axis="1 0 0"/>
+    <geom name="box" size=".1" mass="1"/><site name="box"/></body></worldbody>
+  <actuator><motor name="push" joint="rail"/></actuator>
+  <sensor><framepos name="place" objtype="site" objname="box"/></sensor>
+</mujoco>
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RailConfig(TaskConfig):
+    control_timestep: float = 0.02
+    physics_timestep: float = 0.01
+    max_episode_steps: int | None = 10
+    reward_weights: dict = dataclasses.field(default_factory=lambda: {"place": 2.0, "speed": -1.0})
+
+
+class Rail(Task):
+    """A box on a rail, that writes down what the engine asks of it."""
+
+    config: RailConfig
+    observation = (Channel("place", "m"), Channel("speed", "m/s", noise=0.5), Channel("steps"))
+    action = (Channel("push", "N"),)
+    metrics = {"place": Metric("m", "last", "where it is")}
+
+    def __init__(self, config=None):
+        super().__init__(config or RailConfig())
+        self.calls = []
+
+    def build_model(self):
+        return mujoco.MjModel.from_xml_string(XML)
+
+    def buffers(self):
+        return {
+            "steps": Buffer((), np.int64),
+            "goal": Buffer((2,), np.float32, reset=-1.0),
+            "seen": Buffer((), bool, reset=True),
+        }
+
+    def note(self, name, v):
+        self.calls.append((name, None if v.ids is None else v.ids.tolist()))
+
+    def reset(self, v, rng):
+        self.note("reset", v)
+        assert (v.goal == -1).all()
+        assert (v.steps == 0).all()
+        assert v.seen.all()
+        assert (v.qpos == 0).all()
+        v.qpos = rng.uniform(0, 1, 1)
+        v.goal = rng.uniform(0, 1, 2)
+        v.seen = False
+
+    def act(self, v, action):
+        self.note("act", v)
+        v.ctrl = action
+
+    def terminated(self, v):
+        self.note("terminated", v)
+        return v.qpos[:, 0] > 5
+
+    def rewards(self, v):
+        self.note("rewards", v)
+        return {"place": v.qpos[:, 0], "speed": v.qvel[:, 0]}
+
+    def measure(self, v):
+        self.note("measure", v)
+        return {"place": v.qpos[:, 0]}
+
+    def success(self, v):
+        self.note("success", v)
+        return v.qpos[:, 0] > 4
+
+    def advance(self, v, rng):
+        self.note("advance", v)
+        v.steps += 1
+
+    def observe(self, v):
+        self.note("observe", v)
+        return np.stack([v.qpos[:, 0], v.qvel[:, 0], v.steps], axis=1)
+
+
+def make(num_envs=3, task=None, **kwargs):
+    return MotrixVectorEnv(task or Rail(), num_envs, num_threads=1, **kwargs)
+
+
+def zeros(env):
+    return np.zeros(env.action_space.shape, np.float32)
+
+
+def names(calls):
+    return [name for name, _ in calls]
+
+
+def test_the_engine_calls_in_the_order_it_says():
+    env = make()
+    env.reset(seed=0)
+    assert env.task.calls == [("reset", [0, 1, 2]), ("observe", [0, 1, 2])]
+    env.task.calls.clear()
+    env.step(zeros(env))
+    order = [name for name in names(env.task.calls) if name != "terminated"]
+    assert order == ["act", "rewards", "measure", "success", "advance", "observe"]
+    assert all(ids is None for _, ids in env.task.calls)
+
+
+def test_rows_that_ended_are_reset_and_observed_alone():
+    env = make()
+    env.reset(seed=0)
+    env.simulation.fields["qpos"][1] = 6.0
+    env.task.calls.clear()
+    observations, reward, terminated, truncated, info = env.step(zeros(env))
+    assert env.task.calls[-2:] == [("reset", [1]), ("observe", [1])]
+    assert terminated.tolist() == [False, True, False]
+    assert reward[1] == pytest.approx(12.0)
+    assert info["success"].tolist() == [False, True, False]
+    assert info["metrics"]["place"][1] == pytest.approx(6.0)
+    assert info["final_obs"][1, 0] == pytest.approx(6.0)
+    assert observations[1, 0] < 1
+
+
+def test_buffers_are_reset_row_by_row():
+    env = make()
+    env.reset(seed=0)
+    for _ in range(4):
+        env.step(zeros(env))
+    goal = env.simulation.buffers["goal"].copy()
+    env.reset(options={"reset_mask": np.array([False, True, False])})
+    assert env.simulation.buffers["steps"].tolist() == [4, 0, 4]
+    assert_array_equal(env.simulation.buffers["goal"][[0, 2]], goal[[0, 2]])
+    assert (env.simulation.buffers["goal"][1] != goal[1]).any()
+    assert env.simulation.buffers["goal"].dtype == np.float32
+    assert env.simulation.buffers["seen"].dtype == bool
+
+
+def test_rewards_are_weighted_and_add_up():
+    env = make(task=Rail(RailConfig().override(reward_weights={"speed": 3.0})))
+    env.reset(seed=0)
+    env.simulation.fields["qvel"][:, 0] = [1.0, 2.0, 3.0]
+    _, reward, _, _, info = env.step(zeros(env))
+    place, speed = env.simulation.fields["qpos"][:, 0], env.simulation.fields["qvel"][:, 0]
+    assert_array_equal(info["reward_terms"]["place"], 2 * place)
+    assert_array_equal(info["reward_terms"]["speed"], 3 * speed)
+    assert_array_equal(reward, 2 * place + 3 * speed)
+
+
+def test_what_advance_writes_is_observed_and_not_rewarded():
+    env = make()
+    observations, _ = env.reset(seed=0)
+    assert observations[:, 2].tolist() == [0, 0, 0]
+    assert env.step(zeros(env))[0][:, 2].tolist() == [1, 1, 1]
+
+
+def test_noise_is_of_the_channels_that_have_it():
+    quiet, loud = make(64), make(64, Rail(RailConfig(observation_noise=2.0)))
+    difference = loud.reset(seed=0)[0] - quiet.reset(seed=0)[0]
+    assert not difference[:, [0, 2]].any()
+    assert 0.8 < abs(difference[:, 1]).max() <= 1.0
+
+
+def test_noise_of_a_mute_task_draws_nothing():
+    env = make()
+    env.reset(seed=0)
+    before = env.snapshot()["episode/random_count"]
+    env.step(zeros(env))
+    assert_array_equal(env.snapshot()["episode/random_count"], before)
+
+
+class Current(Rail):
+    """Observes a field that lags, unless it asks for it to be current."""
+
+    observation = (Channel("place", "m"),)
+    derived = ("site_xpos",)
+    current = True
+
+    def observe(self, v):
+        return v.sensor("place")[:, :1]
+
+
+@pytest.mark.parametrize("current", [True, False])
+def test_derived_fields_are_current_where_asked_for(current):
+    task = Current()
+    task.current = current  # pyright: ignore
+    env = make(task=task)
+    observations, _ = env.reset(seed=0)
+    assert_array_equal(observations[:, 0], env.simulation.fields["qpos"][:, 0].astype(np.float32))
+    env.simulation.fields["qvel"][:] = 1.0
+    observations = env.step(zeros(env))[0]
+    behind = env.simulation.fields["qpos"][:, 0] - observations[:, 0]
+    assert behind == pytest.approx(0.0 if current else 0.01, abs=1e-6)
+
+
+class Randomised(Rail):
+    """Each episode draws a mass, starting from the model's."""
+
+    per_world = ("body_mass",)
+
+    def reset(self, v, rng):
+        v.body_mass[:, 1] *= rng.uniform(0.5, 1.5)
+
+
+def test_domain_randomisation_starts_from_the_model_each_time():
+    env = make(256, Randomised())
+    masses = []
+    for k in range(100):
+        env.reset(seed=0 if k == 0 else None)
+        masses.append(env.simulation.fields["body_mass"][:, 1].copy())
+    masses = np.array(masses)
+    assert masses.min() >= 0.5
+    assert masses.max() <= 1.5
+    assert masses[:5].std() == pytest.approx(masses[-5:].std(), rel=0.1)
+    assert masses[-1].mean() == pytest.approx(1.0, abs=0.06)
+    assert len(np.unique(masses)) == masses.size
+    assert env.model.body_mass[1] == 1.0
+
+
+def test_domain_randomisation_is_in_force_from_the_first_step():
+    env = make(8, Randomised())
+    env.reset(seed=0)
+    env.step(np.ones((8, 1), np.float32))
+    mass = env.simulation.fields["body_mass"][:, 1]
+    assert env.simulation.fields["qvel"][:, 0] == pytest.approx(0.02 / mass)
+
+
+class Bare(Task):
+    """The least that a task can have."""
+
+    observation = (Channel("place", "m"),)
+    action = (Channel("push", "N"),)
+
+    def build_model(self):
+        return mujoco.MjModel.from_xml_string(XML)
+
+    def act(self, v, action):
+        v.ctrl = action
+
+    def rewards(self, v):
+        return {"still": 1.0 - abs(v.qvel[:, 0])}
+
+    def observe(self, v):
+        return v.qpos
+
+
+def test_a_task_needs_no_more_than_three_functions():
+    config = TaskConfig(reward_weights={"still": 1.0}, max_episode_steps=None)
+    env = make(task=Bare(config))
+    env.reset()
+    *_, info = env.step(zeros(env))
+    assert "success" not in info
+    assert info["metrics"] == {}
+    single = MotrixEnv(Bare(config))
+    single.reset(seed=0)
+    observation, reward, terminated, truncated, info = single.step(np.zeros(1))
+    assert (reward, terminated, truncated) == (1.0, False, False)
+    assert info == {"reward_terms": {"still": 1.0}, "metrics": {}}
+
+
+def test_the_timestep_is_the_configurations():
+    config = RailConfig(control_timestep=0.03, physics_timestep=0.005)
+    task = Rail(config)
+    assert task.model.opt.timestep == 0.005
+    assert task.dt == 0.03
+    assert config.substeps == 6
+    env = make(task=task)
+    env.reset(seed=0)
+    env.simulation.fields["qvel"][:] = 1.0
+    before = env.simulation.fields["qpos"].copy()
+    env.step(zeros(env))
+    assert env.simulation.fields["qpos"] - before == pytest.approx(0.03)
+    assert env.metadata["render_fps"] == 33
+
+
+@pytest.mark.parametrize(
+    ("comparison", "value", "met"),
+    [(">=", 2.0, True), (">=", 1.9, False), ("<=", 2.0, True), ("<=", 2.1, False)],
+)
+def test_goals(comparison, value, met):
+    goal = Goal("return", comparison, 2.0)
+    assert goal.met(value) is met
+    assert str(goal) == f"return {comparison} 2"
+
+
+def test_a_goal_of_another_comparison_is_refused():
+    with pytest.raises(ValueError, match="comparison must be one of .*'=='"):
+        Goal("return", "==", 2.0)
+
+
+def test_two_environments_of_one_task_do_not_share_state():
+    task = Rail()
+    one, two = make(task=task), make(task=task)
+    one.reset(seed=0)
+    two.reset(seed=1)
+    before = two.snapshot()
+    for _ in range(5):
+        one.step(zeros(one))
+    assert_equal(two.snapshot(), before)
