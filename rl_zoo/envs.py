@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`motrix envs`: a table of the environments."""
+"""`motrix envs`: a table of the environments, or with `--env` all about one of them."""
 
+import dataclasses
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rl_zoo import cli
+
+if TYPE_CHECKING:
+    from motrix_gym import Channel
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     p = cli.parser("envs", "List the environments, and the best result of a policy that we ship.")
+    p.add_argument("--env", metavar="ID", help="all about this one: channels, metrics, settings")
     style = p.add_mutually_exclusive_group()
     style.add_argument("--json", action="store_true", help="as JSON")
     style.add_argument("--markdown", action="store_true", help="as a Markdown table")
@@ -23,6 +28,11 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from motrix_gym import list_envs
 
+    if args.env:
+        if args.json or args.markdown:
+            raise cli.CommandError("--env goes with neither --json nor --markdown", cli.MISUSED)
+        print(details(cli.find_env(args.env)))
+        return 0
     entries = [describe(env_id) for env_id in list_envs()]
     if args.json:
         print(json.dumps(entries, indent=2))
@@ -63,6 +73,53 @@ def describe(env_id: str) -> dict[str, Any]:
         "goals": [str(goal) for goal in entry.goals],
         "best": best,
     }
+
+
+def details(env_id: str) -> str:
+    """Returns what an environment observes, does and measures, and every setting's default."""
+    from motrix_gym import registration
+
+    entry = registration.entry(env_id)
+    about = describe(env_id)
+    sections = {
+        f"observation ({about['observation']})": _channels(entry.task.observation),
+        f"action ({about['action']}), each in [-1, 1]": _channels(entry.task.action),
+        "metrics": [
+            (name, metric.unit, metric.description) for name, metric in entry.task.metrics.items()
+        ],
+        "goals": [(goal,) for goal in about["goals"]],
+        "settings (keyword arguments of make_vec; --set env.NAME=VALUE)": [
+            (name, str(value)) for name, value in _settings(entry.config)
+        ],
+    }
+    blocks = [f"{env_id}: {(entry.task.__doc__ or '').strip().splitlines()[0]}"]
+    for title, rows in sections.items():
+        if rows:
+            blocks.append(f"\n{title}\n" + cli.table(rows, left=len(rows[0])))
+    return "\n".join(blocks)
+
+
+def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
+    """Rows: index or indices, name, unit."""
+    rows, start = [], 0
+    for channel in channels:
+        last = start + channel.size - 1
+        index = str(start) if last == start else f"{start}-{last}"
+        rows.append((index, channel.name, channel.unit))
+        start = last + 1
+    return rows
+
+
+def _settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted name, with its value."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _settings(value, f"{prefix}{field.name}.")
+        elif isinstance(value, Mapping):
+            yield from ((f"{prefix}{field.name}.{name}", part) for name, part in value.items())
+        else:
+            yield prefix + field.name, value
 
 
 def _row(about: dict[str, Any]) -> tuple[str, ...]:

@@ -52,3 +52,17 @@ def test_markdown_is_a_table(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + len(motrix_gym.list_envs())
     assert all(line.startswith("| ") and line.count("|") == 7 for line in lines)
+
+
+def test_env_tells_all_about_one(capsys):
+    assert motrix(["envs", "--env", "Motrix/Go1-v0"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["6-8", "projected_gravity", "1"] in lines
+    assert ["0", "FR_hip_joint_offset", "action_scale", "rad"] in lines
+    assert ["commands.standing_share", "0.1"] in lines
+    assert any(line[:1] == ["reward_weights.linear_velocity"] for line in lines)
+
+
+def test_a_near_miss_of_an_id_is_hinted_at(capsys):
+    assert motrix(["envs", "--env", "Motrix/Go-v0"]) == 2
+    assert "Motrix/Go1-v0" in capsys.readouterr().err
