@@ -82,6 +82,7 @@ class Simulation:
         self.model = model
         self.num_envs = num_envs
         self.batch = mujoco_batch.Batch(model, num_envs, num_threads)
+        self._default_state = self.batch.state[0].copy()
         self._writable = {name: self.batch.bind(name) for name in _STATE}
         self.per_world = tuple(per_world)
         for name in self.per_world:
@@ -148,13 +149,14 @@ class Simulation:
             fault |= counters.any(axis=1)
             counters[...] = 0
         # A sum is finite only if all its terms are.
-        sums = self.fields["qpos"].sum(axis=1) + self.fields["qvel"].sum(axis=1)
-        fault |= ~np.isfinite(sums)
+        qpos, qvel = self.fields["qpos"], self.fields["qvel"]
+        if not np.isfinite(np.einsum("ij->", qpos) + np.einsum("ij->", qvel)):
+            fault |= ~np.isfinite(qpos.sum(axis=1) + qvel.sum(axis=1))
         return fault if fault.any() else None
 
     def reset(self, ids: np.ndarray) -> None:
         """Put the worlds ``ids`` back into the model's default state, derived fields aside."""
-        self.batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self.batch.state[ids] = self._default_state  # as Batch.reset, and much faster
 
     def refresh(self, ids: np.ndarray) -> None:
         """Make derived constants and fields of the worlds ``ids`` agree with what was written."""

@@ -342,3 +342,16 @@ def test_tile_is_as_square_as_it_goes():
     assert sheet[::2, ::3, 0].tolist() == [[1, 2, 3], [4, 5, 0]]
     assert tile(frames, columns=5).shape == (2, 15, 3)
     assert_array_equal(tile(frames[:1]), frames[0])
+
+
+def test_reset_is_that_of_mujoco(model):
+    simulation = make(model)
+    for field in ("qvel", "ctrl", "qfrc_applied", "xfrc_applied"):
+        simulation.fields[field][:] = 0.5
+    simulation.step(7)
+    simulation.reset(np.array([0, 2]))
+    data = mujoco.MjData(model)
+    expected = np.zeros(simulation.batch.nstate)
+    mujoco.mj_getState(model, data, expected, mujoco.mjtState.mjSTATE_INTEGRATION)
+    assert_array_equal(simulation.batch.state[[0, 2]], np.stack([expected] * 2))
+    assert (simulation.batch.state[[1, 3]] != expected).any(axis=1).all()

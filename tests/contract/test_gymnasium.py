@@ -26,6 +26,7 @@ def test_gymnasiums_checker_passes(env_id):
     env.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*Box observation space m.*infinity")
 def test_gymnasiums_checker_passes_with_rendering(env_id, opengl):
     env = gymnasium.make(env_id, render_mode="rgb_array", render_size=(32, 24))
     check_env(env.unwrapped)
