@@ -93,6 +93,7 @@ class SkrlJaxTrainer(Trainer):
     def collect(self) -> float:
         """Makes `config.rollouts` vector steps; returns the seconds that the environment took."""
         physics = 0.0
+        self.agent.start()
         for _ in range(self.config.rollouts):
             actions, _ = self.agent.act(self.observations)
             clipped = np.clip(actions, self.action_box.low, self.action_box.high)
@@ -158,7 +159,7 @@ class SkrlJaxTrainer(Trainer):
 
 
 class SkrlJaxAgent(PPO):
-    """skrl's PPO; `act` and `record_transition` as often as `rollouts` says, then `update`.
+    """skrl's PPO: `start`, `rollouts` times `act` and `record_transition`, `update`.
 
     Observations are copied into the rollout, so JAX, which on a CPU reads the memory that it is
     given instead of copying it, never shares any with the environment.
@@ -231,8 +232,7 @@ class SkrlJaxAgent(PPO):
         self.rollout["actions"] = np.zeros((steps, rows, *action_space.shape), np.float32)
         shape = (steps + 1, rows, *observation_space.shape)
         self.rollout["observations"] = np.zeros(shape, np.float32)
-        self._final_observations: list[np.ndarray] = []
-        self._step = 0
+        self.start()
 
     @property
     def learner(self) -> Learner:
@@ -255,6 +255,11 @@ class SkrlJaxAgent(PPO):
         self.value_optimizer = self.value_optimizer.replace(state=learner.value_optimizer)
         self.policy_learning_rate = self.value_learning_rate = learner.rate
         self.key = learner.key
+
+    def start(self) -> None:
+        """Begins a rollout, and forgets one that was not finished."""
+        self._step = 0
+        self._final_observations: list[np.ndarray] = []
 
     def act(self, observations: Any, states: Any = None, *, timestep: int = 0, timesteps: int = 0):
         """Samples actions (n, act), not clipped, for observations (n, obs)."""
@@ -310,7 +315,6 @@ class SkrlJaxAgent(PPO):
         self.learner = learner._replace(value=value)
         for tag, scalar in scalars.items():
             self.track_data(tag, float(scalar))
-        self._step = 0
 
     def targets(self) -> dict[str, np.ndarray]:
         """Returns the rollout's values, advantages and returns, (rollouts, n), in reward units."""
@@ -327,11 +331,11 @@ class SkrlJaxAgent(PPO):
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Goes back to a `state()`; an unfinished rollout is forgotten."""
+        """Goes back to a `state()`, to begin a rollout."""
         self.learner = unflatten(self.learner, without_prefix("learner/", state))
         self.observation_moments.restore(without_prefix("observation_moments/", state))
         self.value_moments.restore(without_prefix("value_moments/", state))
-        self._step, self._final_observations = 0, []
+        self.start()
 
     def _evaluate_final_observations(self) -> None:
         """Puts the value network's output for each final observation in its place of the rollout.

@@ -90,7 +90,7 @@ class _Player:
 
     def __init__(self, env: VectorEnv, seed: int):
         self.env, self.seed, self.num_envs = env, seed, env.num_envs
-        self.mode: AutoresetMode = env.metadata["autoreset_mode"]
+        self.mode: AutoresetMode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.at_limit = self.terminated_at_limit = 0  # episodes that came to the time limit
 
     def actions(self, steps: int) -> list[Any]:
@@ -146,6 +146,20 @@ def autoreset_mode(env: VectorEnv) -> None:
     )
 
 
+def returns(env: VectorEnv) -> None:
+    """``reset`` returns (observations, info), ``step`` five things, in tuples."""
+    space = copy.deepcopy(env.action_space)  # the environment's own is not drawn from
+    for call, got, length in (
+        ("reset", env.reset(seed=0), 2),
+        ("step", env.step(space.sample()), 5),
+    ):
+        _require(
+            isinstance(got, tuple) and len(got) == length,
+            f"{call}() must return a tuple of {length}, got {type(got).__name__} {_kinds(got)}",
+        )
+        _require(isinstance(got[-1], dict), f"the info of {call}() is no dict: {got[-1]!r}")
+
+
 # Rules on every step.
 
 
@@ -154,7 +168,7 @@ def observations(player: _Player, step: _Step) -> None:
     space = player.env.observation_space
     for name, leaf in _leaves(step.observations).items():
         if leaf.dtype.kind == "f":
-            rows = np.flatnonzero(~np.isfinite(leaf.reshape(len(leaf), -1)).all(axis=1))
+            rows = np.unique(np.argwhere(~np.isfinite(np.atleast_1d(leaf)))[:, 0])
             _require(not len(rows), f"the observations{name} of rows {rows} are not finite")
     _require(
         step.observations in space,
@@ -187,7 +201,6 @@ def flags(player: _Player, step: _Step) -> None:
 
 def info_masks(player: _Player, step: _Step) -> None:
     """Each info ``key`` has one entry per row, and a mask ``_key`` of the rows that have it."""
-    _require(isinstance(step.info, dict), f"info must be a dict, got {type(step.info).__name__}")
     for key in step.info:
         if not key.startswith("_"):
             _require(f"_{key}" in step.info, f"info[{key!r}] has no mask info['_{key}']")
@@ -426,7 +439,7 @@ def bad_actions(player: _Player) -> None:
             _raises(player, spoilt, f"an action of {bad}")
 
 
-ENV_RULES = (spaces, autoreset_mode)
+ENV_RULES = (spaces, autoreset_mode, returns)
 STEP_RULES = (
     flags,
     observations,

@@ -33,8 +33,11 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     - ``final_obs`` (num_envs, obs_dim) with the mask ``_final_obs``, ``final_info`` likewise:
       the last observation and info of the episodes that ended (SAME_STEP only);
-    - ``fault`` (num_envs,) bool: simulations that diverged. Such a row terminates with reward 0
-      in the model's default state; the others do not notice.
+    - ``fault`` (num_envs,) bool: simulations that diverged. Such a row terminates, with reward
+      and metrics 0, in the model's default state; the others do not notice.
+
+    A mask ``_key`` goes with every ``key``: the rows that made a step (with NEXT_STEP, not those
+    that were reset instead), or those that the key is about.
 
     Environment i draws its randomness from a stream of its own, seeded ``seed + i``.
 
@@ -178,7 +181,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 episode is over and was not reset.
         """
         action = self._check_actions(actions)
-        waiting = self._ended if self._ended.any() else None
+        waiting = self._ended.copy() if self._ended.any() else None
         if waiting is None:
             ids, v = None, self.simulation.all
         else:
@@ -207,15 +210,15 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             for name, value in self.task.rewards(v).items()
         }
         metrics = {k: self._spread(x, rows) for k, x in self.task.measure(v).items()}
-        info: dict[str, Any] = {"metrics": self._masked(metrics)}
+        info: dict[str, Any] = {}
         success = self.task.success(v)
         if success is not None:
             info["success"] = self._spread(success, rows, bool)
         self.task.advance(v, self._random.rows(rows))
         v.commit()
         if fault is not None:
-            for value in terms.values():
-                value[fault] = 0.0
+            for value in (*terms.values(), *metrics.values(), *info.values()):
+                value[fault] = 0
             terminated |= fault
             info["fault"] = fault
         rewards = np.zeros(self.num_envs)
@@ -228,7 +231,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             truncated &= ~waiting
             reset_ids = np.flatnonzero(waiting)
             observations[reset_ids] = self._reset_rows(reset_ids)
-        info = self._masked({"reward_terms": self._masked(terms)} | info)
+        stepped = self._every_row if waiting is None else ~waiting
+        terms, metrics = _masked(terms, stepped), _masked(metrics, stepped)
+        info = _masked({"reward_terms": terms, "metrics": metrics} | info, stepped)
 
         ended = terminated | truncated
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
@@ -317,10 +322,6 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         out[rows] = values
         return out
 
-    def _masked(self, entries: dict[str, Any]) -> dict[str, Any]:
-        """Add Gymnasium's ``_key`` masks: every row has every entry."""
-        return entries | {f"_{key}": self._every_row.copy() for key in entries}
-
     def _check_actions(self, actions: Any) -> np.ndarray:
         """Validate and clip."""
         if not self._started.all():
@@ -394,6 +395,11 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
             return member
     names = ", ".join(member.name for member in AutoresetMode)
     raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}")
+
+
+def _masked(entries: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """Add Gymnasium's ``_key`` masks, of the ``rows`` that have the entries."""
+    return entries | {f"_{key}": rows.copy() for key in entries}
 
 
 def _copy(info: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:

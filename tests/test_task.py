@@ -162,6 +162,27 @@ def test_what_advance_writes_is_observed_and_not_rewarded():
     assert env.step(zeros(env))[0][:, 2].tolist() == [1, 1, 1]
 
 
+class Sprung(Rail):
+    """Its controls depend on the state."""
+
+    def act(self, v, action):
+        v.ctrl = action - 5.0 * v.qpos - 0.1 * v.qvel
+
+
+def test_functions_see_the_state_as_it_is_also_in_views_of_some_rows():
+    env = make(task=Sprung(), autoreset_mode="NEXT_STEP")
+    twin = make(task=Sprung(), autoreset_mode="NEXT_STEP")
+    start, _ = env.reset(seed=0)
+    assert_array_equal(twin.reset(seed=0)[0], start)
+    env.simulation.fields["qpos"][1] = 6.0  # row 1 ends, and is reset while the others step
+    for _ in range(5):
+        step, expected = env.step(zeros(env)), twin.step(zeros(twin))
+        for value, wanted in zip(step[:4], expected[:4], strict=True):
+            assert_array_equal(value[[0, 2]], wanted[[0, 2]])
+        place = env.simulation.fields["qpos"][:, 0].astype(np.float32)
+        assert_array_equal(step[0][:, 0], place)
+
+
 def test_noise_is_of_the_channels_that_have_it():
     quiet, loud = make(64), make(64, Rail(RailConfig(observation_noise=2.0)))
     difference = loud.reset(seed=0)[0] - quiet.reset(seed=0)[0]
@@ -305,3 +326,29 @@ def test_two_environments_of_one_task_do_not_share_state():
     for _ in range(5):
         one.step(zeros(one))
     assert_equal(two.snapshot(), before)
+
+
+class WithoutAutoreset(Rail):
+    """MuJoCo itself leaves a diverged world as it is: not a number."""
+
+    def build_model(self):
+        disabled = '<option><flag autoreset="disable"/></option>'
+        return mujoco.MjModel.from_xml_string(XML.replace("<mujoco>", f"<mujoco>{disabled}"))
+
+
+def test_a_diverged_row_shows_no_more_than_finite_numbers():
+    env, sound = make(task=WithoutAutoreset()), make(task=WithoutAutoreset())
+    env.reset(seed=0)
+    sound.reset(seed=0)
+    env.simulation.fields["qvel"][1] = np.nan
+    for t in range(12):
+        step, expected = env.step(zeros(env)), sound.step(zeros(sound))
+        assert_array_equal(
+            step[4].get("fault", np.zeros(3, bool)), np.arange(3) == (1 if t == 0 else 9)
+        )
+        for value, wanted in zip(step[:4], expected[:4], strict=True):
+            assert_array_equal(value[[0, 2]], wanted[[0, 2]])
+            assert np.isfinite(value).all()
+        assert np.isfinite(step[4]["metrics"]["place"]).all()
+        assert np.isfinite(step[4].get("final_obs", np.zeros(1))).all()
+    assert np.isfinite(env.simulation.batch.state).all()

@@ -131,8 +131,9 @@ def test_an_environment_that_reuses_its_arrays_does_no_harm():
             return buffer
 
     trainer = value_is_the_counter(Reusing(16, terminate=True))
-    trainer.collect()
-    np.testing.assert_array_equal(trainer.agent.rollout["observations"][:, 5, 0], [0, 1, 2, 0, 1])
+    for expected in ([0, 1, 2, 0, 1], [1, 2, 0, 1, 2]):
+        trainer.collect()
+        np.testing.assert_array_equal(trainer.agent.rollout["observations"][:, 5, 0], expected)
 
 
 # The update, against stock skrl.
@@ -295,14 +296,15 @@ def test_one_seed_gives_one_result_and_another_another():
 
 
 def test_a_resumed_trainer_ends_where_the_uninterrupted_one_does():
-    trainer = SkrlJaxTrainer(PointEnv(8), config())
+    values = {"learning_rate": 1e-4, "max_learning_rate": 1e-2}  # with room to move
+    trainer = SkrlJaxTrainer(PointEnv(8), config(**values))
     trainer.update()
     trainer.update()
     state = trainer.state()
     kept = {name: array.copy() for name, array in state.items()}
     scalars = [trainer.update(), trainer.update()]
 
-    other = SkrlJaxTrainer(PointEnv(8), config(seed=99))
+    other = SkrlJaxTrainer(PointEnv(8), config(seed=99, **values))
     other.collect()  # an unfinished rollout is forgotten
     other.restore(state)
     resumed = [other.update(), other.update()]
@@ -315,6 +317,25 @@ def test_a_resumed_trainer_ends_where_the_uninterrupted_one_does():
     for name, array in state.items():
         assert isinstance(array, np.ndarray)
         np.testing.assert_array_equal(array, kept[name], err_msg=f"{name} was written to")
+
+
+def test_an_interrupted_rollout_is_forgotten():
+    env, calls = CounterEnv(2), []
+    trainer, step = value_is_the_counter(env), env.step
+
+    def interrupted(actions):
+        calls.append(actions)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(actions)
+
+    env.step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        trainer.collect()
+    trainer.collect()
+    observations = trainer.agent.rollout["observations"]
+    np.testing.assert_array_equal(observations[:, 0, 0], [2, 0, 1, 2, 0])
+    np.testing.assert_allclose(trainer.agent.targets()["returns"][:, 0], [3.7, 4.897, 4.33, 3.7])
 
 
 def test_a_state_of_another_trainer_is_refused():

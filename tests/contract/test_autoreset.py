@@ -108,7 +108,11 @@ def test_next_step_resets_in_the_step_after_the_end(env_id, player):
         assert_equal(other.step(action), step)
         assert not step[1][over].any()
         assert not ended(step)[over].any()
-        assert "final_obs" not in step[4]
+        info = step[4]
+        assert "final_obs" not in info
+        assert_array_equal(info["_reward_terms"], ~over)
+        for part in (info["reward_terms"], info["metrics"]):
+            assert all((part[name] == ~over).all() for name in part if name[0] == "_")
         assert_array_equal(env.unwrapped.elapsed_steps[over], 0)
         assert (env.unwrapped.elapsed_steps[~over] > 0).all()
         resets += over.sum()

@@ -167,6 +167,23 @@ class ModeAsText(Drift):
         self.metadata = {"autoreset_mode": mode.value}
 
 
+class OldStep(Drift):
+    def step(self, actions):
+        observations, reward, terminated, truncated, info = super().step(actions)
+        return observations, reward, terminated | truncated, info
+
+
+class ResetWithoutInfo(Drift):
+    def reset(self, **kwargs):
+        return super().reset(**kwargs)[0]
+
+
+class InfoPerRow(Drift):
+    def step(self, actions):
+        *rest, _ = super().step(actions)
+        return *rest, [{} for _ in range(self.num_envs)]
+
+
 class DoubleObservations(Drift):
     def observe(self):
         return super().observe().astype(np.float64)
@@ -449,6 +466,9 @@ WRONG = [
     ("spaces", SAME_STEP, UnbatchedSpace),
     ("autoreset_mode", SAME_STEP, NoMode),
     ("autoreset_mode", SAME_STEP, ModeAsText),
+    ("returns", SAME_STEP, OldStep),
+    ("returns", SAME_STEP, ResetWithoutInfo),
+    ("returns", SAME_STEP, InfoPerRow),
     ("flags", SAME_STEP, IntegerFlags),
     ("observations", SAME_STEP, DoubleObservations),
     ("observations", DISABLED, TooFewObservations),

@@ -54,6 +54,8 @@ def test_only_the_row_that_diverges_ends(env_id, player, mode, injection):
     assert terminated[ROW]
     assert not truncated[ROW]
     assert reward[ROW] == 0
+    assert not any(value[ROW] for name, value in info["metrics"].items() if name[0] != "_")
+    assert not info.get("success", np.zeros(6))[ROW]
     for t, (observations, reward, _, _, info) in enumerate(steps):
         assert np.isfinite(observations).all()
         assert np.isfinite(reward).all()

@@ -10,7 +10,7 @@ the number of joints:
     base linear velocity (3, m/s), base angular velocity (3, rad/s), projected gravity (3),
     joint positions minus the default pose (n, rad), joint velocities (n, rad/s),
     last action (n), command (3: vx m/s, vy m/s, wz rad/s),
-    gait clock (2: sine and cosine of its phase, 0 while standing is asked for)
+    gait clock (2: sine and cosine of its phase, 0 while the robot should stand)
 
 Action (n): position targets of the joints, as offsets from the default pose in units of
 ``action_scale``. Rewards: ``_reward_terms`` below, one function each. The episode terminates
@@ -74,6 +74,8 @@ class VelocityConfig(TaskConfig):
     """Joint offset at action 1 (rad)."""
     gait_frequency: float = 2.5
     """Cycles of the gait per second."""
+    standing_speed: float = 0.3
+    """Speed above which a robot that is asked to stand still takes steps (m/s)."""
     swing_share: float = 0.45
     """Share of the cycle that a foot spends in the air."""
     swing_height: float = 0.08
@@ -88,7 +90,7 @@ class VelocityConfig(TaskConfig):
     """Range of the feet's sliding friction, drawn per episode."""
     start_joint_spread: float = 0.15
     """Half-width of the start's joint offsets (rad)."""
-    start_velocity_spread: float = 0.3
+    start_velocity_spread: float = 0.5
     """Half-width of the start's base velocities (m/s, rad/s)."""
     reward_weights: Mapping[str, float] = field(
         default_factory=lambda: {
@@ -100,7 +102,7 @@ class VelocityConfig(TaskConfig):
             "slip": -0.1,
             "vertical_velocity": -1.0,
             "roll_pitch_rate": -0.05,
-            "orientation": -2.0,
+            "orientation": -4.0,
             "base_height": -30.0,
             "pose": -0.1,
             "abduction": -0.3,
@@ -254,8 +256,9 @@ class VelocityTracking(Task):
         return v.sensordata[:, self.touch] > 0.0
 
     def _moving(self, v: View) -> np.ndarray:
-        """(n,) 1.0 where motion is asked for, 0.0 where standing is."""
-        return np.any(v.command != 0.0, axis=1).astype(float)
+        """(n,) 1.0 while motion is asked for or the robot is still slowing down, else 0.0."""
+        speed2 = np.square(v.qvel[:, :2]).sum(-1)
+        return (v.command.any(axis=1) | (speed2 > self.config.standing_speed**2)).astype(float)
 
     def _swing(self, v: View) -> np.ndarray:
         """(n, feet) progress of each foot's swing, 0 to 1; negative where it should stand."""

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a walk of Go1 must look like, in numbers."""
+
+import gymnasium
+import numpy as np
+
+from adapters.policy import Policy
+from motrix_gym.commands import VelocityCommands
+
+
+def assert_walks(policy: Policy, forward: float = 0.8) -> None:
+    """Feet lift and do not drag, diagonal feet go together, and the base neither hops nor bobs."""
+    commands = VelocityCommands((forward,) * 2, (0.0, 0.0), (0.0, 0.0), 0.0, (60.0, 60.0))
+    envs = gymnasium.make_vec("Motrix/Go1-v0", num_envs=16, commands=commands)
+    env = envs.unwrapped
+    observations, _ = envs.reset(seed=0)
+    contacts, heights, bases = [], [], []
+    for _ in range(300):
+        observations = envs.step(policy(observations))[0]
+        v = env.simulation.all
+        contacts.append(v.sensordata[:, env.task.touch] > 0)
+        heights.append(v.site_xpos[:, env.task.foot_sites, 2] - env.task.robot.foot_radius)
+        bases.append(v.qpos[:, 2].copy())
+    envs.close()
+    contact, height, base = (np.array(x[50:]) for x in (contacts, heights, bases))
+    lift = height.max(axis=0).min()
+    assert lift > 0.04, f"a foot drags: it rises by only {lift:.3f} m"
+    share = contact.mean(axis=(0, 1))
+    assert (share > 0.3).all() and (share < 0.7).all(), f"feet stand for {share} of the time"
+    airborne = (~contact).all(axis=-1).mean()
+    assert airborne < 0.2, f"it hops: no foot is on the ground for {airborne:.0%} of the time"
+    fr, fl, rr, rl = np.moveaxis(contact, -1, 0)
+    assert min((fr == rl).mean(), (fl == rr).mean()) > 0.8, "diagonal feet do not go together"
+    assert (fr == fl).mean() < 0.4, "left and right feet go together"
+    assert base.std(axis=0).max() < 0.02, f"the base bobs by {base.std(axis=0).max():.3f} m"

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped policies do what they are shipped for."""
+
+import json
+
+import pytest
+from walking import assert_walks
+
+from adapters import Policy
+from motrix_gym import list_envs, registration
+from rl_zoo import cli
+from rl_zoo.config import env_name
+from rl_zoo.evaluate import evaluate_policy
+
+
+@pytest.mark.parametrize("env_id", list_envs())
+def test_every_environment_has_a_policy_that_meets_its_goals(env_id):
+    folder = cli.PRETRAINED / env_name(env_id)
+    policy = Policy.load(folder)
+    assert policy.metadata["env_id"] == env_id
+    assert json.loads((folder / "evaluation.json").read_text())["solved"]
+    # Few and short episodes here: a policy of another version of the environment fails these too.
+    steps = {"max_episode_steps": 250}
+    evaluation = evaluate_policy(env_id, policy, episodes=32, seed=7, settings=steps)
+    for goal in registration.entry(env_id).goals:
+        mean = evaluation.figures[goal.figure].mean()
+        assert goal.met(mean * 4 if goal.figure == "return" else mean), evaluation.report()
+
+
+def test_shipped_go1_walks():
+    assert_walks(Policy.load(cli.PRETRAINED / "Go1-v0"))
