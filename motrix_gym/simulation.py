@@ -163,11 +163,8 @@ class Simulation:
         if self._needs_set_const:
             self.batch.set_const(ids)
         if len(self.fields) > len(self._writable):
-            # All stages: fields of a stage left out (touch sensors, forces) would hold another
-            # world's values. They change the solver's warm start, which is put back.
-            state = self.batch.state[ids]
+            # All stages: fields of one left out (touch sensors, forces) would hold another world's.
             self.batch.forward(ids)
-            self.batch.state[ids] = state
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of everything that decides the worlds' future, by flat names."""

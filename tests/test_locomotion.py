@@ -234,7 +234,7 @@ def test_the_first_landing_is_worth_the_time_of_the_fall(make):
 
 
 def test_standing_commands_earn_no_air_time(make):
-    env = make(4, commands=STANDING)
+    env = make(4, commands=STANDING, start_velocity_spread=0.0)
     env.simulation.fields["qpos"][:, 2] += 0.2
     for _ in range(30):
         *_, info = env.step(zeros(env))
@@ -376,7 +376,8 @@ def test_observation_noise_is_that_of_the_channels_at_each_step(make):
 
 
 def test_the_gait_clock_runs_while_motion_is_asked_for(make):
-    moving, standing = make(32, commands=ALWAYS_MOVING), make(32, commands=STANDING)
+    moving = make(32, commands=ALWAYS_MOVING)
+    standing = make(32, commands=STANDING, start_velocity_spread=0.0)
     clock = channel(moving, moving.step(zeros(moving))[0], "gait_clock")
     assert np.hypot(*clock.T) == pytest.approx(1.0, abs=1e-6)
     later = channel(moving, moving.step(zeros(moving))[0], "gait_clock")
@@ -384,6 +385,9 @@ def test_the_gait_clock_runs_while_motion_is_asked_for(make):
     expected = 2 * np.pi * moving.config.gait_frequency * moving.task.dt
     assert turned == pytest.approx(expected, abs=1e-4)
     assert not channel(standing, standing.step(zeros(standing))[0], "gait_clock").any()
+    standing.simulation.fields["qvel"][:, 0] = 3 * standing.config.standing_speed  # a push
+    clock = channel(standing, standing.step(zeros(standing))[0], "gait_clock")
+    assert np.hypot(*clock.T) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_start_states_are_as_described(make):

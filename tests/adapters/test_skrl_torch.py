@@ -70,6 +70,17 @@ class TestSkrlTorchTrainer(TorchTrainerContract):
         values = trainer.agent.predict_values(observations)
         np.testing.assert_allclose(values[:, 0], [0.0, 4.0, 7.5], atol=1e-5)
 
+    def test_new_value_scale_does_not_move_the_values(self):
+        trainer = self.make()
+        trainer.update()
+        observations = torch.randn(64, 4)
+        before = trainer.agent.predict_values(observations)
+        scale = trainer.agent._value_preprocessor.running_variance.clone()
+        trainer.agent._fold_returns(torch.randn(40, 16, 1) * 30.0 + 100.0)
+        assert trainer.agent._value_preprocessor.running_variance > 2 * scale
+        after = trainer.agent.predict_values(observations)
+        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+
     def test_normalisers_take_in_every_observation_once(self):
         trainer = self.make(rollouts=4)
         seen = []
