@@ -204,16 +204,14 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         if ids is not None:
             v = self.simulation.rows(ids)  # the step has changed what the old view copied
-        terminated = self._spread(self.task.terminated(v), rows, bool)
-        terms = {
-            name: self._spread(self.config.reward_weights[name] * value, rows)
-            for name, value in self.task.rewards(v).items()
-        }
-        metrics = {k: self._spread(x, rows) for k, x in self.task.measure(v).items()}
+        # Copied, since a task may return a field or a buffer itself, which lives on.
+        terminated = self._spread(np.array(self.task.terminated(v), bool), rows)
+        terms = {k: self._spread(x, rows) for k, x in self._weighted(self.task.rewards(v)).items()}
+        metrics = {k: self._spread(np.array(x), rows) for k, x in self.task.measure(v).items()}
         info: dict[str, Any] = {}
         success = self.task.success(v)
         if success is not None:
-            info["success"] = self._spread(success, rows, bool)
+            info["success"] = self._spread(np.array(success, bool), rows)
         self.task.advance(v, self._random.rows(rows))
         v.commit()
         if fault is not None:
@@ -314,11 +312,19 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             observations += self._noise * self._random.rows(rows).uniform32(len(self._noise))
         return observations
 
-    def _spread(self, values: np.ndarray, rows: Any, dtype: Any = None) -> np.ndarray:
-        """The rows' values in a fresh array of all rows, 0 elsewhere."""
+    def _weighted(self, terms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The reward terms times their weights."""
+        weights = self.config.reward_weights
+        if terms.keys() != weights.keys():
+            odd = ", ".join(sorted(terms.keys() ^ weights.keys()))
+            raise ValueError(f"reward terms and reward_weights must have the same names: {odd}")
+        return {name: weights[name] * value for name, value in terms.items()}
+
+    def _spread(self, values: np.ndarray, rows: Any) -> np.ndarray:
+        """The rows' values in an array of all rows, 0 elsewhere."""
         if isinstance(rows, slice):
-            return np.array(values, dtype)
-        out = np.zeros((self.num_envs, *values.shape[1:]), dtype or values.dtype)
+            return values
+        out = np.zeros((self.num_envs, *values.shape[1:]), values.dtype)
         out[rows] = values
         return out
 
@@ -338,6 +344,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return np.clip(action, -1.0, 1.0)
 
     def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        unknown = sorted((options or {}).keys() - {"reset_mask"})
+        if unknown:
+            raise ValueError(f"no reset option {unknown[0]!r}: the only one is 'reset_mask'")
         mask = (options or {}).get("reset_mask")
         if mask is None:
             return self._every_row

@@ -136,7 +136,9 @@ class VelocityTracking(Task):
         """Derive the channels from the robot."""
         n = len(cls.robot.joints)
         cls.model_file = cls.robot.model_file
-        cls.action = tuple(Channel(f"{joint}_offset", "action_scale rad") for joint in cls.robot.joints)
+        cls.action = tuple(
+            Channel(f"{joint}_offset", "action_scale rad") for joint in cls.robot.joints
+        )
         cls.observation = (
             Channel("base_linear_velocity", "m/s", 3, noise=0.1),
             Channel("base_angular_velocity", "rad/s", 3, noise=0.2),
@@ -199,7 +201,8 @@ class VelocityTracking(Task):
 
     def terminated(self, v: View) -> np.ndarray:
         """Fallen: tilted beyond ``max_tilt``."""
-        return -self._gravity(v)[:, 2] < self.min_up
+        x, y = v.qpos[:, 4], v.qpos[:, 5]  # of the quaternion
+        return 1.0 - 2.0 * (x * x + y * y) < self.min_up
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Tracking errors and falls."""
@@ -216,7 +219,8 @@ class VelocityTracking(Task):
         v.air_time = np.where(self._contact(v), 0.0, v.air_time + self.dt)
         v.last_joint_velocity = v.qvel[:, 6:]
         v.last_foot_position = v.site_xpos[:, self.foot_sites, :2]
-        v.gait_phase = (v.gait_phase + config.gait_frequency * self.dt) % 1.0
+        phase = v.gait_phase + config.gait_frequency * self.dt
+        v.gait_phase = phase - np.floor(phase)
         v.command_time -= self.dt
         over = v.command_time <= 0
         if over.any():
@@ -263,8 +267,8 @@ class VelocityTracking(Task):
     def _swing(self, v: View) -> np.ndarray:
         """(n, feet) progress of each foot's swing, 0 to 1; negative where it should stand."""
         share = self.config.swing_share
-        phase = (v.gait_phase[:, None] + self.gait_offsets) % 1.0
-        progress = (phase - (1.0 - share)) / share
+        phase = v.gait_phase[:, None] + self.gait_offsets
+        progress = (phase - np.floor(phase) - (1.0 - share)) / share
         return np.where(self._moving(v)[:, None] > 0, progress, -1.0)
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
