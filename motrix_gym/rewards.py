@@ -17,6 +17,12 @@ _SIGMOIDS = (
 )
 
 
+def sum_of_squares(x: np.ndarray) -> np.ndarray:
+    """Sum of squares over the last axis: (n, ..., k) -> (n, ...)."""
+    x = np.ascontiguousarray(x)  # else the order of the sum could depend on n
+    return np.einsum("...i,...i->...", x, x)
+
+
 def tracking(error: np.ndarray, scale: float) -> np.ndarray:
     """exp(-|error|^2 / scale^2) over the last axis: 1 on target, 1/e at distance ``scale``.
 
@@ -24,7 +30,7 @@ def tracking(error: np.ndarray, scale: float) -> np.ndarray:
         error: (n, k) difference between what is and what is asked for.
         scale: the distance, in the error's unit, at which the reward is 1/e.
     """
-    return np.exp(np.square(error).sum(-1) * (-1.0 / scale**2))
+    return np.exp(sum_of_squares(error) * (-1.0 / scale**2))
 
 
 def tolerance(

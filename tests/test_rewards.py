@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motrix_gym.rewards import tolerance, tracking
+from motrix_gym.rewards import sum_of_squares, tolerance, tracking
 
 # dm_control's values half way to the margin, with value_at_margin = 0.1.
 HALF_WAY = {
@@ -114,3 +114,13 @@ def test_tracking_is_a_gaussian_of_the_distance(x, y, scale):
 
 def test_tracking_is_one_over_e_at_its_scale():
     assert tracking(np.array([[0.3, 0.4]]), 0.5) == pytest.approx(np.exp(-1))
+
+
+def test_a_sum_of_squares_does_not_depend_on_the_other_rows():
+    x = np.random.default_rng(0).normal(size=(64, 18))
+    transposed = x[:, np.array([0, 3, 6, 9])]  # its rows are not contiguous
+    for rows in (x, x[:, 6:], x[:, 3:5], transposed):
+        together = sum_of_squares(rows)
+        alone = [sum_of_squares(rows[i : i + 1])[0] for i in range(len(rows))]
+        assert (together == alone).all()
+        assert together == pytest.approx(np.linalg.norm(rows, axis=-1) ** 2)

@@ -33,7 +33,7 @@ import numpy as np
 from motrix_gym import rotations
 from motrix_gym.commands import VelocityCommands
 from motrix_gym.random import RowRandom
-from motrix_gym.rewards import tracking
+from motrix_gym.rewards import sum_of_squares, tracking
 from motrix_gym.simulation import View
 from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
 
@@ -208,7 +208,7 @@ class VelocityTracking(Task):
         """Tracking errors and falls."""
         error = self._linear_velocity(v)[:, :2] - v.command[:, :2]
         return {
-            "linear_velocity_error": np.sqrt(np.square(error).sum(-1)),
+            "linear_velocity_error": np.sqrt(sum_of_squares(error)),
             "yaw_rate_error": abs(v.qvel[:, 5] - v.command[:, 2]),
             "fall": self.terminated(v).astype(float),
         }
@@ -261,7 +261,7 @@ class VelocityTracking(Task):
 
     def _moving(self, v: View) -> np.ndarray:
         """(n,) 1.0 while motion is asked for or the robot is still slowing down, else 0.0."""
-        speed2 = np.square(v.qvel[:, :2]).sum(-1)
+        speed2 = sum_of_squares(v.qvel[:, :2])
         return (v.command.any(axis=1) | (speed2 > self.config.standing_speed**2)).astype(float)
 
     def _swing(self, v: View) -> np.ndarray:
@@ -287,15 +287,15 @@ class VelocityTracking(Task):
             "air_time": self._air_time(v.air_time, contact) * moving,
             "slip": self._slip(feet[:, :, :2], v.last_foot_position, contact),
             "vertical_velocity": np.square(velocity[:, 2]),
-            "roll_pitch_rate": np.square(v.qvel[:, 3:5]).sum(-1),
-            "orientation": np.square(gravity[:, :2]).sum(-1),
+            "roll_pitch_rate": sum_of_squares(v.qvel[:, 3:5]),
+            "orientation": sum_of_squares(gravity[:, :2]),
             "base_height": np.square(v.qpos[:, 2] - self.stand_height),
-            "pose": np.square(offset).sum(-1),
-            "abduction": np.square(offset[:, self.abduction]).sum(-1),
-            "stand_still": np.square(offset).sum(-1) * (1.0 - moving),
-            "torque": np.square(v.actuator_force).sum(-1),
-            "joint_acceleration": np.square(acceleration).sum(-1),
-            "action_rate": np.square(v.action - v.last_action).sum(-1),
+            "pose": sum_of_squares(offset),
+            "abduction": sum_of_squares(offset[:, self.abduction]),
+            "stand_still": sum_of_squares(offset) * (1.0 - moving),
+            "torque": sum_of_squares(v.actuator_force),
+            "joint_acceleration": sum_of_squares(acceleration),
+            "action_rate": sum_of_squares(v.action - v.last_action),
             "fall": self.terminated(v).astype(float),
         }
 
@@ -312,5 +312,5 @@ class VelocityTracking(Task):
 
     def _slip(self, feet: np.ndarray, last: np.ndarray, contact: np.ndarray) -> np.ndarray:
         """(n,) squared speed of the feet on the ground (m2/s2), summed over feet."""
-        speed2 = np.square((feet - last) / self.dt).sum(-1)
+        speed2 = sum_of_squares((feet - last) / self.dt)
         return np.where(contact & np.isfinite(speed2), speed2, 0.0).sum(-1)
