@@ -46,6 +46,7 @@ from adapters.jax_ppo import LOG_STD_RANGE, Arrays, CompiledPPO, Learner, chunk_
 from adapters.moments import Moments
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.skrl_settings import skrl_settings
 
 CHUNK = 1024  # samples whose activations stay in a CPU's cache
 OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
@@ -206,7 +207,7 @@ class SkrlJaxAgent(PPO):
         policy.init_state_dict(example, role="policy", key=keys[1])
         value.init_state_dict(example, role="value", key=keys[2])
         models: dict[str, Model] = {"policy": policy, "value": value}
-        super().__init__(models=models, cfg=skrl_settings(config), **common)
+        super().__init__(models=models, cfg=ppo_config(config), **common)
         self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), keys[0]
         self.learner = self.learner
         self.observation_moments = Moments(
@@ -417,16 +418,11 @@ def elu(x: jax.Array) -> jax.Array:
 ACTIVATIONS = {"elu": elu, "relu": nn.relu, "tanh": nn.tanh}
 
 
-def skrl_settings(config: PPOConfig) -> PPO_CFG:
-    """Returns our settings by skrl's names, without files or logs."""
+def ppo_config(config: PPOConfig) -> PPO_CFG:
+    """Returns our settings as skrl's, without files or logs."""
     rate = config.learning_rate
     return PPO_CFG(
-        rollouts=config.rollouts,
-        learning_epochs=config.learning_epochs,
-        mini_batches=config.mini_batches,
-        discount_factor=config.discount_factor,
-        gae_lambda=config.lambda_param,
-        learning_rate=rate,
+        **skrl_settings(config),
         learning_rate_scheduler=KLAdaptiveLR,  # pyright: ignore[reportArgumentType]
         learning_rate_scheduler_kwargs={  # a fixed rate is one without room to move
             "kl_threshold": config.learning_rate_scheduler_kl_threshold or 1.0,
@@ -435,12 +431,6 @@ def skrl_settings(config: PPOConfig) -> PPO_CFG:
             "kl_factor": 2.0,
             "lr_factor": 1.5,
         },
-        grad_norm_clip=config.grad_norm_clip,
-        ratio_clip=config.ratio_clip,
-        value_clip=config.value_clip if config.clip_predicted_values else 0.0,
-        entropy_loss_scale=config.entropy_loss_scale,
-        value_loss_scale=config.value_loss_scale,
-        kl_threshold=config.kl_threshold,
         time_limit_bootstrap=True,
         experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),
     )

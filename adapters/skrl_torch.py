@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from adapters.base import with_prefix, without_prefix
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.skrl_settings import skrl_settings
 from adapters.torch_common import (
     Arrays,
     TorchTrainer,
@@ -222,7 +223,7 @@ class TimeLimitPPO(PPO):
             observation_space=model.observation_space,
             action_space=model.action_space,
             device=model.device,
-            cfg=skrl_config(config, model),
+            cfg=ppo_config(config, model),
         )
         self.model, self.memory, self.generator = model, memory, generator
         self.cfg.rewards_shaper = self._pay_time_limits
@@ -385,17 +386,12 @@ TAGS = (
 )
 
 
-def skrl_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
-    """Returns our settings by skrl's names, without files or logs."""
+def ppo_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
+    """Returns our settings as skrl's, without files or logs."""
     scaler = {"device": model.device}
     observation_scaler = scaler | {"size": model.observation_space}
     return PPO_CFG(
-        rollouts=config.rollouts,
-        learning_epochs=config.learning_epochs,
-        mini_batches=config.mini_batches,
-        discount_factor=config.discount_factor,
-        gae_lambda=config.lambda_param,
-        learning_rate=config.learning_rate,
+        **skrl_settings(config),
         learning_rate_scheduler=KLAdaptiveLR if config.adaptive_rate else None,
         learning_rate_scheduler_kwargs={
             "kl_threshold": config.learning_rate_scheduler_kl_threshold,
@@ -406,12 +402,6 @@ def skrl_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
         observation_preprocessor_kwargs=observation_scaler,
         value_preprocessor=RunningStandardScaler if config.normalize_values else None,
         value_preprocessor_kwargs=scaler | {"size": 1, "clip_threshold": math.inf},
-        grad_norm_clip=config.grad_norm_clip,
-        ratio_clip=config.ratio_clip,
-        value_clip=config.value_clip if config.clip_predicted_values else 0.0,
-        entropy_loss_scale=config.entropy_loss_scale,
-        value_loss_scale=config.value_loss_scale,
-        kl_threshold=config.kl_threshold,
         time_limit_bootstrap=False,  # skrl's own; TimeLimitPPO pays time limits itself
         experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),
     )
