@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """PPOConfig: the settings of one PPO run, the same for every trainer.
 
-Names and defaults are MotrixLab's (`initial_log_std` apart, which is 1.0 there), so that one block
-of numbers drives every library. A configuration is frozen and checked when it is made: an
-impossible value raises `FieldError`, which names the field, the value and what is allowed.
+Names and defaults are MotrixLab's (`initial_log_std` and `play_num_envs` apart, 1.0 and 16 there),
+so that one block of numbers drives every library. A configuration is frozen and checked when it is
+made: an impossible value raises `FieldError`, which names the field, the value and what is allowed.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ class PPOConfig:
     # The run.
     seed: int | None = _integer(None, 0, 2**32 - 1)  # None: drawn by whoever starts the run
     num_envs: int = _integer(2048, 1)
-    play_num_envs: int = _integer(16, 1)
+    play_num_envs: int = _integer(1, 1)  # side by side in `motrix play`
     max_env_steps: int = _integer(20_480_000, 1)  # budget in environment steps
     check_point_interval: int = _integer(1000, 1)  # in vector steps
 

@@ -45,7 +45,10 @@ def check_vector_env(
     Raises:
         VectorEnvError: at the first rule that is broken, which the message names.
         ValueError: if ``skip`` has a name that is no rule.
+        TypeError: if ``env`` is no vector environment.
     """
+    if not isinstance(env, VectorEnv):
+        raise TypeError(f"{env} is no gymnasium.vector.VectorEnv: make it with gymnasium.make_vec")
     names = [rule.__name__ for rule in (*ENV_RULES, *STEP_RULES, *RUN_RULES)]
     if unknown := sorted(set(skip) - set(names)):
         raise ValueError(f"there are no rules {unknown}: the rules are {', '.join(names)}")

@@ -32,6 +32,8 @@ class VelocityCommands:
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} must be (low, high) with low <= high, got {(low, high)}")
+        if self.duration[0] <= 0:
+            raise ValueError(f"duration must be positive, got {self.duration}")
         if not 0 <= self.standing_share <= 1:
             raise ValueError(f"standing_share must be in [0, 1], got {self.standing_share}")
 

@@ -171,7 +171,8 @@ class Simulation:
         arrays = {"state": self.batch.state.copy()}
         arrays |= {f"model/{name}": self.fields[name].copy() for name in self.per_world}
         arrays |= {f"buffer/{name}": array.copy() for name, array in self.buffers.items()}
-        return arrays
+        # They are not a function of the state alone: after a step they lag by one substep.
+        return arrays | {f"derived/{name}": array.copy() for name, array in self._derived().items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Return to a ``snapshot``.
@@ -182,8 +183,21 @@ class Simulation:
         targets = {"state": self.batch.state}
         targets |= {f"model/{name}": self.fields[name] for name in self.per_world}
         targets |= {f"buffer/{name}": array for name, array in self.buffers.items()}
-        copy_into(targets, arrays)
-        self.refresh(np.arange(self.num_envs))
+        derived = self._derived()
+        targets |= {f"derived/{name}": array for name, array in derived.items()}
+        for array in derived.values():
+            array.flags.writeable = True
+        try:
+            copy_into(targets, arrays)
+        finally:
+            for array in derived.values():
+                array.flags.writeable = False
+        if self._needs_set_const:
+            self.batch.set_const()
+
+    def _derived(self) -> dict[str, np.ndarray]:
+        """The fields that MuJoCo computes."""
+        return {name: x for name, x in self.fields.items() if name not in self._writable}
 
     def sensor(self, name: str) -> slice:
         """Where the sensor ``name`` lies in ``sensordata``."""

@@ -400,7 +400,7 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     if isinstance(mode, AutoresetMode):
         return mode
     for member in AutoresetMode:
-        if mode in (member.name, member.value):
+        if str(mode).lower() in (member.name.lower(), member.value.lower()):
             return member
     names = ", ".join(member.name for member in AutoresetMode)
     raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}")

@@ -168,8 +168,8 @@ def find_env(name: str) -> str:
         name: An id, or "module:id" to import a module that registers it.
 
     Raises:
-        CommandError: there is no such module.
-        UnknownEnvironmentError: (of motrix_gym) there is no such environment.
+        CommandError: there is no such module, or without one, no such environment.
+        UnknownEnvironmentError: (of motrix_gym) the module registers no such environment.
     """
     from motrix_gym import registration
 
@@ -182,8 +182,16 @@ def find_env(name: str) -> str:
         except ModuleNotFoundError as error:
             if error.name and not f"{module}.".startswith(f"{error.name}."):
                 raise  # a mistake inside the user's module
-            raise CommandError(f"--env {name}: there is no module {module!r}", MISUSED) from error
-    return registration.entry(env_id).id
+            where = f"in {os.getcwd()} or where Python looks"
+            message = f"--env {name}: there is no module {module!r} {where}"
+            raise CommandError(message, MISUSED) from error
+    try:
+        return registration.entry(env_id).id
+    except registration.UnknownEnvironmentError as error:
+        if colon:
+            raise
+        hint = "a module of your own is named before it: --env module:ID"
+        raise CommandError(f"{error}; {hint}", MISUSED) from error
 
 
 def env_of(env_id: str, source: object) -> str:
@@ -258,6 +266,12 @@ def find_policy(args: argparse.Namespace) -> Found:
     from rl_zoo.runs import Run, RunError, find_newest
 
     wanted = find_env(args.env) if args.env else None
+    if str(args.policy) == "pretrained":
+        env_id = wanted or DEFAULT_ENV
+        policy = pretrained(env_id)
+        if policy is None:
+            raise CommandError(f"no policy of {env_id} is shipped", MISUSED)
+        return Found(env_id, {}, policy, None, "the pretrained policy")
     if args.policy:
         policy = Policy.load(args.policy)
         env_id = wanted or policy.metadata.get("env_id")
@@ -274,7 +288,8 @@ def find_policy(args: argparse.Namespace) -> Found:
             shipped = pretrained(env_id)
             if shipped is None:
                 raise
-            return Found(env_id, {}, shipped, None, f"the pretrained policy, as there is {error}")
+            reason = str(error).removesuffix(": train one first")
+            return Found(env_id, {}, shipped, None, f"the pretrained policy, as there is {reason}")
     run = Run.open(folder, env_id=wanted)
     manifest = run.manifest
     policy = run.policy("best")

@@ -60,8 +60,9 @@ class Evaluation:
 
     @property
     def met(self) -> "dict[Goal, bool]":
-        """Whether each goal is met by the mean of its figure."""
-        return {goal: goal.met(float(self.figures[goal.figure].mean())) for goal in self.goals}
+        """Whether each goal is met by the mean of its figure, and no simulation diverged."""
+        means = {goal: float(self.figures[goal.figure].mean()) for goal in self.goals}
+        return {goal: goal.met(mean) and not self.faults for goal, mean in means.items()}
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -111,6 +112,16 @@ class Evaluation:
         return "\n".join(lines)
 
 
+def check_ends(env: "MotrixVectorEnv", env_id: str) -> None:
+    """Refuses an environment whose episodes may never end.
+
+    Raises:
+        CommandError: it has no time limit.
+    """
+    if env.config.max_episode_steps is None:
+        raise cli.CommandError(f"episodes of {env_id} may never end: set env.max_episode_steps")
+
+
 def evaluate_policy(
     env_id: str,
     policy: "Policy",
@@ -150,9 +161,7 @@ def evaluate_policy(
     env = cli.make_env(env_id, settings, num_envs, num_threads)
     try:
         cli.check_fits(policy, env, env_id)
-        limit = env.config.max_episode_steps
-        if limit is None:
-            raise cli.CommandError(f"episodes of {env_id} may never end: set env.max_episode_steps")
+        check_ends(env, env_id)
         generator = np.random.default_rng(seed)
         act = (lambda x: policy.sample(x, generator)) if stochastic else policy
         figures, faults = _play_episodes(env, act, episodes // num_envs, seed)

@@ -33,7 +33,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from rl_zoo.config import env_name
     from rl_zoo.settings import only_task
 
-    settings = only_task(args.set)
+    settings, num_envs = only_task(args.set), args.num_envs
     if args.video and args.video.suffix.lower() != ".mp4":
         raise cli.CommandError(f"--video {args.video}: the name must end in .mp4", cli.MISUSED)
     if args.random:
@@ -45,7 +45,8 @@ def _main(argv: Sequence[str] | None) -> int:
         settings = found.settings | settings
         if found.run:
             video = found.run.folder / "play.mp4"
-    env = cli.make_env(env_id, settings, args.num_envs or 1, args.num_threads)
+            num_envs = num_envs or found.run.config().play_num_envs
+    env = cli.make_env(env_id, settings, num_envs or 1, args.num_threads)
     try:
         camera = _camera(env, args.camera)
         if found:

@@ -201,24 +201,29 @@ def train(plan: Plan, args: argparse.Namespace) -> int:
     """Carries out a plan; returns the exit status."""
     import adapters
     import rl_zoo.logs  # noqa: F401 (if TensorBoard is missing, say so before there is a run)
+    from rl_zoo.evaluate import check_ends
     from rl_zoo.runs import Run, RunError
 
     trainer_class = adapters.load_trainer(plan.trainer)
     env = cli.make_env(plan.env_id, plan.settings, plan.config.num_envs, args.num_threads)
     with contextlib.closing(env):
+        if args.eval_episodes:
+            check_ends(env, plan.env_id)
         try:
             trainer = trainer_class(env, plan.config, device=plan.device)
         except ValueError as error:  # such as a device that is not there
             raise cli.CommandError(str(error)) from error
         if plan.resume:
+            try:
+                trainer.restore(Run.open(plan.resume).latest_state())
+            except (ValueError, KeyError) as error:  # the task or its networks have changed
+                raise cli.CommandError(f"{plan.resume} cannot be resumed: {error}") from error
             run = Run.open(plan.resume, resume=True)
         else:
             options = {"algo": plan.algo, "env_config": plan.settings, "device": plan.device}
             run = Run.create(args.run_dir, plan.env_id, plan.trainer, plan.config, **options)
         status = "failed"
         try:
-            if plan.resume:
-                trainer.restore(run.latest_state())
             print(_header(trainer, run), flush=True)
             signal_number = _learn(trainer, run, _advice(run, args))
             if not signal_number and args.eval_episodes:
@@ -226,6 +231,7 @@ def train(plan: Plan, args: argparse.Namespace) -> int:
             status = "interrupted" if signal_number else "complete"
         except KeyboardInterrupt:
             status = "interrupted"
+            print(_advice(run, args), file=sys.stderr)
             raise
         finally:
             # If something failed already, that is what the user must read.
@@ -277,7 +283,8 @@ def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
         raise cli.CommandError(f"{error}\n{advice}") from error
     seconds, steps = time.perf_counter() - started, trainer.env_steps - before
     rate, memory = steps / seconds, peak_memory()
-    run.note(steps_per_second=rate, peak_memory_mib=memory)
+    if steps:  # else a complete run was resumed, whose figures stay
+        run.note(steps_per_second=rate, peak_memory_mib=memory)
     print(
         f"{'stopped' if stop else 'trained'}: {steps:,} steps in {seconds:.1f} s "
         f"({rate:,.0f} steps/s), peak memory {memory:,.0f} MiB"
@@ -375,6 +382,7 @@ def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
             num_threads=args.num_threads,
         )
 
+    print("evaluating ...", flush=True)
     manifest = run.manifest
     result = measure("latest")
     if manifest["best"]["folder"] != manifest["latest"]["folder"]:
@@ -383,6 +391,8 @@ def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
             run.promote_latest()
         else:
             result = best
+    steps = run.manifest["best"]["steps"]
+    print(f"the best policy, of {steps:,} of {run.manifest['steps']:,} steps:")
     run.save_evaluation(result.as_dict())
     print(result.report())
 

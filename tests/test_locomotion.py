@@ -418,3 +418,12 @@ def test_joints_actuators_and_feet_are_in_the_order_of_the_robot(make):
         assert task.foot_sites[i] == site.id
     for joint in task.robot.abduction:
         assert model.jnt_axis[hinges[joint]].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("tracking_scale", 0.0), ("swing_share", 1.0), ("friction", (1.0, 0.4)), ("max_tilt", -1.0)],
+)
+def test_impossible_settings_are_named(setting, value):
+    with pytest.raises(ValueError, match=setting):
+        gymnasium.make_vec("Motrix/Go1-v0", **{setting: value})

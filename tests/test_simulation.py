@@ -355,3 +355,16 @@ def test_reset_is_that_of_mujoco(model):
     mujoco.mj_getState(model, data, expected, mujoco.mjtState.mjSTATE_INTEGRATION)
     assert_array_equal(simulation.batch.state[[0, 2]], np.stack([expected] * 2))
     assert (simulation.batch.state[[1, 3]] != expected).any(axis=1).all()
+
+
+def test_restore_gives_back_derived_fields_as_they_lagged(model):
+    simulation = make(model, derived=("qacc",))
+    simulation.all.qvel[:] = 1.0
+    simulation.step(7)
+    lagging = simulation.fields["qacc"].copy()
+    taken = simulation.snapshot()
+    simulation.refresh(np.arange(simulation.num_envs))
+    assert (simulation.fields["qacc"] != lagging).any()
+    simulation.restore(taken)
+    assert (simulation.fields["qacc"] == lagging).all()
+    assert not simulation.fields["qacc"].flags.writeable

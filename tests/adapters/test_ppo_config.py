@@ -13,7 +13,7 @@ from adapters import FieldError, PPOConfig
 ORIGIN_DEFAULTS = {
     "seed": None,
     "num_envs": 2048,
-    "play_num_envs": 16,
+    "play_num_envs": 1,
     "max_env_steps": 20_480_000,
     "check_point_interval": 1000,
     "policy_hidden_layer_sizes": (256, 128, 64),

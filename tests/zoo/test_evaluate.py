@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -253,3 +254,12 @@ def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):
     monkeypatch.setitem(registration._entries, ENV, entry)
     with pytest.raises(cli.CommandError, match="goal speed >= 1 of .* names no figure"):
         evaluate_policy(ENV, FALLING, episodes=1)
+
+
+def test_a_diverged_simulation_meets_no_goal():
+    goals = [Goal("error", "<=", 0.2)]
+    good = make_evaluation(goals, **{"return": [1.0], "error": [0.1]})
+    assert all(good.met.values())
+    diverged = dataclasses.replace(good, faults=1)
+    assert not any(diverged.met.values())
+    assert diverged.rank < good.rank

@@ -557,3 +557,26 @@ def test_a_run_is_written_by_one_process_only(here, fake_trainer):
     with pytest.raises(RunError, match="another process|written"):
         Run.open(newest(), resume=True)
     holder.finish("complete")
+
+
+def test_a_run_of_another_network_is_refused_and_not_touched(here, capsys):
+    assert run_tiny() == 0
+    folder = newest()
+    settings = (folder / "config.yaml").read_text()
+    changed = settings.replace(
+        "policy_hidden_layer_sizes:\n  - 32", "policy_hidden_layer_sizes:\n  - 16"
+    )
+    assert changed != settings
+    (folder / "config.yaml").write_text(changed)
+    before = (folder / "manifest.json").read_text()
+    capsys.readouterr()
+    assert train.main(["--resume", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be resumed" in error and error.count("\n") == 1
+    assert (folder / "manifest.json").read_text() == before
+
+
+def test_episodes_that_never_end_are_refused_before_the_training(here, fake_trainer, capsys):
+    assert run_tiny("--set", "env.max_episode_steps=null") == 1
+    assert "may never end" in capsys.readouterr().err
+    assert not Path("runs").exists()

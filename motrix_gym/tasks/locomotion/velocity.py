@@ -114,6 +114,21 @@ class VelocityConfig(TaskConfig):
         }
     )
 
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ValueError: naming the setting that cannot be.
+        """
+        super().__post_init__()
+        for name in ("action_scale", "gait_frequency", "tracking_scale", "max_tilt"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 < self.swing_share < 1:
+            raise ValueError(f"swing_share must be between 0 and 1, got {self.swing_share}")
+        if not 0 < self.friction[0] <= self.friction[1]:
+            raise ValueError(f"friction must be (low, high), 0 < low <= high, got {self.friction}")
+
 
 class VelocityTracking(Task):
     """Track velocity commands; the module's docstring has the observation and the action.
