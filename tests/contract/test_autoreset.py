@@ -30,8 +30,8 @@ def test_a_mode_may_be_given_by_name(env_id, player, mode, spell):
 
 
 def test_an_unknown_mode_is_refused_with_the_choice(env_id):
-    with pytest.raises(ValueError, match="SAME_STEP.*got 'SAMESTEP'"):
-        gymnasium.make_vec(env_id, autoreset_mode="SAMESTEP")
+    with pytest.raises(ValueError, match="SAME_STEP.*got 'SAME'"):
+        gymnasium.make_vec(env_id, autoreset_mode="SAME")
 
 
 def test_a_time_limit_truncates_and_never_terminates(env_id, player, mode):

@@ -219,7 +219,8 @@ def test_wrong_flags_are_told(here, capsys):
     assert fails(capsys, "--env", "Motrix/CartPoel-v0") == (
         2,
         "error: there is no environment 'Motrix/CartPoel-v0': did you mean 'Motrix/CartPole-v0'? "
-        f"(known: {', '.join(__import__('motrix_gym').list_envs())})\n",
+        f"(known: {', '.join(__import__('motrix_gym').list_envs())}); "
+        "a module of your own is named before it: --env module:ID\n",
     )
     assert "shared equally" in fails(capsys, "--episodes", 5, "--num-envs", 2)[1]
     assert "only settings of the task" in fails(capsys, "--set", "learning_rate=1")[1]
@@ -263,3 +264,9 @@ def test_a_diverged_simulation_meets_no_goal():
     diverged = dataclasses.replace(good, faults=1)
     assert not any(diverged.met.values())
     assert diverged.rank < good.rank
+
+
+def test_the_shipped_policy_has_a_name(capsys):
+    status = motrix(["evaluate", "--env", ENV, "--policy", "pretrained", "--episodes", "4"])
+    assert status == 0
+    assert "pretrained policy" in capsys.readouterr().out
