@@ -23,8 +23,8 @@ import optax
 from skrl.agents.jax.ppo import PPO_CFG
 
 from adapters.moments import Scale
+from adapters.skrl_settings import LOG_STD_RANGE
 
-LOG_STD_RANGE = (-20.0, 2.0)  # skrl's bounds of the policy's log standard deviation
 LEAST_CHUNK = 64  # smaller chunks cost more in overhead than the cache gives
 
 Arrays = dict[str, Any]

@@ -42,11 +42,11 @@ from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
 from adapters.base import Trainer, with_prefix, without_prefix
-from adapters.jax_ppo import LOG_STD_RANGE, Arrays, CompiledPPO, Learner, chunk_size, rescaled
+from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, rescaled
 from adapters.moments import Moments
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
-from adapters.skrl_settings import skrl_settings
+from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 
 CHUNK = 1024  # samples whose activations stay in a CPU's cache
 OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations

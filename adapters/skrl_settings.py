@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our settings by the names that skrl's `PPO_CFG` has in every framework."""
+"""What skrl's PPO has alike in every framework: the names of our settings, and a bound."""
 
 from typing import Any
 
 from adapters.ppo_config import PPOConfig
+
+LOG_STD_RANGE = (-20.0, 2.0)  # skrl's bounds of the policy's log standard deviation
 
 
 def skrl_settings(config: PPOConfig) -> dict[str, Any]:

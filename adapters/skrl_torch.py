@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from adapters.base import with_prefix, without_prefix
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
-from adapters.skrl_settings import skrl_settings
+from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from adapters.torch_common import (
     Arrays,
     TorchTrainer,
@@ -43,8 +43,6 @@ from adapters.torch_common import (
     shares_trunk,
     to_array,
 )
-
-LOG_STD_RANGE = (-20.0, 2.0)  # skrl's bounds of the policy's log standard deviation
 
 
 class SkrlTorchTrainer(TorchTrainer):
