@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trainer: what every adapter offers, so that commands and tests know no library."""
 
+import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from adapters.policy import Policy
 from adapters.ppo_config import PPOConfig
 from adapters.statistics import RolloutStatistics
+from motrix_gym import Mirror
 
 
 class Trainer(ABC):
@@ -22,25 +24,28 @@ class Trainer(ABC):
     that are truncated and not terminated.
 
     Args:
-        env: SAME_STEP autoreset; observations `Box (n, obs)`, actions `Box (n, act)`.
+        env: With the class's `autoreset_mode`; observations `Box (n, obs)`, actions `Box (n, act)`.
         config: The settings; `seed` must be an int by now and `num_envs` the environment's.
         device: The library's name of the device to learn on.
 
     Attributes:
         num_updates: Updates made so far; part of `state()`.
+        mirror: The task's, if `config.symmetry_augmentation`; else None.
 
     Raises:
-        ValueError: the environment or the seed is not as said above.
+        ValueError: the environment or the seed is not as said above, or the task has no mirror.
     """
 
     name: ClassVar[str]
+    autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP  # what `env` must have
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
-        check_env(env, config)
+        check_env(env, config, self.autoreset_mode)
         self.env = env
         self.config = config
         self.device = device
         self.num_updates = 0
+        self.mirror = find_mirror(env) if config.symmetry_augmentation else None
         self.statistics = RolloutStatistics(env.num_envs)
 
     @property
@@ -94,6 +99,37 @@ class Trainer(ABC):
             self.env.unwrapped.restore(snapshot)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+class MeasuredEnv(VectorWrapper):
+    """Clips actions to their space, feeds the statistics, scales rewards, and keeps the time.
+
+    Args:
+        env: The environment.
+        statistics: Takes in every step.
+        reward_scale: Multiplies what the learner gets; the statistics have the reward as it is.
+
+    Attributes:
+        seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
+    """
+
+    def __init__(self, env: VectorEnv, statistics: RolloutStatistics, reward_scale: float = 1.0):
+        super().__init__(env)
+        space = env.single_action_space
+        assert isinstance(space, Box)
+        self.low, self.high = space.low, space.high
+        self.statistics, self.reward_scale = statistics, reward_scale
+        self.seconds = 0.0
+
+    def step(self, actions: np.ndarray):
+        """Steps the environment; actions (N, act), rewards (N,) float32."""
+        actions = np.clip(actions, self.low, self.high)
+        start = time.perf_counter()
+        observations, rewards, terminated, truncated, info = self.env.step(actions)
+        self.seconds += time.perf_counter() - start
+        self.statistics.step(rewards, terminated, truncated, info)
+        rewards = np.float32(self.reward_scale) * np.asarray(rewards, np.float32)
+        return observations, rewards, terminated, truncated, info
+
+
 def with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns copies of the arrays under prefix + name."""
     return {prefix + name: np.array(array) for name, array in arrays.items()}
@@ -104,7 +140,18 @@ def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def check_env(env: VectorEnv, config: PPOConfig) -> None:
+def find_mirror(env: VectorEnv) -> Mirror:
+    """Returns the mirror of an environment's task; raises ValueError if it has none."""
+    mirror = getattr(getattr(env.unwrapped, "task", None), "mirror", None)
+    if mirror is None:
+        name = env.spec.id if env.spec else type(env.unwrapped).__name__
+        raise ValueError(
+            f"symmetry_augmentation=True: {name} has no mirror (`Task.mirror`); leave it at False"
+        )
+    return mirror
+
+
+def check_env(env: VectorEnv, config: PPOConfig, wanted: AutoresetMode) -> None:
     """Raises ValueError if a trainer cannot learn on this environment with this configuration."""
     if config.seed is None:
         raise ValueError("config.seed is None: a trainer needs an int, config.replace(seed=...)")
@@ -113,8 +160,8 @@ def check_env(env: VectorEnv, config: PPOConfig) -> None:
             f"the environment has {env.num_envs} rows, config.num_envs={config.num_envs}"
         )
     mode = env.metadata.get("autoreset_mode")
-    if mode != AutoresetMode.SAME_STEP:
-        raise ValueError(f"autoreset_mode is {mode}: trainers need AutoresetMode.SAME_STEP")
+    if mode != wanted:
+        raise ValueError(f"autoreset_mode is {mode}: this trainer needs {wanted}")
     spaces = {"observation": env.single_observation_space, "action": env.single_action_space}
     for name, space in spaces.items():
         if not (isinstance(space, Box) and len(space.shape) == 1):

@@ -24,6 +24,7 @@ from skrl.agents.jax.ppo import PPO_CFG
 
 from adapters.moments import Scale
 from adapters.skrl_settings import LOG_STD_RANGE
+from motrix_gym import Mirror
 
 LEAST_CHUNK = 64  # smaller chunks cost more in overhead than the cache gives
 
@@ -52,6 +53,7 @@ class CompiledPPO:
         value: Flax's `apply` of the value network: (n, 1) and a dict.
         optimizers: Optax's for policy and value, without the rate.
         chunk: Samples per gradient; divides a mini-batch.
+        mirror: Epochs take each sample or, as often, its mirror image; None for no mirroring.
 
     Attributes:
         act: (learner, observations (n, obs), scale) -> new key, actions, log_probs, values.
@@ -69,8 +71,9 @@ class CompiledPPO:
         value: Callable[..., Any],
         optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation],
         chunk: int,
+        mirror: Mirror | None = None,
     ):
-        self.cfg, self.chunk = cfg, chunk
+        self.cfg, self.chunk, self.mirror = cfg, chunk, mirror
         self._policy_network, self._value_network = policy, value
         self._policy_optimizer, self._value_optimizer = optimizers
         self.act = jax.jit(self._act)
@@ -128,10 +131,19 @@ class CompiledPPO:
             "advantages": (advantages - advantages.mean()) / (advantages.std() + 1e-8),
         }
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+        size = len(batch["returns"])
+        if self.mirror:  # mirror images come after all samples; they are as likely
+            images = batch | {
+                "observations": self.mirror.observation(batch["observations"]),
+                "actions": self.mirror.action(batch["actions"]),
+            }
+            batch = jax.tree.map(lambda *pair: jnp.concatenate(pair), batch, images)
 
         def epoch(learner: Learner, key: jax.Array):
             # One sort; jax.random.permutation makes two, for the sake of ties that hardly occur.
-            order = jnp.argsort(jax.random.bits(key, batch["returns"].shape), stable=False)
+            order = jnp.argsort(jax.random.bits(key, (size,)), stable=False)
+            if self.mirror:
+                order += size * jax.random.bernoulli(jax.random.fold_in(key, 1), shape=(size,))
             rows = order.reshape(self.cfg.mini_batches, -1, self.chunk)
             start = (learner, jnp.zeros((), bool))
             (learner, _), (counts, figures) = jax.lax.scan(mini_batch, start, rows)

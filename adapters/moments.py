@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from motrix_gym import Reflection
+
 STD_EPSILON = 1e-4  # added to the std, so that what never varies is not divided by zero
 
 
@@ -38,11 +40,20 @@ class Moments:
         shape: Shape of one sample.
         enabled: Whether to normalise; if not, the scale is and stays the identity.
         clip: Bound on normalised samples.
+        reflection: Counts every sample's mirror image too, so that to normalise and to mirror
+            commute.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, enabled: bool = True, clip: float = math.inf):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        enabled: bool = True,
+        clip: float = math.inf,
+        reflection: Reflection | None = None,
+    ):
         self.mean, self.variance, self.count = np.zeros(shape), np.ones(shape), np.zeros(())
-        self.enabled = enabled
+        self.enabled, self.reflection = enabled, reflection
         self.clip = clip if enabled else math.inf
 
     @property
@@ -54,6 +65,8 @@ class Moments:
     def warm_up(self, samples: np.ndarray, least_std: float = 0.0) -> None:
         """Takes the scale of some samples (n, *shape) until the first `fold`, which replaces it."""
         if self.enabled and not self.count:
+            if self.reflection:
+                samples = np.concatenate([samples, self.reflection(samples)])
             self.mean = samples.mean(axis=0, dtype=np.float64)
             self.variance = samples.var(axis=0, dtype=np.float64).clip(least_std**2)
 
@@ -62,6 +75,9 @@ class Moments:
         if not self.enabled:
             return
         means = means.astype(np.float64)
+        if self.reflection:
+            means = np.concatenate([means, self.reflection(means)])
+            variances = np.concatenate([variances, abs(self.reflection(variances))])
         variance = variances.mean(axis=0, dtype=np.float64) + means.var(axis=0)
         self.count = self.count + float(size * len(means))
         share = size * len(means) / self.count

@@ -7,12 +7,12 @@ made: an impossible value raises `FieldError`, which names the field, the value 
 """
 
 import dataclasses
-import difflib
 import numbers
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
+
+from motrix_gym.names import did_you_mean
 
 ACTIVATIONS = ("elu", "relu", "tanh")
 MIN_LEARNING_RATE = 1e-6  # floor of the KL-adaptive rate
@@ -25,12 +25,6 @@ class FieldError(ValueError):
     def __init__(self, field: str, message: str):
         super().__init__(message)
         self.field = field
-
-
-def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """Returns ' (did you mean ...?)' for a near miss of one of the allowed names, else ''."""
-    near = difflib.get_close_matches(str(name), list(allowed), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _integer(default: int | None, low: int, high: int = 10**12) -> Any:
@@ -68,6 +62,7 @@ class PPOConfig:
     play_num_envs: int = _integer(1, 1)  # side by side in `motrix play`
     max_env_steps: int = _integer(20_480_000, 1)  # budget in environment steps
     check_point_interval: int = _integer(1000, 1)  # in vector steps
+    keep_checkpoints: int = _integer(0, -1)  # older ones kept beside best and latest; -1: all
 
     # The networks.
     policy_hidden_layer_sizes: tuple[int, ...] = _sizes(256, 128, 64)
@@ -90,6 +85,8 @@ class PPOConfig:
     lambda_param: float = _number(0.95, 0.0, 1.0)
 
     # Learning.
+    # Learns from each sample or, as often, from its mirror image; the task must have a mirror.
+    symmetry_augmentation: bool = _flag(False)
     learning_epochs: int = _integer(2, 1)
     mini_batches: int = _integer(32, 1)
     learning_rate: float = _number(1e-3, above=True)

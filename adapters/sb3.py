@@ -22,6 +22,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
@@ -37,6 +38,7 @@ from adapters.torch_common import (
     set_rate,
     shares_trunk,
 )
+from motrix_gym import Mirror, Reflection
 
 
 class SB3VecEnv(VecEnv):
@@ -202,9 +204,12 @@ class SB3Trainer(TorchTrainer):
             norm_reward=config.normalize_values,
             gamma=config.discount_factor,
         )
+        if self.mirror and self.normalizer.norm_obs:
+            shape = self.normalizer.observation_space.shape
+            self.normalizer.obs_rms = MirroredMoments(self.mirror.observation, shape)
         venv = BatchedTimeLimits(self.normalizer, config.discount_factor)
         with self.seeded():
-            self.model = make_ppo(venv, config, self.torch_device, self.generator)
+            self.model = make_ppo(venv, config, self.torch_device, self.generator, self.mirror)
         venv.learner = self.learner = self.model.policy
         self.network, self.optimizer = self.learner, self.learner.optimizer
         self.model.set_logger(Logger(folder=None, output_formats=[]))
@@ -259,7 +264,7 @@ class SB3Trainer(TorchTrainer):
             "returns": self.normalizer.returns,
         }
         for name, moments in self._moments().items():
-            arrays |= {f"{name}/{key}": np.array(value) for key, value in vars(moments).items()}
+            arrays |= {f"{name}/{key}": np.array(getattr(moments, key)) for key in MOMENTS}
         return arrays
 
     def _restore_own(self, state: Arrays) -> None:
@@ -269,7 +274,7 @@ class SB3Trainer(TorchTrainer):
         model.num_timesteps, model._n_updates = (int(count) for count in state["counters"])
         self.normalizer.returns = np.array(state["returns"])
         for name, moments in self._moments().items():
-            for key in vars(moments):
+            for key in MOMENTS:
                 setattr(moments, key, np.array(state[f"{name}/{key}"])[()])
 
     def _moments(self) -> dict[str, Any]:
@@ -281,7 +286,11 @@ class SB3Trainer(TorchTrainer):
 
 
 def make_ppo(
-    venv: VecEnv, config: PPOConfig, device: torch.device, generator: torch.Generator
+    venv: VecEnv,
+    config: PPOConfig,
+    device: torch.device,
+    generator: torch.Generator,
+    mirror: Mirror | None = None,
 ) -> PPO:
     """Returns PPO with our settings; it draws actions and mini-batches from `generator`."""
     networks: dict[str, Any] = {
@@ -313,7 +322,7 @@ def make_ppo(
         max_grad_norm=config.grad_norm_clip or np.inf,
         target_kl=config.kl_threshold / 1.5 or None,
         rollout_buffer_class=SeededRolloutBuffer,
-        rollout_buffer_kwargs={"generator": generator},
+        rollout_buffer_kwargs={"generator": generator, "mirror": mirror},
         stats_window_size=max(100, venv.num_envs),
         policy_kwargs=networks
         | {"activation_fn": ACTIVATIONS[config.activation], "log_std_init": config.initial_log_std},
@@ -355,21 +364,50 @@ class SeededGaussian(DiagGaussianDistribution):
 
 
 class SeededRolloutBuffer(RolloutBuffer):
-    """Draws mini-batches from its own generator instead of NumPy's global one."""
+    """Draws mini-batches from its own generator instead of NumPy's global one.
 
-    def __init__(self, *args: Any, generator: torch.Generator, **kwargs: Any):
+    With a mirror, an epoch takes each sample or, as often, its mirror image.
+    """
+
+    def __init__(
+        self, *args: Any, generator: torch.Generator, mirror: Mirror | None = None, **kwargs: Any
+    ):
         super().__init__(*args, **kwargs)
-        self.generator = generator
+        self.generator, self.mirror = generator, mirror
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
+        size, device = self.buffer_size * self.n_envs, self.generator.device
         if not self.generator_ready:
             for name in BUFFER_COLUMNS:
                 setattr(self, name, self.swap_and_flatten(getattr(self, name)))
+            if self.mirror:  # mirror images come after all samples
+                reflections = {
+                    "observations": self.mirror.observation,
+                    "actions": self.mirror.action,
+                }
+                for name in BUFFER_COLUMNS:
+                    column = getattr(self, name)
+                    image = reflections[name](column) if name in reflections else column
+                    setattr(self, name, np.concatenate([column, image]))
             self.generator_ready = True
-        size, device = len(self.observations), self.generator.device
-        order = torch.randperm(size, generator=self.generator, device=device).cpu().numpy()
+        order = torch.randperm(size, generator=self.generator, device=device)
+        if self.mirror:
+            order += size * torch.randint(2, (size,), generator=self.generator, device=device)
+        rows = order.cpu().numpy()
         for start in range(0, size, batch_size or size):
-            yield self._get_samples(order[start : start + (batch_size or size)])
+            yield self._get_samples(rows[start : start + (batch_size or size)])
 
 
+class MirroredMoments(RunningMeanStd):
+    """Counts every sample's mirror image too, so that to normalise and to mirror commute."""
+
+    def __init__(self, reflection: Reflection, shape: tuple[int, ...]):
+        super().__init__(shape=shape)
+        self.reflection = reflection
+
+    def update(self, arr: np.ndarray) -> None:
+        super().update(np.concatenate([arr, self.reflection(arr)]))
+
+
+MOMENTS = ("mean", "var", "count")  # what a RunningMeanStd holds
 BUFFER_COLUMNS = ("observations", "actions", "values", "log_probs", "advantages", "returns")

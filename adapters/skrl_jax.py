@@ -41,12 +41,13 @@ from skrl.agents.jax.ppo import PPO, PPO_CFG
 from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
-from adapters.base import Trainer, with_prefix, without_prefix
+from adapters.base import MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, rescaled
 from adapters.moments import Moments
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
+from motrix_gym import Mirror
 
 CHUNK = 1024  # samples whose activations stay in a CPU's cache
 OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
@@ -69,16 +70,19 @@ class SkrlJaxTrainer(Trainer):
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         observation_box: Any = env.single_observation_space
-        self.action_box: Any = env.single_action_space
-        self.agent = SkrlJaxAgent(config, observation_box, self.action_box, find_device(device))
+        action_box: Any = env.single_action_space
+        self.measured_env = MeasuredEnv(env, self.statistics)
+        self.agent = SkrlJaxAgent(
+            config, observation_box, action_box, find_device(device), self.mirror
+        )
         self.observations, _ = env.reset(seed=config.seed)
         self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
 
     def update(self) -> dict[str, float]:
         """Makes `config.rollouts` vector steps and one update; returns scalars by tag."""
-        start = time.perf_counter()
-        physics = self.collect()
-        collected = time.perf_counter()
+        start, self.measured_env.seconds = time.perf_counter(), 0.0
+        self.collect()
+        collected, physics = time.perf_counter(), self.measured_env.seconds
         self.agent.update()
         learned = time.perf_counter()
         self.num_updates += 1
@@ -91,27 +95,21 @@ class SkrlJaxTrainer(Trainer):
         }
         return self.statistics.summary() | scalars
 
-    def collect(self) -> float:
-        """Makes `config.rollouts` vector steps; returns the seconds that the environment took."""
-        physics = 0.0
+    def collect(self) -> None:
+        """Makes `config.rollouts` vector steps."""
         self.agent.start()
         for _ in range(self.config.rollouts):
             actions, _ = self.agent.act(self.observations)
-            clipped = np.clip(actions, self.action_box.low, self.action_box.high)
-            start = time.perf_counter()
-            observations, rewards, terminated, truncated, info = self.env.step(clipped)
-            physics += time.perf_counter() - start
-            self.statistics.step(rewards, terminated, truncated, info)
+            step = self.measured_env.step(actions)
+            self.observations, rewards, terminated, truncated, infos = step
             self.agent.record_transition(
                 actions=actions,
                 rewards=rewards,
-                next_observations=observations,
+                next_observations=self.observations,
                 terminated=terminated,
                 truncated=truncated,
-                infos=info,
+                infos=infos,
             )
-            self.observations = observations
-        return physics
 
     def policy(self) -> Policy:
         """Returns the portable policy as it is now."""
@@ -127,8 +125,8 @@ class SkrlJaxTrainer(Trainer):
             observation_mean=scale.mean,
             observation_std=scale.std,
             observation_clip=float(scale.clip),
-            action_low=self.action_box.low,
-            action_high=self.action_box.high,
+            action_low=self.measured_env.low,
+            action_high=self.measured_env.high,
             metadata=self.metadata(),
         )
 
@@ -170,6 +168,7 @@ class SkrlJaxAgent(PPO):
         observation_space: Of one environment.
         action_space: Of one environment.
         device: Where to compute.
+        mirror: For `config.symmetry_augmentation`; None goes without.
 
     Attributes:
         rollout: What was recorded, as `jax_ppo` describes it.
@@ -185,6 +184,7 @@ class SkrlJaxAgent(PPO):
         observation_space: Box,
         action_space: Box,
         device: jax.Device,  # pyright: ignore[reportInvalidTypeForm]
+        mirror: Mirror | None = None,
     ):
         skrl_config.jax.device = device  # else skrl's models look for a GPU, and warn
         common: Arrays = {
@@ -211,7 +211,10 @@ class SkrlJaxAgent(PPO):
         self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), keys[0]
         self.learner = self.learner
         self.observation_moments = Moments(
-            observation_space.shape, enabled=config.normalize_observations, clip=OBSERVATION_CLIP
+            observation_space.shape,
+            enabled=config.normalize_observations,
+            clip=OBSERVATION_CLIP,
+            reflection=mirror.observation if mirror else None,
         )
         self.value_moments = Moments((), enabled=config.normalize_values)
         self.reward_scale = config.rewards_shaper_scale
@@ -223,6 +226,7 @@ class SkrlJaxAgent(PPO):
             value.apply,
             (self.policy_optimizer.transformation, self.value_optimizer.transformation),
             chunk_size(size, CHUNK) if self.device.platform == "cpu" else size,
+            mirror,
         )
         self.rollout: dict[str, np.ndarray] = {}
         steps, rows = config.rollouts, config.num_envs

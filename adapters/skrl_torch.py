@@ -40,9 +40,11 @@ from adapters.torch_common import (
     computes_bfloat16,
     make_linear,
     make_trunk,
+    reflectors,
     shares_trunk,
     to_array,
 )
+from motrix_gym import Mirror
 
 
 class SkrlTorchTrainer(TorchTrainer):
@@ -61,7 +63,7 @@ class SkrlTorchTrainer(TorchTrainer):
         )
         with self.seeded():
             model = ActorCritic(*spaces, config, self.torch_device)
-        self.agent = TimeLimitPPO(model, memory, config, self.generator)
+        self.agent = TimeLimitPPO(model, memory, config, self.generator, self.mirror)
         self.agent.init()
         self.agent.enable_training_mode(True)
         self.network, self.optimizer = model, self.agent.optimizer
@@ -206,6 +208,7 @@ class TimeLimitPPO(PPO):
         memory: Room for `config.rollouts` steps.
         config: The settings.
         generator: Source of all randomness, on the model's device.
+        mirror: For `config.symmetry_augmentation`; None goes without.
     """
 
     def __init__(
@@ -214,6 +217,7 @@ class TimeLimitPPO(PPO):
         memory: RandomMemory,
         config: PPOConfig,
         generator: torch.Generator,
+        mirror: Mirror | None = None,
     ):
         super().__init__(
             models={"policy": model, "value": model},
@@ -225,6 +229,7 @@ class TimeLimitPPO(PPO):
         )
         self.model, self.memory, self.generator = model, memory, generator
         self.cfg.rewards_shaper = self._pay_time_limits
+        self._mirrors = reflectors(mirror, model.device) if mirror else None
         self._final_values: torch.Tensor | None = None
 
     @torch.no_grad()
@@ -296,10 +301,17 @@ class TimeLimitPPO(PPO):
             self._value_preprocessor(returns),
         ]
         columns = [column.flatten(0, 1) for column in columns]
+        size = len(columns[0])
+        if self._mirrors:  # mirror images come after all samples; they are as likely
+            images = [mirror(x) for mirror, x in zip(self._mirrors, columns[:2], strict=True)]
+            images += columns[2:]
+            columns = [torch.cat(pair) for pair in zip(columns, images, strict=True)]
         figures, divergences = [], []
         for _ in range(cfg.learning_epochs):
             divergences = []
-            order = torch.randperm(len(columns[0]), generator=self.generator, device=self.device)
+            order = torch.randperm(size, generator=self.generator, device=self.device)
+            if self._mirrors:
+                order += size * self._coins(size)
             for rows in order.chunk(cfg.mini_batches):
                 loss, divergence, mini_batch = self._loss(*(column[rows] for column in columns))
                 figures.append(mini_batch)
@@ -314,7 +326,10 @@ class TimeLimitPPO(PPO):
             if self.scheduler:
                 self.scheduler.step(torch.stack(divergences).mean().item())
 
-        self._observation_preprocessor(memory("observations"), train=True)
+        observations = memory("observations")
+        if self._mirrors:  # so that to normalise and to mirror commute
+            observations = torch.cat([observations, self._mirrors[0](observations)])
+        self._observation_preprocessor(observations, train=True)
         if not first:
             self._fold_returns(returns)
         explained = 1.0 - (returns - values).var() / returns.var()
@@ -323,6 +338,10 @@ class TimeLimitPPO(PPO):
         scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
         for tag, scalar in zip(TAGS, scalars, strict=True):
             self.track_data(tag, scalar)
+
+    def _coins(self, size: int) -> torch.Tensor:
+        """Returns (size,) integers, 0 or 1."""
+        return torch.randint(2, (size,), generator=self.generator, device=self.device)
 
     def _values_unscaled(self) -> bool:
         """Whether the value scaler has not seen a return yet."""

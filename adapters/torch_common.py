@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import VectorEnv
 from torch import nn
 
-from adapters.base import Trainer, with_prefix, without_prefix
+from adapters.base import MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.policy import Policy
 from adapters.ppo_config import PPOConfig
-from adapters.statistics import RolloutStatistics
+from motrix_gym import Mirror, Reflection
 
 Arrays = dict[str, np.ndarray]
 
@@ -27,32 +26,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": functools.partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
 }
-
-
-class MeasuredEnv(VectorWrapper):
-    """Clips actions to their space, feeds the statistics, scales rewards, and keeps the time.
-
-    Attributes:
-        seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
-    """
-
-    def __init__(self, env: VectorEnv, statistics: RolloutStatistics, reward_scale: float):
-        super().__init__(env)
-        space = env.single_action_space
-        assert isinstance(space, Box)
-        self.low, self.high = space.low, space.high
-        self.statistics, self.reward_scale = statistics, reward_scale
-        self.seconds = 0.0
-
-    def step(self, actions: np.ndarray):
-        """Steps the environment; actions (N, act), rewards (N,) float32."""
-        actions = np.clip(actions, self.low, self.high)
-        start = time.perf_counter()
-        observations, rewards, terminated, truncated, info = self.env.step(actions)
-        self.seconds += time.perf_counter() - start
-        self.statistics.step(rewards, terminated, truncated, info)
-        rewards = np.float32(self.reward_scale) * np.asarray(rewards, np.float32)
-        return observations, rewards, terminated, truncated, info
 
 
 class TorchTrainer(Trainer):
@@ -227,6 +200,19 @@ def computes_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def reflectors(
+    mirror: Mirror, device: torch.device
+) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """Returns the functions that mirror observations (..., obs) and actions (..., act)."""
+
+    def reflector(reflection: Reflection) -> Callable[[torch.Tensor], torch.Tensor]:
+        source = torch.tensor(reflection.source, device=device)
+        sign = torch.tensor(reflection.sign, device=device)
+        return lambda x: x.index_select(-1, source) * sign
+
+    return [reflector(mirror.observation), reflector(mirror.action)]
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from motrix_gym.checks import check_vector_env
 from motrix_gym.registration import list_envs, make_task, register_task
 from motrix_gym.simulation import View
 from motrix_gym.single_env import MotrixEnv
+from motrix_gym.symmetry import Mirror, Reflection
 from motrix_gym.task import Buffer, Channel, Goal, Metric, Task, TaskConfig
 from motrix_gym.vector_env import MotrixVectorEnv
 
@@ -24,8 +25,10 @@ __all__ = [
     "Channel",
     "Goal",
     "Metric",
+    "Mirror",
     "MotrixEnv",
     "MotrixVectorEnv",
+    "Reflection",
     "Task",
     "TaskConfig",
     "View",

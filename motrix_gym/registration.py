@@ -4,7 +4,6 @@
 ``register_task`` adds an environment of anybody's; the suite's own are at the end of this file.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import parse_env_id
 
+from motrix_gym.names import nearest
 from motrix_gym.single_env import MotrixEnv
 from motrix_gym.task import Goal, Task, TaskConfig
 from motrix_gym.vector_env import MotrixVectorEnv
@@ -92,8 +92,8 @@ def entry(env_id: str) -> Entry:
     if env_id in _entries:
         return _entries[env_id]
     short = {id.rpartition("/")[2].lower(): id for id in _entries}
-    near = difflib.get_close_matches(env_id.rpartition("/")[2].lower(), short, n=1, cutoff=0.5)
-    hint = f": did you mean {short[near[0]]!r}?" if near else ""
+    near = nearest(env_id.rpartition("/")[2].lower(), short, cutoff=0.5)
+    hint = f": did you mean {short[near]!r}?" if near else ""
     raise UnknownEnvironmentError(
         f"there is no environment {env_id!r}{hint} (known: {', '.join(list_envs())})"
     )
@@ -126,9 +126,9 @@ def _take_options(env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Take the environment's own options out of ``kwargs``; the task's settings remain."""
     options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
     for name in kwargs:
-        near = difflib.get_close_matches(name, ("num_envs", *_ENV_OPTIONS), n=1)
+        near = nearest(name, ("num_envs", *_ENV_OPTIONS))
         if near and not hasattr(entry(env_id).config, name):
-            raise TypeError(f"{env_id} has no setting {name!r}: did you mean {near[0]!r}?")
+            raise TypeError(f"{env_id} has no setting {name!r}: did you mean {near!r}?")
     return options
 
 

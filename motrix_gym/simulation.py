@@ -17,7 +17,6 @@ names; so one function serves both. Derived fields lag the state by one substep 
 This is the only module that touches ``mujoco.batch``.
 """
 
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -25,6 +24,8 @@ from typing import Any
 import mujoco
 import numpy as np
 from mujoco import batch as mujoco_batch
+
+from motrix_gym.names import nearest
 
 _STATE = ("qpos", "qvel", "act", "ctrl", "qfrc_applied", "xfrc_applied", "mocap_pos", "mocap_quat")
 # Warnings after which MuJoCo has silently reset a world: BADQPOS, BADQVEL, BADQACC, BADCTRL.
@@ -443,6 +444,6 @@ def _count(model: mujoco.MjModel, kind: str) -> int:
 
 def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:
     names = sorted(str(a) for a in allowed)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f": did you mean {near[0]!r}?" if near else f": there are {', '.join(names[:40])}"
+    near = nearest(name, names)
+    hint = f": did you mean {near!r}?" if near else f": there are {', '.join(names[:40])}"
     return f"no {what} {name!r}{hint}"

@@ -17,7 +17,6 @@ norms and einsum, whose results do not depend on the number of rows; BLAS ``@`` 
 """
 
 import dataclasses
-import difflib
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +26,10 @@ from typing import Any, ClassVar
 import mujoco
 import numpy as np
 
+from motrix_gym.names import nearest
 from motrix_gym.random import RowRandom
 from motrix_gym.simulation import View
+from motrix_gym.symmetry import Mirror
 
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
 
@@ -142,8 +143,8 @@ class TaskConfig:
         names = [f.name for f in dataclasses.fields(self)]
         for name in changes:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f": did you mean {near[0]!r}?" if near else ""
+                near = nearest(name, names)
+                hint = f": did you mean {near!r}?" if near else ""
                 raise TypeError(
                     f"{type(self).__name__} has no setting {name!r}{hint} "
                     f"(settings: {', '.join(sorted(names))})"
@@ -186,6 +187,8 @@ class Task:
     row's last value."""
     camera: ClassVar[str | int] = -1
     """The camera that ``render`` uses."""
+    mirror: ClassVar[Mirror | None] = None
+    """The task with left and right exchanged, where that is the same task; learning can use it."""
 
     def __init__(self, config: TaskConfig):
         """Compile the model for ``config``."""

@@ -18,6 +18,7 @@ GO1 = LeggedRobot(
     foot_radius=0.023,
     gait_offsets=(0.0, 0.5, 0.5, 0.0),  # a trot: diagonal feet together
     abduction=(0, 3, 6, 9),
+    opposite_feet=(1, 0, 3, 2),
 )
 
 

@@ -35,6 +35,7 @@ from motrix_gym.commands import VelocityCommands
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares, tracking
 from motrix_gym.simulation import View
+from motrix_gym.symmetry import Mirror, Reflection, signs
 from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
 
 
@@ -49,6 +50,9 @@ class LeggedRobot:
         foot_radius: m.
         gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles.
         abduction: numbers of the joints that swing the legs sideways.
+        opposite_feet: for each foot, the number of that on the other side of the robot; None if
+            left and right differ. Joints are in the order of the feet, as many for each, and
+            alike on both sides but for the sign of those in ``abduction``.
     """
 
     model_file: Path
@@ -56,12 +60,23 @@ class LeggedRobot:
     foot_radius: float
     gait_offsets: tuple[float, ...]
     abduction: tuple[int, ...]
+    opposite_feet: tuple[int, ...] | None = None
 
     @cached_property
     def joints(self) -> tuple[str, ...]:
         """Joint names, in actuator order."""
         model = mujoco.MjModel.from_xml_path(str(self.model_file))
         return tuple(model.joint(int(model.actuator_trnid[i, 0])).name for i in range(model.nu))
+
+    @property
+    def mirror(self) -> Reflection | None:
+        """The reflection of joint positions, if left and right are alike."""
+        if self.opposite_feet is None:
+            return None
+        per_leg = len(self.joints) // len(self.feet)
+        source = [foot * per_leg + i for foot in self.opposite_feet for i in range(per_leg)]
+        sign = [-1.0 if j in self.abduction else 1.0 for j in range(len(source))]
+        return Reflection(tuple(source), tuple(sign))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +179,20 @@ class VelocityTracking(Task):
             Channel("command", "m/s, m/s, rad/s", 3),
             Channel("gait_clock", "1", 2),
         )
+        cls.mirror = cls._mirror()
+
+    @classmethod
+    def _mirror(cls) -> Mirror | None:
+        """The task's mirror: the robot's, if its gait is its own mirror image half a cycle on."""
+        robot, joints = cls.robot, cls.robot.mirror
+        if joints is None or robot.opposite_feet is None:
+            return None
+        offsets = np.array(robot.gait_offsets)
+        if ((offsets[list(robot.opposite_feet)] - offsets) % 1.0 != 0.5).any():
+            return None
+        base = signs(1, -1, 1, -1, 1, -1, 1, -1, 1)  # velocity, rates (an axial vector), gravity
+        command, clock = signs(1, -1, -1), signs(-1, -1)
+        return Mirror(base + joints + joints + joints + command + clock, joints)
 
     def __init__(self, config: VelocityConfig):
         """Compile the model and look up what the functions need."""

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mirror of a task: what is seen and done when left and right are exchanged."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """A reflection of arrays: entry i of the mirrored is ``sign[i]`` times entry ``source[i]``.
+
+    Attributes:
+        source: a permutation of 0..size-1 that undoes itself.
+        sign: 1.0 or -1.0 each.
+    """
+
+    source: tuple[int, ...]
+    sign: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that two reflections are none.
+
+        Raises:
+            ValueError: naming the first entry of which that is not so.
+        """
+        for i, (j, sign) in enumerate(zip(self.source, self.sign, strict=True)):
+            if not (0 <= j < len(self.source) and self.source[j] == i):
+                raise ValueError(f"entry {i} mirrors {j}, which does not mirror {i}")
+            if sign not in (1.0, -1.0) or self.sign[j] != sign:
+                raise ValueError(f"entries {i} and {j} have signs {sign} and {self.sign[j]}")
+
+    def __add__(self, other: "Reflection") -> "Reflection":
+        """The reflection of this one's entries followed by the other's."""
+        shifted = tuple(len(self.source) + i for i in other.source)
+        return Reflection(self.source + shifted, self.sign + other.sign)
+
+    def __call__(self, x: Any) -> Any:
+        """The mirrored array (..., size), of NumPy or JAX."""
+        return x[..., self._source] * self._sign
+
+    @cached_property
+    def _source(self) -> np.ndarray:
+        return np.array(self.source, np.int64)
+
+    @cached_property
+    def _sign(self) -> np.ndarray:
+        return np.array(self.sign, np.float32)
+
+
+def signs(*sign: float) -> Reflection:
+    """A reflection that exchanges no entries."""
+    return Reflection(tuple(range(len(sign))), sign)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A task's reflection: a mirrored action in a mirrored state has a mirrored outcome.
+
+    Rewards, terminations and metrics are the same on both sides.
+    """
+
+    observation: Reflection
+    action: Reflection

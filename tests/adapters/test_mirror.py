@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Symmetry augmentation in all trainers: what was learned on one side holds on the other."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from adapters import TRAINERS, PPOConfig, load_trainer
+from motrix_gym.symmetry import Mirror, signs
+from tests.adapters.envs import CounterEnv, SameStepEnv
+
+LEFT = np.array([[1.0, 1.0]], np.float32)
+RIGHT = LEFT * [1, -1]
+
+
+class LeftEnv(SameStepEnv):
+    """Shows the left side only, where an action of 0.5 is best; on the right it would be -0.5."""
+
+    task = SimpleNamespace(mirror=Mirror(observation=signs(1, -1), action=signs(-1)))
+
+    def __init__(self, num_envs: int = 64):
+        super().__init__(num_envs, horizon=1, obs_dim=2, action_dim=1)
+
+    def advance(self, action):
+        reward = -np.square(action[:, 0] - 0.5)
+        return reward, np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool), {}
+
+    def observe(self):
+        return np.repeat(LEFT, self.num_envs, axis=0)
+
+
+@pytest.fixture(params=TRAINERS)
+def make(request):
+    """Make the trainer of each library."""
+
+    def make(env, **values):
+        settings = {
+            "seed": 0,
+            "num_envs": env.num_envs,
+            "rollouts": 4,
+            "learning_epochs": 8,
+            "mini_batches": 2,
+            "learning_rate": 1e-2,
+            "learning_rate_scheduler_kl_threshold": 0,
+            "initial_log_std": -1.0,
+            "policy_hidden_layer_sizes": (8,),
+            "value_hidden_layer_sizes": (8,),
+            "share_policy_value_features": False,
+        }
+        return load_trainer(request.param)(env, PPOConfig(**settings | values))
+
+    return make
+
+
+def test_the_side_never_seen_is_learned_too(make):
+    trainer = make(LeftEnv(), symmetry_augmentation=True)
+    for _ in range(20):
+        trainer.update()
+    policy = trainer.policy()
+    assert policy(LEFT) == pytest.approx(0.5, abs=0.15)
+    assert policy(RIGHT) == pytest.approx(-0.5, abs=0.15)
+
+
+def test_the_normaliser_sees_both_sides(make):
+    trainer = make(LeftEnv(), symmetry_augmentation=True)
+    for _ in range(2):
+        trainer.update()
+    policy = trainer.policy()
+    assert policy.observation_mean[0] == pytest.approx(1.0, abs=1e-3)
+    assert policy.observation_mean[1] == pytest.approx(0.0, abs=1e-3)
+    assert policy.observation_std[1] == pytest.approx(1.0, abs=1e-2)
+
+
+def test_a_resumed_run_goes_on_bit_by_bit(make):
+    first = make(LeftEnv(), symmetry_augmentation=True)
+    first.update()
+    second = make(LeftEnv(), symmetry_augmentation=True)
+    second.restore(first.state())
+    for trainer in (first, second):
+        trainer.update()
+    states = first.state(), second.state()
+    assert states[0].keys() == states[1].keys()
+    assert all((states[0][name] == states[1][name]).all() for name in states[0])
+
+
+def test_a_task_without_a_mirror_is_refused(make):
+    with pytest.raises(ValueError, match=r"symmetry_augmentation=True: CounterEnv has no mirror"):
+        make(CounterEnv(), symmetry_augmentation=True)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mirrors: reflections as such, and that each task's mirror is the truth about its physics."""
+
+import gymnasium
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import motrix_gym
+from motrix_gym import Reflection, registration
+from motrix_gym.symmetry import signs
+from motrix_gym.tasks.locomotion.velocity import VelocityTracking
+
+
+@st.composite
+def reflections(draw):
+    """Draw a reflection of up to 8 entries."""
+    size = draw(st.integers(1, 8))
+    order = draw(st.permutations(range(size)))
+    pairs = draw(st.integers(0, size // 2))
+    source, sign = list(range(size)), [1.0] * size
+    for k in range(pairs):
+        i, j = order[2 * k], order[2 * k + 1]
+        source[i], source[j] = j, i
+        sign[i] = sign[j] = draw(st.sampled_from([1.0, -1.0]))
+    for i in order[2 * pairs :]:
+        sign[i] = draw(st.sampled_from([1.0, -1.0]))
+    return Reflection(tuple(source), tuple(sign))
+
+
+@given(reflections(), reflections())
+def test_two_reflections_are_none(first, second):
+    both = first + second
+    x = np.random.default_rng(0).normal(size=(3, len(both.source)))
+    assert (both(both(x)) == x).all()
+    assert (
+        both(x)
+        == np.concatenate(
+            [first(x[:, : len(first.source)]), second(x[:, len(first.source) :])], axis=1
+        )
+    ).all()
+
+
+def test_a_reflection_exchanges_and_turns_signs():
+    reflection = Reflection((1, 0, 2), (1.0, 1.0, -1.0))
+    assert reflection(np.array([[1.0, 2.0, 3.0]])).tolist() == [[2.0, 1.0, -3.0]]
+
+
+@pytest.mark.parametrize(
+    ("source", "sign", "message"),
+    [
+        ((1, 2, 0), (1.0, 1.0, 1.0), "entry 0 mirrors 1, which does not mirror 0"),
+        ((0, 5), (1.0, 1.0), "entry 1 mirrors 5"),
+        ((1, 0), (1.0, -1.0), "entries 0 and 1 have signs 1.0 and -1.0"),
+        ((0,), (2.0,), "signs 2.0"),
+    ],
+)
+def test_what_is_no_reflection_is_refused(source, sign, message):
+    with pytest.raises(ValueError, match=message):
+        Reflection(source, sign)
+
+
+MIRRORED = [
+    env_id
+    for env_id in motrix_gym.list_envs()
+    if registration.entry(env_id).task.mirror is not None
+]
+
+
+def test_go1_has_a_mirror():
+    assert "Motrix/Go1-v0" in MIRRORED
+
+
+@pytest.mark.parametrize("env_id", MIRRORED)
+def test_the_mirror_fits_the_spaces(env_id):
+    task = registration.make_task(env_id)
+    assert task.mirror is not None
+    assert len(task.mirror.observation.source) == sum(c.size for c in task.observation)
+    assert len(task.mirror.action.source) == sum(c.size for c in task.action)
+
+
+VELOCITY = [id for id in MIRRORED if issubclass(registration.entry(id).task, VelocityTracking)]
+
+
+@pytest.mark.parametrize("env_id", VELOCITY)
+def test_a_mirrored_state_has_a_mirrored_future(env_id):
+    """Five steps; robots differ between left and right by grams, so not exactly."""
+    pairs = 32
+    env = gymnasium.make_vec(env_id, num_envs=2 * pairs, observation_noise=0.0).unwrapped
+    env.reset(seed=0)
+    mirror, joints, v = env.task.mirror, env.task.robot.mirror, env.simulation.all
+    left, right = slice(0, pairs), slice(pairs, None)
+    # Position; quaternion (w, x, y, z) and turning rate, which are axial; velocity.
+    v.qpos[right] = (signs(1, -1, 1, 1, -1, 1, -1) + joints)(v.qpos[left])
+    v.qvel[right] = (signs(1, -1, 1, -1, 1, -1) + joints)(v.qvel[left])
+    v.command[right] = v.command[left] * [1, -1, -1]
+    v.command_time = 100.0
+    v.gait_phase[right] = (v.gait_phase[left] + 0.5) % 1.0
+    v.geom_friction[right] = v.geom_friction[left]
+    v.ctrl = env.task.default_pose
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        action = generator.uniform(-0.5, 0.5, (pairs, v.ctrl.shape[1])).astype(np.float32)
+        actions = np.concatenate([action, mirror.action(action)])
+        observations, rewards, terminated, _, _ = env.step(actions)
+        error = np.median(abs(mirror.observation(observations[left]) - observations[right]), axis=0)
+        spread = np.median(abs(observations[left]), axis=0)
+        assert (error <= 0.1 * spread + 0.05).all()
+        assert np.median(abs(rewards[left] - rewards[right])) < 0.05 * np.median(abs(rewards))
+        assert (terminated[left] == terminated[right]).mean() > 0.9
+    env.close()
