@@ -272,7 +272,7 @@ def read_arrays(
         raise error(f"{path} is damaged or was changed: its SHA-256 is not the recorded one")
     try:
         return load_tensors(data)
-    except (SafetensorError, KeyError) as cause:
+    except (SafetensorError, KeyError, ValueError) as cause:
         raise error(f"{path} is not a safetensors file: {cause}") from cause
 
 

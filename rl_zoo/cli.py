@@ -9,6 +9,7 @@ found a goal unmet; 128 + the signal's number (130 for Ctrl-C) if it was interru
 
 import argparse
 import importlib
+import math
 import os
 import shlex
 import shutil
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gymnasium.vector import AutoresetMode
+
     from adapters import Policy
     from motrix_gym import MotrixVectorEnv
     from rl_zoo.runs import Run
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 FAILED, MISUSED, UNMET, INTERRUPTED = 1, 2, 3, 130
 DEFAULT_ENV = "Motrix/CartPole-v0"
 PRETRAINED = Path(__file__).with_name("pretrained")
+ZOO = ("matplotlib", "safetensors", "tensorboard", "yaml")  # what the extra "zoo" brings
 
 
 class CommandError(Exception):
@@ -50,7 +54,7 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("yaml", "safetensors", "tensorboard"):
+        if (error.name or "").split(".")[0] not in ZOO:
             raise
         message, status = missing(str(error.name), "zoo"), FAILED
     except Exception as error:
@@ -145,7 +149,15 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
         "--run", type=Path, help="run folder (default: the environment's newest, else pretrained)"
     )
     source.add_argument(
-        "--policy", type=Path, help="folder with policy.safetensors and policy.json"
+        "--policy",
+        type=Path,
+        help="folder with policy.safetensors and policy.json; with --allow-pickle and --env, a "
+        ".pt or .pickle of skrl or a .zip of Stable-Baselines3 too",
+    )
+    add(
+        "--allow-pickle",
+        action="store_true",
+        help="read a policy from a kind of file that can hide code",
     )
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
     add("--num-envs", type=whole(1), metavar="N", help="environments side by side")
@@ -211,7 +223,11 @@ def env_of(env_id: str, source: object) -> str:
 
 
 def make_env(
-    env_id: str, settings: dict[str, Any], num_envs: int, num_threads: int = 0
+    env_id: str,
+    settings: dict[str, Any],
+    num_envs: int,
+    num_threads: int = 0,
+    autoreset_mode: "AutoresetMode | str" = "SAME_STEP",
 ) -> "MotrixVectorEnv":
     """Makes a vector environment that is unwrapped.
 
@@ -220,6 +236,7 @@ def make_env(
         settings: Task settings by dotted name, as `settings.split` returns them.
         num_envs: Number of environments.
         num_threads: Threads for the physics; 0: all cores.
+        autoreset_mode: Gymnasium's, when a row whose episode ended is reset.
 
     Raises:
         CommandError: a setting is wrong, or memory does not suffice.
@@ -231,7 +248,13 @@ def make_env(
 
     changes = overrides(registration.entry(env_id).config, settings)
     try:
-        env = gymnasium.make_vec(env_id, num_envs=num_envs, num_threads=num_threads, **changes)
+        env = gymnasium.make_vec(
+            env_id,
+            num_envs=num_envs,
+            num_threads=num_threads,
+            autoreset_mode=autoreset_mode,
+            **changes,
+        )
     except MemoryError as error:
         raise CommandError(f"not enough memory for {num_envs} environments of {env_id}") from error
     return env  # pyright: ignore[reportReturnType]
@@ -261,6 +284,7 @@ def find_policy(args: argparse.Namespace) -> Found:
 
     Raises:
         RunError, PolicyError: it is not there, damaged, or of another environment.
+        CommandError: it is another library's file, which needs --allow-pickle and --env.
     """
     from adapters import Policy
     from rl_zoo.runs import Run, RunError, find_newest
@@ -272,6 +296,8 @@ def find_policy(args: argparse.Namespace) -> Found:
         if policy is None:
             raise CommandError(f"no policy of {env_id} is shipped", MISUSED)
         return Found(env_id, {}, policy, None, "the pretrained policy")
+    if args.policy and args.policy.is_file():
+        return _foreign(args.policy, wanted, args.allow_pickle)
     if args.policy:
         policy = Policy.load(args.policy)
         env_id = wanted or policy.metadata.get("env_id")
@@ -295,6 +321,39 @@ def find_policy(args: argparse.Namespace) -> Found:
     policy = run.policy("best")
     label = f"the best policy of {folder} ({manifest['best']['steps']:,} steps)"
     return Found(env_of(manifest["env_id"], folder), manifest["env_config"], policy, run, label)
+
+
+def _foreign(path: Path, env_id: str | None, allowed: bool) -> Found:
+    """Returns the policy of another library's file; reads nothing of it unless that is allowed."""
+    from adapters.foreign import KINDS, load_foreign
+    from rl_zoo import config
+
+    if path.suffix not in KINDS:
+        kinds = ", ".join(f"{suffix} ({what})" for suffix, (_, what) in KINDS.items())
+        raise CommandError(
+            f"--policy {path} is a file: name the folder of policy.safetensors and policy.json, or "
+            f"a file of another library: {kinds}",
+            MISUSED,
+        )
+    trainer, what = KINDS[path.suffix]
+    if not allowed:
+        raise CommandError(
+            f"{path} is {what}: reading such a file can run code that is hidden in it. If you "
+            "trust where it comes from, add --allow-pickle",
+            MISUSED,
+        )
+    if env_id is None:
+        raise CommandError(f"{path} does not say its environment: give --env", MISUSED)
+    activation = config.load(env_id, trainer=trainer).activation
+    env = make_env(env_id, {}, 1)
+    try:
+        policy = load_foreign(path, env, activation)
+    finally:
+        env.close()
+    normaliser = "with" if policy.observation_clip < math.inf else "without"
+    source = "" if trainer == "sb3" else f" as in the settings of {env_id}, which it does not say"
+    label = f"{path}, {what} {normaliser} a normaliser; activation {policy.activation}{source}"
+    return Found(env_id, {}, policy, None, label)
 
 
 def pretrained(env_id: str) -> "Policy | None":

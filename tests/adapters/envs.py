@@ -14,6 +14,24 @@ from gymnasium.vector.utils import batch_space
 
 Arrays = dict[str, np.ndarray]
 
+# What an update of any trainer reports of PointEnv, if episodes ended.
+TIMES = {"Time / Physics (s)", "Time / Policy (s)", "Time / Update (s)"}
+TAGS = TIMES | {
+    "Loss / Policy loss",
+    "Loss / Value loss",
+    "Loss / Entropy loss",
+    "Learning / Learning rate",
+    "Policy / Standard deviation",
+    "Learning / KL divergence",
+    "Learning / Clip fraction",
+    "Learning / Explained variance",
+    "Reward / Total reward (mean)",
+    "Reward / Instantaneous reward (mean)",
+    "Reward Instant / nearness (mean)",
+    "metrics / distance (mean)",
+    "Episode / Success rate",
+}
+
 
 class SameStepEnv(gymnasium.vector.VectorEnv):
     """The life cycle of both: a subclass starts, advances and observes the rows of ``arrays``."""

@@ -13,25 +13,9 @@ from safetensors.numpy import load, save
 from adapters import PPOConfig
 from adapters.ppo_config import MIN_LEARNING_RATE
 from adapters.torch_common import TorchTrainer
-from tests.adapters.envs import CounterEnv, PointEnv
+from tests.adapters.envs import TAGS, TIMES, CounterEnv, PointEnv
 
 torch.set_num_threads(1)
-
-TIMES = {"Time / Physics (s)", "Time / Policy (s)", "Time / Update (s)"}
-TAGS = TIMES | {
-    "Loss / Policy loss",
-    "Loss / Value loss",
-    "Loss / Entropy loss",
-    "Learning / Learning rate",
-    "Policy / Standard deviation",
-    "Learning / KL divergence",
-    "Learning / Clip fraction",
-    "Learning / Explained variance",
-    "Reward / Total reward (mean)",
-    "Reward Instant / nearness (mean)",
-    "metrics / distance (mean)",
-    "Episode / Success rate",
-}
 
 
 def small_config(**values: Any) -> PPOConfig:

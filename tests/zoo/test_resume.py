@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that are really killed, and resumed, end as if nothing had happened, bit by bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_zoo import train
+from rl_zoo.runs import Run
+
+ROOT = str(Path(__file__).parents[2])
+TRAINERS = {"skrl-jax": "jax skrl", "skrl-torch": "torch skrl", "sb3": "stable_baselines3"}
+BATCH = 16 * 8
+SETTINGS = (
+    "policy_hidden_layer_sizes=[8] value_hidden_layer_sizes=[8] rollouts=8 mini_batches=2 "
+    "learning_epochs=1 check_point_interval=16 env.max_episode_steps=30"
+).split()
+FLAGS = ["--num-envs", "16", "--num-threads", "1", "--seed", "1", "--set", *SETTINGS]
+
+# Runs `python -m rl_zoo.train` and kills itself when it is to sync to disk for the n-th time.
+SELF_KILLING = """
+import os, runpy, signal, sys
+left, fsync = int(sys.argv.pop(1)), os.fsync
+def strike(descriptor):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = strike
+runpy.run_module("rl_zoo.train", run_name="__main__", alter_sys=True)
+"""
+
+
+class Training:
+    """A process that trains in a folder of its own."""
+
+    def __init__(self, root, *flags, kill_at_sync=0):
+        program = (
+            ["-c", SELF_KILLING, str(kill_at_sync)] if kill_at_sync else ["-m", "rl_zoo.train"]
+        )
+        self.root = root
+        self.process = subprocess.Popen(
+            [sys.executable, *program, "--eval-episodes", "0", *map(str, flags)],
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": ROOT},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def folder(self):
+        return only(self.root.glob("runs/*/*"))
+
+    def wait_for(self, updates):
+        """Waits until a checkpoint of at least so many updates is in the manifest."""
+        while updates_of(self.root) < updates:
+            assert self.process.poll() is None, self.end()
+            time.sleep(0.001)
+
+    def end(self, number=None):
+        """Sends a signal, if one is given; returns the exit status and what went to stderr."""
+        if number is not None:
+            self.process.send_signal(number)
+        _, error = self.process.communicate(timeout=120)
+        return self.process.returncode, error
+
+
+def only(found):
+    (one,) = found
+    return one
+
+
+def updates_of(root):
+    """Updates of the latest checkpoint of the one run under root; -1 before there is one."""
+    manifests = list(root.glob("runs/*/*/manifest.json"))
+    latest = json.loads(manifests[0].read_text())["latest"] if manifests else None
+    return latest["steps"] // BATCH if latest else -1
+
+
+def litter(folder):
+    """What is there and not in the manifest."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    entries = [manifest["latest"], manifest["best"], *manifest["history"]]
+    named = {entry["folder"] for entry in entries if entry}
+    found = {path.name for path in (folder / "checkpoints").iterdir()} - named
+    return found | {path.name for path in folder.glob(".*.tmp")}
+
+
+def final_files(root, updates):
+    """The last checkpoint's files, by name; it is of the last of so many updates."""
+    folder = only(root.glob("runs/*/*"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["latest"]["steps"] == BATCH * updates
+    checkpoint = folder / "checkpoints" / manifest["latest"]["folder"]
+    return {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+
+
+def stop_and_resume(root, flags, updates, stops, generator):
+    """Trains with a stop of each kind, at random moments, and resumes until the end."""
+    for number, stop in enumerate(stops):
+        syncs = generator.randrange(10, 40) if stop == "in a checkpoint" else 0
+        training = Training(root, *flags, kill_at_sync=syncs)
+        if stop == "in a checkpoint":
+            assert training.end()[0] == -signal.SIGKILL
+            assert litter(training.folder)
+        else:
+            before = max(updates_of(root), updates * number // (len(stops) + 1))
+            training.wait_for(before + generator.randrange(1, 12))
+            time.sleep(generator.uniform(0.0, 0.02))
+            how, status = stop
+            code, error = training.end(how)
+            assert (code, "Traceback" in error) == (status, False), error
+        assert 0 < updates_of(root) < updates
+        flags = ["--resume", training.folder]
+    assert Training(root, *flags).end()[0] == 0
+    assert not litter(only(root.glob("runs/*/*")))
+
+
+KILL, CTRL_C = (signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)
+FEW, MANY = (KILL, "in a checkpoint"), (KILL, "in a checkpoint", CTRL_C) * 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+@pytest.mark.parametrize(
+    ("stops", "updates", "seed"),
+    [
+        pytest.param(FEW, 48, 0, id="few"),
+        pytest.param(MANY, 160, 1, id="many", marks=pytest.mark.learn),
+    ],
+)
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_an_unbroken_one(
+    tmp_path, trainer, stops, updates, seed
+):
+    for library in TRAINERS[trainer].split():
+        pytest.importorskip(library)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    flags = ["--trainer", trainer, *FLAGS, f"max_env_steps={BATCH * updates}"]
+    unbroken = Training(whole, *flags)
+    stop_and_resume(broken, flags, updates, stops, random.Random(seed))
+    assert unbroken.end()[0] == 0
+    expected, found = final_files(whole, updates), final_files(broken, updates)
+    assert set(expected) == {"policy.safetensors", "policy.json", "train_state.safetensors"}
+    assert found == expected
+
+
+# Every moment of a short run, with a trainer that needs no library.
+
+TINY = "--num-envs 4 --num-threads 1 --eval-episodes 0 --trainer sb3 --set rollouts=4".split()
+TINY += "mini_batches=1 max_env_steps=96 check_point_interval=8 env.max_episode_steps=10".split()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_a_run_killed_at_any_sync_goes_on_or_says_that_there_is_nothing(here, fake_trainer, capsys):
+    assert train.main([*TINY, "--run-dir", "whole"]) == 0
+    expected = Run.open(only(Path("whole").glob("*/*"))).state("latest")
+    outcomes = []
+    for at in range(1, 100):
+        root = Path(str(at))
+        status = killed_at_sync(at, root)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        folder = only(root.glob("*/*"))
+        capsys.readouterr()
+        outcome = train.main(["--resume", str(folder), "--eval-episodes", "0"])
+        error = capsys.readouterr().err
+        if outcome == 0:
+            state = Run.open(folder).state("latest")
+            assert state.keys() == expected.keys()
+            assert all(np.array_equal(state[name], expected[name]) for name in expected)
+            outcomes.append("resumed")
+        elif "no checkpoint yet (status: running): there is nothing to play or to resume" in error:
+            outcomes.append("empty")
+        else:
+            assert f"{folder} is not a run, or was never begun" in error
+            outcomes.append("unborn")
+        assert error.count("\n") == (outcome != 0)
+    assert sorted(set(outcomes)) == ["empty", "resumed", "unborn"]
+    order = {"unborn": 0, "empty": 1, "resumed": 2}
+    assert outcomes == sorted(outcomes, key=order.__getitem__)
+    assert len(outcomes) > 20
+
+
+def killed_at_sync(at, root):
+    """Runs the tiny training in a child that is killed at its n-th sync; returns how it ended."""
+    child = os.fork()
+    if child == 0:
+        calls, fsync = [], os.fsync
+
+        def strike(descriptor):
+            calls.append(descriptor)
+            if len(calls) == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            fsync(descriptor)
+
+        os.fsync = strike
+        os._exit(train.main([*TINY, "--run-dir", str(root)]))
+    return os.waitpid(child, 0)[1]
+
+
+def test_a_folder_that_is_no_run_is_told_from_one_that_is_not_there(here, fake_trainer, capsys):
+    assert train.main(TINY) == 0
+
+    def error(path):
+        capsys.readouterr()
+        assert train.main(["--resume", str(path)]) == 1
+        return capsys.readouterr().err
+
+    run = only(Path("runs").glob("*/*"))
+    assert error("nowhere") == "error: there is no folder nowhere\n"
+    assert error(run.parent) == (
+        f"error: {run.parent} is not a run but holds 1: name one, such as {run}\n"
+    )
+    assert error("runs") == "error: runs is not a run, or was never begun: no manifest.json\n"
+    assert "cannot be read: " in error(run / "manifest.json")
