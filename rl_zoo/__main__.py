@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix <command>`; also `python -m rl_zoo <command>` and `python -m rl_zoo.<command>`."""
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": "train a policy, evaluate it and leave a run folder",
     "evaluate": "measure a policy over a fixed number of whole episodes",
+    "compare": "trainers side by side, over seeds: a table and a picture",
     "play": "watch a policy in a window, or make a video of it",
     "envs": "list the environments",
 }
@@ -22,9 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))
         return 0
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        commands = ", ".join(COMMANDS)
+        from motrix_gym.names import did_you_mean
+
+        hint, commands = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
         print(f"error: no command {name!r}{hint}; there are: {commands}", file=sys.stderr)
         return 2
     return importlib.import_module(f"rl_zoo.{name}").main(rest)

@@ -19,11 +19,12 @@ from typing import Any
 
 import yaml
 
-from adapters import TRAINERS, FieldError, PPOConfig, did_you_mean
+from adapters import STOCK, TRAINERS, FieldError, PPOConfig, counterpart, did_you_mean
 from motrix_gym import registration
 
 ALGORITHMS = {"ppo": PPOConfig}
 BACKENDS = "backends"
+MAX_ALIASES = 20  # of a YAML file: lists of lists of aliases grow without bounds
 
 
 class ConfigError(ValueError):
@@ -43,7 +44,7 @@ def load(
     Args:
         env_id: A registered id; used only to find the file.
         algo: The block of the file to read.
-        trainer: Which of the block's `backends` to read.
+        trainer: Which of the block's `backends` to read; "stock-sb3" reads that of "sb3".
         file: A YAML file to read instead of the environment's own.
         **overrides: Values that win over the file's.
 
@@ -52,7 +53,7 @@ def load(
         UnknownEnvironmentError: (of motrix_gym) no file is given and no environment has the id.
     """
     _check_name(algo, ALGORITHMS, "algorithm")
-    _check_name(trainer, TRAINERS, "trainer")
+    _check_name(trainer, (*TRAINERS, *STOCK), "trainer")
     path = Path(file) if file is not None else find(env_id)
     blocks = _read(path) if path else Block()
     _check_keys(path, blocks, ALGORITHMS, "algorithm")
@@ -64,7 +65,7 @@ def load(
     for block in backends.values():
         _check_keys(path, block, names, "setting")
 
-    specific = backends.get(trainer, Block())
+    specific = backends.get(counterpart(trainer), Block())
     values = {k: v for k, v in universal.items() if k != BACKENDS} | specific | overrides
     try:
         return ALGORITHMS[algo].from_dict(values)
@@ -135,6 +136,16 @@ class Block(dict[str, Any]):
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's floats (1e-4), lines, and neither duplicate nor merge keys."""
+
+    aliases = 0  # seen so far
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > MAX_ALIASES:
+                message = f"there are more than {MAX_ALIASES} aliases (*name)"
+                raise yaml.MarkedYAMLError(None, None, message, self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
     def block(self, node: yaml.MappingNode) -> Block:
         block = Block()

@@ -5,6 +5,7 @@ Every environment contributes the same number of its first whole episodes, so sh
 count more often than long ones. The policy acts in NumPy; no learning library is needed.
 """
 
+import itertools
 import json
 import math
 import sys
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from motrix_gym import Goal, MotrixVectorEnv
 
 EPISODES, SEED = 100, 1_000_000
-MAX_ENVS = 1024  # side by side, unless told
+CHOICE_EPISODES, CHOICE_SEED = 50, 1_500_000  # between a run's latest and best policy
+FEW_ENVS, MAX_ENVS = 64, 1024  # side by side, unless told
 RESAMPLES = 2000  # of the bootstrap
 
 
@@ -152,7 +154,7 @@ def evaluate_policy(
     from motrix_gym import registration
 
     if num_envs is None:
-        num_envs = next(n for n in range(min(episodes, MAX_ENVS), 0, -1) if episodes % n == 0)
+        num_envs = _side_by_side(episodes)
     if episodes % num_envs:
         raise cli.CommandError(
             f"{episodes} episodes cannot be shared equally by {num_envs} environments", cli.MISUSED
@@ -185,6 +187,28 @@ def evaluate_policy(
         goals=goals,
         faults=faults,
     )
+
+
+def _side_by_side(episodes: int) -> int:
+    """Returns the most environments, up to 1024, that can share a number of episodes equally.
+
+    Raises:
+        CommandError: they are few, which would take long, while a similar number has more.
+    """
+
+    def most(number: int) -> int:
+        return next(n for n in range(min(number, MAX_ENVS), 0, -1) if number % n == 0)
+
+    found = most(episodes)
+    if found < min(FEW_ENVS, episodes):
+        below = next(n for n in range(episodes, 0, -1) if most(n) >= FEW_ENVS)
+        above = next(n for n in itertools.count(episodes) if most(n) >= FEW_ENVS)
+        raise cli.CommandError(
+            f"{episodes} episodes can be shared equally by no more than {found} environments side "
+            f"by side, which is slow: take {below} or {above} episodes, or say --num-envs",
+            cli.MISUSED,
+        )
+    return found
 
 
 # How the steps of an episode make its figure: what to begin with, and how to take in a step.

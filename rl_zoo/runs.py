@@ -9,9 +9,10 @@
       evaluation.json
 
 A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
-the best and the latest one with their digests, is replaced in one piece; then older ones are
-removed. So a full disk, Ctrl-C or kill -9 costs the checkpoint being written and never an earlier
-one. What the manifest does not name is litter, and goes when the run is next written to.
+the best and the latest one and the older ones that are kept (`keep_checkpoints`), with their
+digests, is replaced in one piece; then the others are removed. So a full disk, Ctrl-C or kill -9
+costs the checkpoint being written and never an earlier one. What the manifest does not name is
+litter, and goes when the run is next written to.
 """
 
 import hashlib
@@ -74,7 +75,8 @@ class Run:
     def __init__(self, folder: Path, lock: IO | None = None):
         self.folder = folder
         self._lock = lock
-        self._started = time.monotonic()
+        self._started = time.monotonic()  # what came before is in the manifest's wall_seconds
+        self._keep = 0
 
     @classmethod
     def create(
@@ -87,6 +89,7 @@ class Run:
         algo: str = "ppo",
         env_config: dict[str, Any] | None = None,
         device: str = "cpu",
+        started: float | None = None,
     ) -> Self:
         """Makes a new run folder under root, open for writing.
 
@@ -98,6 +101,7 @@ class Run:
             algo: The algorithm's name.
             env_config: Plain values that override the environment's configuration.
             device: What the trainer learns on; a resumed run goes on there.
+            started: When the run's clock began (`time.monotonic()`); by default now.
 
         Raises:
             RunError: the folder cannot be written, or env_config is not plain JSON.
@@ -112,12 +116,15 @@ class Run:
             "device": device,
             "seed": config.seed,
             "versions": versions(),
+            **machine(),
             "created": now.isoformat(timespec="microseconds"),
             "status": "running",
             "steps": 0,
             "wall_seconds": 0.0,
+            "train_seconds": 0.0,
             "best": None,
             "latest": None,
+            "history": [],
         }
         text = _encode(manifest)
         name = f"{now.astimezone():%Y-%m-%d_%H-%M-%S}_{algo}_{trainer}"
@@ -125,6 +132,8 @@ class Run:
             parent = Path(root) / zoo_config.env_name(env_id)
             parent.mkdir(parents=True, exist_ok=True)
             run = cls(_make_folder(parent, name))
+            run._started = run._started if started is None else started
+            run._keep = config.keep_checkpoints
             try:
                 run._lock = _take_lock(run.folder)
                 (run.folder / "checkpoints").mkdir()
@@ -136,13 +145,21 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: str | Path, *, env_id: str | None = None, resume: bool = False) -> Self:
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        env_id: str | None = None,
+        resume: bool = False,
+        started: float | None = None,
+    ) -> Self:
         """Opens a run to read it, or with `resume` to go on writing it.
 
         Args:
             folder: The run folder.
             env_id: The environment that the run must be of.
             resume: Take the run for writing, mark it as running and remove litter.
+            started: Since when this process works on the run (`time.monotonic()`); by default now.
 
         Raises:
             RunError: there is no run, or it is of another environment, of an unknown version, or
@@ -153,9 +170,11 @@ class Run:
         if env_id is not None and manifest["env_id"] != env_id:
             raise RunError(f"{folder} is a run of {manifest['env_id']}, not of {env_id}")
         if resume:
+            run._keep = run.config().keep_checkpoints
+            run._started = run._started if started is None else started
             with _reported(f"resume {folder}"):
                 run._lock = _take_lock(run.folder)
-                run._commit(status="running")
+                run._commit(status="running", **machine())
             run._remove_litter()
         return run
 
@@ -170,9 +189,7 @@ class Run:
         try:
             manifest = json.loads(path.read_bytes())
         except FileNotFoundError as error:
-            raise RunError(
-                f"{self.folder} is not a run, or was never begun: no {MANIFEST}"
-            ) from error
+            raise RunError(_no_run(self.folder)) from error
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
         version = manifest.get("schema_version") if isinstance(manifest, dict) else None
@@ -199,6 +216,7 @@ class Run:
         policy: Policy,
         state: dict[str, np.ndarray],
         score: float | None = None,
+        **facts: Any,
     ) -> None:
         """Makes a checkpoint the latest one, and the best if no other has a higher score.
 
@@ -207,20 +225,24 @@ class Run:
             policy: The policy to play.
             state: What the trainer needs to go on.
             score: The higher the better; None or not finite where none is known yet.
+            **facts: For the manifest, in the same write; as `note`.
 
         Raises:
             RunError: it cannot be written; the earlier checkpoints are as they were.
         """
         self._check_writable()
+        now = time.monotonic()
         try:
             with _reported(f"write a checkpoint in {self.folder}", self._last_good):
+                manifest = self.manifest
+                seconds = manifest["wall_seconds"] + now - self._started
                 score = float(score) if score is not None and math.isfinite(score) else None
-                entry = {"steps": int(steps), "score": score}
+                entry = {"steps": int(steps), "seconds": seconds, "score": score}
                 entry |= self._write(str(int(steps)), policy, pack_arrays(state))
-                best = self.manifest["best"]
+                best = manifest["best"]
                 if best is None or _rank(entry) >= _rank(best):
                     best = entry
-                self._commit(steps=int(steps), latest=entry, best=best)
+                self._commit_checkpoints(best, entry, steps=int(steps), **facts)
         finally:
             self._remove_litter()
 
@@ -230,7 +252,10 @@ class Run:
         Raises:
             RunError: the manifest cannot be written.
         """
-        self.note(best=self.manifest["latest"])
+        self._check_writable()
+        with _reported(f"write {MANIFEST} in {self.folder}"):
+            latest = self.manifest["latest"]
+            self._commit_checkpoints(latest, latest)
         self._remove_litter()
 
     def note(self, **facts: Any) -> None:
@@ -269,8 +294,19 @@ class Run:
                 self._lock.close()
                 self._lock = None
 
+    def history(self) -> list[dict[str, Any]]:
+        """Returns the manifest's entries of all checkpoints there are, each once, by their steps.
+
+        An entry has `steps` (environment steps), `seconds` (of the run's clock when the policy was
+        taken, start-up included; missing in runs of old), `score`, `folder` and `sha256`.
+
+        Raises:
+            RunError: as `manifest`.
+        """
+        return _entries(self.manifest)
+
     def policy(self, which: str = "best") -> Policy:
-        """Returns the policy of the "best" or the "latest" checkpoint.
+        """Returns the policy of the "best", the "latest", or a `history()` entry's folder.
 
         Raises:
             RunError: there is none yet, or it is damaged; the message names the last good one.
@@ -282,21 +318,13 @@ class Run:
             raise RunError(str(error)) from error
 
     def state(self, which: str = "latest") -> dict[str, np.ndarray]:
-        """Returns the trainer's state of the "latest" or the "best" checkpoint.
+        """Returns the trainer's state of a checkpoint, named as for `policy`.
 
         Raises:
             RunError: as `policy`.
         """
         entry = self._verified(which, (STATE_FILE,))
         return read_arrays(self._path(entry) / STATE_FILE, entry["sha256"][STATE_FILE], RunError)
-
-    def best_policy(self) -> Policy:
-        """Returns `policy("best")`."""
-        return self.policy("best")
-
-    def latest_state(self) -> dict[str, np.ndarray]:
-        """Returns `state("latest")`."""
-        return self.state("latest")
 
     def _check_writable(self) -> None:
         if self._lock is None:
@@ -324,27 +352,51 @@ class Run:
         write_file(self.folder / MANIFEST, _encode(manifest | {"wall_seconds": wall} | changes))
         self._started = now
 
+    def _commit_checkpoints(
+        self, best: dict[str, Any], latest: dict[str, Any], **changes: Any
+    ) -> None:
+        """Replaces the manifest by one with these checkpoints and the older ones to keep."""
+        named = (best["folder"], latest["folder"])
+        older = [
+            entry
+            for entry in _entries(self.manifest)
+            if entry["folder"] not in named and entry["steps"] < latest["steps"]
+        ]
+        history = older if self._keep < 0 else older[len(older) - min(self._keep, len(older)) :]
+        self._commit(best=best, latest=latest, history=history, **changes)
+
     def _remove_litter(self) -> None:
-        """Removes checkpoints that the manifest does not name, and temporary files."""
+        """Removes checkpoints that the manifest does not name, and temporary files.
+
+        Links are not followed: in a stranger's run they may lead anywhere.
+        """
         with suppress(RunError, OSError):  # what stays is ignored, and goes the next time
-            manifest = self.manifest
-            kept = {manifest[which]["folder"] for which in CHECKPOINTS if manifest[which]}
-            for path in (self.folder / "checkpoints").iterdir():
-                if path.name not in kept:
+            kept = {entry["folder"] for entry in self.history()}
+            checkpoints = self.folder / "checkpoints"
+            for path in () if checkpoints.is_symlink() else checkpoints.iterdir():
+                if path.is_symlink():
+                    path.unlink()
+                elif path.name not in kept:
                     shutil.rmtree(path, ignore_errors=True)
             for path in self.folder.glob(".*.tmp"):
                 path.unlink()
 
     def _verified(self, which: str, files: tuple[str, ...]) -> dict[str, Any]:
         """Returns the manifest's entry of a checkpoint whose files have their recorded digests."""
-        if which not in CHECKPOINTS:
-            raise ValueError(f"which={which!r} is not one of {', '.join(CHECKPOINTS)}")
         manifest = self.manifest
-        if manifest[which] is None:
-            raise RunError(f"{self.folder} has no checkpoint yet (status: {manifest['status']})")
-        if damage := self._damage(manifest[which], files):
+        entries = {entry["folder"]: entry for entry in _entries(manifest)}
+        if which not in (*CHECKPOINTS, *entries):
+            names = ", ".join((*CHECKPOINTS, *entries))
+            raise ValueError(f"which={which!r} is not one of {names}")
+        entry = manifest[which] if which in CHECKPOINTS else entries[which]
+        if entry is None:
+            raise RunError(
+                f"{self.folder} has no checkpoint yet (status: {manifest['status']}): there is "
+                "nothing to play or to resume, only to train anew"
+            )
+        if damage := self._damage(entry, files):
             raise RunError(f"{damage}; {self._last_good()}")
-        return manifest[which]
+        return entry
 
     def _damage(self, entry: dict[str, Any], files: tuple[str, ...]) -> str:
         """Returns what is wrong with files of a checkpoint, "" if nothing is."""
@@ -359,10 +411,20 @@ class Run:
     def _last_good(self) -> str:
         """Returns a phrase that names the last checkpoint without damage."""
         manifest = self.manifest
-        for which in CHECKPOINTS:
-            if manifest[which] and not self._damage(manifest[which], FILES):
-                return f"the last good checkpoint is {self._path(manifest[which])} ({which})"
+        named = [(which, manifest[which]) for which in CHECKPOINTS if manifest[which]]
+        for which, entry in named + [("older", entry) for entry in reversed(_entries(manifest))]:
+            if not self._damage(entry, FILES):
+                return f"the last good checkpoint is {self._path(entry)} ({which})"
         return "there is no good checkpoint"
+
+
+def _no_run(folder: Path) -> str:
+    """What is wrong with a folder that has no manifest."""
+    if not folder.exists():
+        return f"there is no folder {folder}"
+    if runs := sorted(folder.glob(f"*/{MANIFEST}")):
+        return f"{folder} is not a run but holds {len(runs)}: name one, such as {runs[-1].parent}"
+    return f"{folder} is not a run, or was never begun: no {MANIFEST}"
 
 
 def find_newest(root: str | Path, env_id: str) -> Path:
@@ -397,6 +459,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def machine() -> dict[str, Any]:
+    """Returns what this process runs on: `cores` that it may use, and `cpu`, the model's name."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpu = platform.processor() or platform.machine()
+    with suppress(OSError):  # only Linux has it
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        cpu = found[1].strip() if found else cpu
+    return {"cores": cores, "cpu": cpu}
+
+
 @contextmanager
 def _reported(what: str, consolation: Callable[[], str] = str) -> Iterator[None]:
     """Turns an OSError into a RunError that says what could not be done, and what is left."""
@@ -417,6 +489,13 @@ def _encode(value: dict[str, Any]) -> bytes:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """A manifest's checkpoints, each once, by their steps; runs of old have no history."""
+    named = [manifest[which] for which in reversed(CHECKPOINTS) if manifest[which]]
+    entries = {entry["folder"]: entry for entry in (*manifest.get("history", ()), *named)}
+    return sorted(entries.values(), key=lambda entry: entry["steps"])
 
 
 def _rank(entry: dict[str, Any]) -> float:
@@ -443,7 +522,7 @@ def _make_folder(parent: Path, name: str) -> Path:
 
 def _take_lock(folder: Path) -> IO:
     """Returns an open file that marks this process as the run's only writer until it is closed."""
-    lock = (folder / ".lock").open("w")
+    lock = (folder / ".lock").open("a")  # not "w": in a stranger's run it may be a link
     if fcntl:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -461,6 +540,9 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     kinds |= {"created": str, "status": str, "steps": int, "wall_seconds": float, "versions": dict}
     if not all(isinstance(manifest.get(name), kind) for name, kind in kinds.items()):
         return False
+    history = manifest.get("history", [])
+    if not (isinstance(history, list) and all(map(_is_entry, history))):
+        return False
     return all(
         which in manifest and (manifest[which] is None or _is_entry(manifest[which]))
         for which in CHECKPOINTS
@@ -472,6 +554,7 @@ def _is_entry(entry: Any) -> bool:
         isinstance(entry, dict)
         and isinstance(entry.get("steps"), int)
         and isinstance(entry.get("score"), float | int | None)
+        and isinstance(entry.get("seconds", 0.0), float | int)
         and re.fullmatch(r"\d+(_\d+)?", str(entry.get("folder"))) is not None
         and isinstance(entry.get("sha256"), dict)
         and set(entry["sha256"]) == set(FILES)

@@ -58,10 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    started = time.monotonic()  # a run's clock counts start-up, imports and compilation
     args = _arguments().parse_args(argv)
     plan = _resumed(args) if args.resume else _planned(args)
     print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
-    return train(plan, args)
+    return train(plan, args, started)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -133,7 +134,7 @@ def _resumed(args: argparse.Namespace) -> Plan:
     run = Run.open(args.resume, env_id=cli.find_env(args.env) if args.env else None)
     manifest = run.manifest
     env_id = cli.env_of(manifest["env_id"], args.resume)
-    run.latest_state()  # damage is told before anything is loaded or changed
+    run.state("latest")  # damage is told before anything is loaded or changed
     return Plan(
         env_id=env_id,
         settings=manifest["env_config"],
@@ -156,13 +157,13 @@ def choose(trainer: str, device: str) -> tuple[str, str, str]:
         CommandError: no trainer is installed, or no GPU found where one was asked for.
     """
     asked = [trainer] if trainer != "auto" else list(REQUIRED)
-    there = [name for name in asked if _installed(*REQUIRED[name])]
+    there = [name for name in asked if _installed(*REQUIRED[_library(name)])]
     if trainer == "auto" and not there:
         extras = ", ".join(f'"motrix-gym[{name}]"' for name in REQUIRED)
         raise cli.CommandError(f"no trainer is installed: pip install one of {extras}")
     if device != "cpu":
         for name in there:
-            if _finds_gpu(name):
+            if _finds_gpu(_library(name)):
                 return name, "cuda", "as asked" if trainer != "auto" else f"{name} finds a GPU"
     if device == "cuda":
         names = ", ".join(there or asked)
@@ -171,6 +172,11 @@ def choose(trainer: str, device: str) -> tuple[str, str, str]:
         return trainer, "cpu", "as asked"
     others = "the only one installed" if len(there) == 1 else f"first of {', '.join(there)}"
     return there[0], "cpu", others if device == "cpu" else f"{others}; no GPU found"
+
+
+def _library(trainer: str) -> str:
+    """`adapters.counterpart`, without importing all that `adapters` does."""
+    return trainer.removeprefix("stock-")
 
 
 def _installed(*packages: str) -> bool:
@@ -197,15 +203,21 @@ def _finds_gpu(trainer: str) -> bool:
     return torch.cuda.is_available()
 
 
-def train(plan: Plan, args: argparse.Namespace) -> int:
-    """Carries out a plan; returns the exit status."""
+def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
+    """Carries out a plan that was begun at `started` (monotonic); returns the exit status."""
     import adapters
     import rl_zoo.logs  # noqa: F401 (if TensorBoard is missing, say so before there is a run)
     from rl_zoo.evaluate import check_ends
     from rl_zoo.runs import Run, RunError
 
     trainer_class = adapters.load_trainer(plan.trainer)
-    env = cli.make_env(plan.env_id, plan.settings, plan.config.num_envs, args.num_threads)
+    env = cli.make_env(
+        plan.env_id,
+        plan.settings,
+        plan.config.num_envs,
+        args.num_threads,
+        trainer_class.autoreset_mode,
+    )
     with contextlib.closing(env):
         if args.eval_episodes:
             check_ends(env, plan.env_id)
@@ -215,13 +227,15 @@ def train(plan: Plan, args: argparse.Namespace) -> int:
             raise cli.CommandError(str(error)) from error
         if plan.resume:
             try:
-                trainer.restore(Run.open(plan.resume).latest_state())
+                trainer.restore(Run.open(plan.resume).state("latest"))
             except (ValueError, KeyError) as error:  # the task or its networks have changed
                 raise cli.CommandError(f"{plan.resume} cannot be resumed: {error}") from error
-            run = Run.open(plan.resume, resume=True)
+            run = Run.open(plan.resume, resume=True, started=started)
         else:
             options = {"algo": plan.algo, "env_config": plan.settings, "device": plan.device}
-            run = Run.create(args.run_dir, plan.env_id, plan.trainer, plan.config, **options)
+            run = Run.create(
+                args.run_dir, plan.env_id, plan.trainer, plan.config, started=started, **options
+            )
         status = "failed"
         try:
             print(_header(trainer, run), flush=True)
@@ -272,37 +286,52 @@ def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
     from rl_zoo.logs import EventLog
     from rl_zoo.runs import RunError
 
-    before, started = trainer.env_steps, time.perf_counter()
+    before, seconds = trainer.env_steps, 0.0
     try:
         with _stop_signals() as stop, EventLog(run.folder, trainer.env_steps) as log:
-            _loop(trainer, run, log, stop)
+            seconds = _loop(trainer, run, log, stop)
     except OSError as error:
         reason = f"cannot write in {run.folder}: {error.strerror}"
         raise cli.CommandError(f"{reason}\n{advice}") from error
     except RunError as error:
         raise cli.CommandError(f"{error}\n{advice}") from error
-    seconds, steps = time.perf_counter() - started, trainer.env_steps - before
-    rate, memory = steps / seconds, peak_memory()
-    if steps:  # else a complete run was resumed, whose figures stay
-        run.note(steps_per_second=rate, peak_memory_mib=memory)
+    steps = trainer.env_steps - before
+    rate = steps / seconds if steps else 0.0
     print(
         f"{'stopped' if stop else 'trained'}: {steps:,} steps in {seconds:.1f} s "
-        f"({rate:,.0f} steps/s), peak memory {memory:,.0f} MiB"
+        f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB"
     )
     return stop[0] if stop else 0
 
 
-def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> None:
-    """Updates, logs and saves until the budget is spent or `stop` is not empty."""
+def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> float:
+    """Updates, logs and saves until the budget is spent or `stop` is not empty.
+
+    Returns:
+        Seconds that the updates took.
+    """
     from rl_zoo.progress import RETURN, Progress
 
-    config = trainer.config
-    saved, returns = trainer.num_updates, []
+    config, manifest = trainer.config, run.manifest
+    saved, returns, seconds = trainer.num_updates, [], 0.0
+    # Of the run's earlier processes; runs of old say only the total.
+    seconds_before = manifest.get("train_seconds", manifest["wall_seconds"])
+    memory_before = manifest.get("peak_memory_mib", 0.0)
+    whole_window = max(config.check_point_interval // config.rollouts, 1)
 
     def save() -> None:
         nonlocal saved
-        score = sum(returns) / len(returns) if returns else None
-        run.save_checkpoint(trainer.env_steps, trainer.policy(), trainer.state(), score)
+        # Few updates, as before an interruption, may have a high return by luck.
+        whole = returns and trainer.num_updates - saved >= whole_window
+        run.save_checkpoint(
+            trainer.env_steps,
+            trainer.policy(),
+            trainer.state(),
+            sum(returns) / len(returns) if whole else None,
+            train_seconds=seconds_before + seconds,
+            steps_per_second=trainer.env_steps / (seconds_before + seconds),
+            peak_memory_mib=max(memory_before, peak_memory()),
+        )
         saved = trainer.num_updates
         returns.clear()
 
@@ -312,7 +341,9 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> N
         while trainer.num_updates < config.updates and not stop:
             started = time.perf_counter()
             scalars = _update(trainer)
-            rate = config.batch_size / (time.perf_counter() - started)
+            elapsed = time.perf_counter() - started
+            seconds += elapsed
+            rate = config.batch_size / elapsed
             log.write(trainer.env_steps, scalars | {"Time / Steps per second": rate})
             progress.update(trainer.env_steps, scalars)
             if RETURN in scalars:
@@ -322,6 +353,7 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> N
                 save()
         if trainer.num_updates > saved:
             save()
+    return seconds
 
 
 def _update(trainer: "Trainer") -> dict[str, float]:
@@ -370,27 +402,29 @@ def _stop_signals() -> Iterator[list[int]]:
 
 
 def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
-    """Evaluates the latest and the best policy, records the better one, and prints its figures."""
-    from rl_zoo.evaluate import evaluate_policy
+    """Chooses between the latest and the best policy, records and evaluates the better one.
 
-    def measure(which: str) -> "Evaluation":
+    The choice has episodes of its own, else the figures would be of the luckier one.
+    """
+    from rl_zoo.evaluate import CHOICE_EPISODES, CHOICE_SEED, SEED, evaluate_policy
+
+    def measure(which: str, episodes: int, seed: int) -> "Evaluation":
         return evaluate_policy(
             plan.env_id,
             run.policy(which),
-            episodes=args.eval_episodes,
+            episodes=episodes,
+            seed=seed,
             settings=plan.settings,
             num_threads=args.num_threads,
         )
 
     print("evaluating ...", flush=True)
     manifest = run.manifest
-    result = measure("latest")
     if manifest["best"]["folder"] != manifest["latest"]["folder"]:
-        best = measure("best")
-        if result.rank >= best.rank:
+        choice = min(CHOICE_EPISODES, args.eval_episodes), CHOICE_SEED
+        if measure("latest", *choice).rank >= measure("best", *choice).rank:
             run.promote_latest()
-        else:
-            result = best
+    result = measure("best", args.eval_episodes, SEED)
     steps = run.manifest["best"]["steps"]
     print(f"the best policy, of {steps:,} of {run.manifest['steps']:,} steps:")
     run.save_evaluation(result.as_dict())

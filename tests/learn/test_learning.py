@@ -15,7 +15,7 @@ pytestmark = pytest.mark.learn
 def trained(tmp_path, env_id: str, trainer: str) -> Policy:
     arguments = ["--env", env_id, "--trainer", trainer, "--run-dir", str(tmp_path)]
     assert train.main(arguments) == 0
-    return Run.open(find_newest(tmp_path, env_id)).best_policy()
+    return Run.open(find_newest(tmp_path, env_id)).policy()
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

@@ -232,6 +232,17 @@ def test_wrong_flags_are_told(here, capsys):
     assert stop.value.code == 2
 
 
+def test_episodes_are_shared_equally_or_their_neighbours_named(here, capsys):
+    pairs = {1: 1, 7: 7, 101: 101, 1024: 1024, 1500: 750, 2048: 1024, 3000: 1000}
+    assert {episodes: evaluate._side_by_side(episodes) for episodes in pairs} == pairs
+    make_policy(np.zeros((4, 1))).save("falling")
+    flags = "--policy", "falling", "--episodes", 2062
+    status, error = fails(capsys, *flags)
+    assert status == 2
+    assert "no more than 2 environments side by side, which is slow: take 2061 or 2064" in error
+    assert motrix(["evaluate", *map(str, flags), "--num-envs", "1031"]) == cli.UNMET
+
+
 def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
     folder = make_run(FALLING).folder
     assert "not of Motrix/Go1-v0" in fails(capsys, "--run", folder, "--env", "Motrix/Go1-v0")[1]

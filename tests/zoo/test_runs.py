@@ -52,8 +52,9 @@ def make_state(number):
     }
 
 
-def create(root, **kwargs):
-    return Run.create(root, ENV, "skrl-jax", PPOConfig(seed=7), **kwargs)
+def create(root, keep=0, **kwargs):
+    config = PPOConfig(seed=7, keep_checkpoints=keep)
+    return Run.create(root, ENV, "skrl-jax", config, **kwargs)
 
 
 def save(run, number, score=None):
@@ -72,10 +73,16 @@ def check_whole(run):
     """The run's checkpoints load and are what the manifest says; returns (best, latest) steps."""
     manifest = run.manifest
     best, latest = manifest["best"]["steps"], manifest["latest"]["steps"]
-    assert number_of(run.best_policy()) == best
-    assert number_of(run.policy("latest")) == int(run.latest_state()["steps"]) == latest
+    assert number_of(run.policy()) == best
+    assert number_of(run.policy("latest")) == int(run.state()["steps"]) == latest
     assert int(run.state("best")["steps"]) == best
     assert manifest["steps"] == latest
+    entries = run.history()
+    steps = [entry["steps"] for entry in entries]
+    assert steps == sorted(set(steps)) and {best, latest} <= set(steps)
+    for entry in entries:
+        assert number_of(run.policy(entry["folder"])) == entry["steps"]
+        assert int(run.state(entry["folder"])["steps"]) == entry["steps"]
     return best, latest
 
 
@@ -107,7 +114,7 @@ def test_a_run_is_found_opened_and_read_as_it_was_written(tmp_path):
 def test_the_training_state_comes_back_bit_by_bit(tmp_path):
     run = create(tmp_path)
     save(run, 3)
-    state = run.latest_state()
+    state = run.state()
     assert list(sorted(state)) == sorted(make_state(3))
     for name, array in make_state(3).items():
         assert state[name].shape == array.shape, name
@@ -145,9 +152,50 @@ def test_a_second_checkpoint_of_the_same_step_replaces_the_first(tmp_path):
     run = create(tmp_path)
     for score in (1.0, 2.0, 0.5):
         run.save_checkpoint(5, make_policy(score * 10), make_state(5), score)
-    assert number_of(run.best_policy()) == 20
+    assert number_of(run.policy()) == 20
     assert number_of(run.policy("latest")) == 5
     assert len(checkpoints(run)) == 2
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [(0, [2, 6]), (1, [2, 5, 6]), (2, [2, 4, 5, 6]), (-1, [1, 2, 3, 4, 5, 6])]
+)
+def test_as_many_older_checkpoints_are_kept_as_the_setting_says(tmp_path, keep, kept):
+    run = create(tmp_path, keep)
+    for number in (1, 2, 3):
+        save(run, number, score=9.0 if number == 2 else 1.0)
+    run.finish("interrupted")
+    run = Run.open(run.folder, resume=True)
+    for number in (4, 5, 6):
+        save(run, number, score=1.0)
+    assert check_whole(run) == (2, 6)
+    assert [entry["steps"] for entry in run.history()] == kept
+    assert checkpoints(run) == [str(number) for number in kept]
+
+    run.promote_latest()
+    assert check_whole(run) == (6, 6)
+    expected = kept if keep < 0 else [2, 4, 5, 6][len([2, 4, 5]) - keep :]
+    assert [entry["steps"] for entry in run.history()] == expected
+    with pytest.raises(ValueError, match="which='7' is not one of latest, best, "):
+        run.policy("7")
+
+
+def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
+    folder = prepare(tmp_path)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for name in ("history", "train_seconds", "cores", "cpu"):
+        del manifest[name]
+    for which in ("best", "latest"):
+        del manifest[which]["seconds"]
+    path.write_text(json.dumps(manifest))
+    run = Run.open(folder)
+    assert check_whole(run) == (1, 2)
+    assert [entry["steps"] for entry in run.history()] == [1, 2]
+    run = Run.open(folder, resume=True)
+    save(run, 3, score=9.0)
+    assert check_whole(run) == (3, 3)
+    assert run.manifest["cores"] >= 1 and run.manifest["cpu"]
 
 
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
@@ -175,7 +223,7 @@ def test_foreign_and_damaged_manifests_are_refused(tmp_path):
     with pytest.raises(RunError, match=f"is a run of {ENV}, not of Motrix/Go1-v0"):
         Run.open(run.folder, env_id="Motrix/Go1-v0")
     with pytest.raises(RunError, match="has no checkpoint yet .status: running"):
-        run.best_policy()
+        run.policy()
     save(run, 1)
 
     good = run.manifest
@@ -188,6 +236,9 @@ def test_foreign_and_damaged_manifests_are_refused(tmp_path):
         ({"latest": 3}, "lacks entries"),
         ({"steps": "1"}, "lacks entries"),
         ({"trainer": None}, "lacks entries"),
+        ({"history": None}, "lacks entries"),
+        ({"history": [good["best"], outside]}, "lacks entries"),
+        ({"latest": good["best"] | {"seconds": "1"}}, "lacks entries"),
     ):
         path.write_text(json.dumps(good | change))
         with pytest.raises(RunError, match=message):
@@ -207,7 +258,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_last_good_one_named(tmp_path, f
     run = create(tmp_path)
     save(run, 1, score=2.0)
     save(run, 2, score=1.0)
-    read = run.latest_state if file.startswith("train") else lambda: run.policy("latest")
+    read = run.state if file.startswith("train") else lambda: run.policy("latest")
     for steps, hope in (("2", f"last good checkpoint is .*{os.sep}1 .best"), ("1", "is no good")):
         path = run.folder / "checkpoints" / steps / file
         content = path.read_bytes()
@@ -217,6 +268,16 @@ def test_a_damaged_checkpoint_is_refused_and_the_last_good_one_named(tmp_path, f
             path.write_bytes(content[:-1] if damage == "torn" else content[:-1] + b"!")
         with pytest.raises(RunError, match=hope):
             read()
+
+
+def test_an_older_checkpoint_is_the_last_good_one_if_all_others_are_damaged(tmp_path):
+    run = create(tmp_path, keep=-1)
+    for number in (1, 2, 3, 4):
+        save(run, number, score=9.0 if number == 3 else 1.0)
+    for number in (3, 4):
+        (run.folder / "checkpoints" / str(number) / "policy.json").write_text("")
+    with pytest.raises(RunError, match=f"last good checkpoint is .*{os.sep}2 .older"):
+        run.policy()
 
 
 def test_what_is_not_json_is_refused_before_anything_is_made(tmp_path):
@@ -251,16 +312,42 @@ def test_a_run_has_one_writer(tmp_path):
 def test_the_wall_clock_counts_over_a_resume(tmp_path, monkeypatch):
     now = [50.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    run = create(tmp_path)
+    run = create(tmp_path, keep=-1, started=47.0)
     now[0] += 10
     save(run, 1)
     now[0] += 5
     run.finish("interrupted")
     now[0] += 1000
+    run = Run.open(run.folder, resume=True, started=now[0] - 2)
+    now[0] += 7
+    save(run, 2)
+    now[0] += 1
+    run.finish("complete")
+    assert run.manifest["wall_seconds"] == 28
+    assert [entry["seconds"] for entry in run.history()] == [13, 27]
+
+
+def test_what_a_kill_costs_is_not_counted(tmp_path, monkeypatch):
+    now = [50.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    run = create(tmp_path)
+    now[0] += 10
+    save(run, 1)
+    now[0] += 100  # killed before the next checkpoint
+    run._lock.close()
     run = Run.open(run.folder, resume=True)
     now[0] += 7
-    run.finish("complete")
-    assert run.manifest["wall_seconds"] == 22
+    save(run, 2)
+    assert run.manifest["latest"]["seconds"] == 17
+
+
+def test_facts_come_with_the_checkpoint_in_one_write(tmp_path, monkeypatch):
+    run = create(tmp_path)
+    run.save_checkpoint(1, make_policy(1), make_state(1), train_seconds=3.0)
+    assert run.manifest["train_seconds"] == 3.0
+    with pytest.raises(RunError, match="not plain JSON"):
+        run.save_checkpoint(2, make_policy(2), make_state(2), train_seconds=np.zeros(2))
+    assert check_whole(run) == (1, 1)
 
 
 class Faults:
@@ -298,9 +385,9 @@ class Faults:
         return wrapped
 
 
-def prepare(root):
+def prepare(root, keep=0):
     """A run with a best and a latest checkpoint, 1 and 2, that nobody has open."""
-    run = create(root)
+    run = create(root, keep)
     save(run, 1, score=2.0)
     save(run, 2, score=1.0)
     run.finish("interrupted")
@@ -315,7 +402,8 @@ def check_survived(folder):
     assert check_whole(run) == before
     save(run, 4, score=9.0)
     assert check_whole(run) == (4, 4)
-    assert checkpoints(run) == ["4"]
+    older = {0: [], 1: ["3"] if before == (3, 3) else ["2"]}[run.config().keep_checkpoints]
+    assert checkpoints(run) == [*older, "4"]
     assert not list(folder.glob(".*.tmp"))
     run.finish("complete")
     return before
@@ -354,10 +442,10 @@ def test_a_full_disk_or_ctrl_c_at_any_call_leaves_the_run_whole(tmp_path, error,
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
-@pytest.mark.parametrize("after", [False, True])
-def test_kill_9_at_any_call_leaves_the_run_whole(tmp_path, after):
+@pytest.mark.parametrize(("after", "keep"), [(False, 0), (True, 0), (True, 1)])
+def test_kill_9_at_any_call_leaves_the_run_whole(tmp_path, after, keep):
     outcomes = set()
-    prepared = prepare(tmp_path)
+    prepared = prepare(tmp_path, keep)
     for at in range(1, 200):
         folder = shutil.copytree(prepared, tmp_path / str(at))
         child = os.fork()

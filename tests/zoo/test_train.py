@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from fakes import make_policy
 
 from adapters import policy as policy_module
-from rl_zoo import logs, train
+from rl_zoo import evaluate, logs, train
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.progress import RETURN, Progress
 from rl_zoo.runs import Run, RunError, find_newest
@@ -46,7 +47,9 @@ def test_a_run_leaves_everything_and_says_where(here, fake_trainer, manifest_of,
     assert manifest["steps"] == manifest["latest"]["steps"] == 320
     assert (manifest["env_id"], manifest["trainer"], manifest["seed"]) == (ENV, "sb3", 3)
     assert manifest["env_config"] == {"max_episode_steps": 10}
-    assert manifest["steps_per_second"] > 0 and manifest["peak_memory_mib"] > 10
+    assert manifest["peak_memory_mib"] > 10 and manifest["cores"] >= 1 and manifest["cpu"]
+    assert manifest["steps_per_second"] == 320 / manifest["train_seconds"]
+    assert 0 < manifest["train_seconds"] < manifest["latest"]["seconds"] < manifest["wall_seconds"]
     assert json.loads((folder / "evaluation.json").read_text())["figures"]["return"]["mean"] == 10
     output = capsys.readouterr().out
     assert f"run: {folder}" in output
@@ -69,10 +72,85 @@ def test_every_update_is_in_tensorboard(here, fake_trainer):
 
 def test_checkpoints_come_at_the_interval_and_at_the_end(here, fake_trainer, monkeypatch):
     saved = []
-    monkeypatch.setattr(Run, "save_checkpoint", lambda _, *args: saved.append((args[0], args[3])))
+
+    def save(_, steps, policy, state, score, **facts):
+        saved.append((steps, score))
+
+    monkeypatch.setattr(Run, "save_checkpoint", save)
     run_tiny("--eval-episodes", 0, "--set", "max_env_steps=288")
     assert [steps for steps, _ in saved] == [64, 128, 192, 256, 288]
-    assert [score for _, score in saved] == [None, 10, 10, 10, 10]  # the first end is at step 10
+    # The first episodes end at step 10; the last window is shorter than the interval.
+    assert [score for _, score in saved] == [None, 10, 10, 10, None]
+
+
+def test_a_history_has_every_checkpoint_and_its_time(here, fake_trainer):
+    started = time.monotonic()
+    run_tiny("--eval-episodes", 0, "--set", "keep_checkpoints=-1")
+    entries = Run.open(newest()).history()
+    assert [entry["steps"] for entry in entries] == [64, 128, 192, 256, 320]
+    seconds = [entry["seconds"] for entry in entries]
+    assert 0 < seconds[0] and seconds == sorted(seconds)
+    assert seconds[-1] < time.monotonic() - started
+
+
+def test_the_clock_of_a_run_starts_before_anything_is_loaded(here, fake_trainer, monkeypatch):
+    real = train._planned
+
+    def slow(args):
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + 1000)
+        return real(args)
+
+    monkeypatch.setattr(train, "_planned", slow)
+    run_tiny("--eval-episodes", 0)
+    assert Run.open(newest()).manifest["best"]["seconds"] > 1000
+
+
+def test_the_figures_of_a_resumed_run_are_of_all_its_processes(here, fake_trainer, manifest_of):
+    fake_trainer.on_update = stop_with(signal.SIGINT)
+    run_tiny()
+    first = manifest_of(newest())
+    path = newest() / "manifest.json"
+    path.write_text(json.dumps(first | {"train_seconds": 100.0, "peak_memory_mib": 1e6}))
+    fake_trainer.on_update = lambda trainer: None
+    train.main(["--resume", str(newest()), "--eval-episodes", "0"])
+    last = manifest_of(newest())
+    assert 100 < last["train_seconds"] < 150
+    assert last["steps_per_second"] == 320 / last["train_seconds"]
+    assert last["peak_memory_mib"] == 1e6
+    assert last["latest"]["seconds"] > first["wall_seconds"]
+
+
+def test_a_lucky_window_before_an_interruption_is_not_the_best(here, fake_trainer, manifest_of):
+    def on_update(trainer):
+        trainer.scalars = {RETURN: 99.0 if trainer.num_updates == 4 else 5.0}
+        if trainer.num_updates == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    fake_trainer.on_update = on_update
+    assert run_tiny() == 130
+    manifest = manifest_of(newest())
+    assert (manifest["latest"]["steps"], manifest["latest"]["score"]) == (160, None)
+    assert (manifest["best"]["steps"], manifest["best"]["score"]) == (128, 5.0)
+
+
+def test_the_choice_and_the_report_have_episodes_of_their_own(here, fake_trainer, monkeypatch):
+    calls, real = [], evaluate.evaluate_policy
+
+    def measure(*args, **kwargs):
+        calls.append((kwargs["episodes"], kwargs["seed"]))
+        return real(*args, **kwargs)
+
+    def on_update(trainer):
+        trainer.scalars = {RETURN: -trainer.num_updates}
+
+    monkeypatch.setattr(evaluate, "evaluate_policy", measure)
+    fake_trainer.on_update = on_update
+    run_tiny("--eval-episodes", 60)
+    (choice, other), report = calls[:2], calls[2]
+    assert choice == other == (evaluate.CHOICE_EPISODES, evaluate.CHOICE_SEED)
+    assert report == (60, evaluate.SEED) and len(calls) == 3
+    # Environment i draws from seed + i: no stream is used twice.
+    assert evaluate.CHOICE_SEED - evaluate.SEED > evaluate.MAX_ENVS
 
 
 @pytest.mark.parametrize(("latest", "best"), [(0.0, "192"), (1.0, "320")])
@@ -160,12 +238,12 @@ def test_auto_prefers_a_gpu_then_jax_then_torch(monkeypatch, installed, gpus, de
 
 def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
     """Torch and JAX take seconds, and JAX takes hold of a GPU's memory."""
-    heavy = "{'jax', 'torch', 'mujoco', 'gymnasium', 'tensorboard'}"
+    heavy = "{'jax', 'torch', 'mujoco', 'gymnasium', 'tensorboard', 'matplotlib'}"
     program = (
         "import contextlib, io, os, sys\n"
         "from rl_zoo import train\n"
         "from rl_zoo.__main__ import main\n"
-        "for command in ('train', 'evaluate', 'play', 'envs'):\n"
+        "for command in ('train', 'evaluate', 'compare', 'play', 'envs'):\n"
         "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         "        main([command, '--help'])\n"
         "os.path.exists = lambda path: False; train.shutil.which = lambda name: None\n"
