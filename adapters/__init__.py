@@ -14,8 +14,15 @@ TRAINERS = {
     "skrl-torch": ("adapters.skrl_torch", "SkrlTorchTrainer"),
     "sb3": ("adapters.sb3", "SB3Trainer"),
 }
+# The libraries' own loops, to compare with.
+STOCK = {
+    "stock-skrl-jax": ("adapters.stock.skrl_jax", "StockSkrlJaxTrainer"),
+    "stock-skrl-torch": ("adapters.stock.skrl_torch", "StockSkrlTorchTrainer"),
+    "stock-sb3": ("adapters.stock.sb3", "StockSB3Trainer"),
+}
 
 __all__ = [
+    "STOCK",
     "TRAINERS",
     "FieldError",
     "MissingLibraryError",
@@ -24,6 +31,7 @@ __all__ = [
     "PolicyError",
     "RolloutStatistics",
     "Trainer",
+    "counterpart",
     "load_trainer",
 ]
 
@@ -32,17 +40,23 @@ class MissingLibraryError(ImportError):
     """The library of a trainer is not installed; the message names the extra that brings it."""
 
 
+def counterpart(name: str) -> str:
+    """Returns the one of `TRAINERS` with the same library and settings: "sb3" for "stock-sb3"."""
+    return name.removeprefix("stock-")
+
+
 def load_trainer(name: str) -> type[Trainer]:
-    """Imports a trainer's library and returns the trainer's class.
+    """Imports the library of one of `TRAINERS` or `STOCK` and returns the trainer's class.
 
     Raises:
         ValueError: no trainer has this name.
         MissingLibraryError: the library is not installed.
     """
-    if name not in TRAINERS:
-        hint = did_you_mean(name, TRAINERS)
-        raise ValueError(f"no trainer {name!r}{hint}; allowed are: {', '.join(TRAINERS)}")
-    module, attribute = TRAINERS[name]
+    trainers = TRAINERS | STOCK
+    if name not in trainers:
+        hint = did_you_mean(name, trainers)
+        raise ValueError(f"no trainer {name!r}{hint}; allowed are: {', '.join(trainers)}")
+    module, attribute = trainers[name]
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
@@ -50,6 +64,6 @@ def load_trainer(name: str) -> type[Trainer]:
             raise
         raise MissingLibraryError(
             f"trainer {name!r} needs {error.name!r}, which is not installed: "
-            f'pip install "motrix-gym[{name}]"',
+            f'pip install "motrix-gym[{counterpart(name)}]"',
             name=error.name,
         ) from error

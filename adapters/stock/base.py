@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all the libraries' own loops have alike: they cannot be resumed."""
+
+import numpy as np
+
+from adapters.base import Trainer
+
+
+class StockTrainer(Trainer):
+    """A library's own agent and loop with our settings and networks; see `Trainer`.
+
+    Policy and value are always networks of their own. `share_policy_value_features` and
+    `symmetry_augmentation` do nothing.
+
+    A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
+    which are left changed.
+    """
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns the number of updates, which is not enough to go on."""
+        return {"num_updates": np.array(self.num_updates)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Raises ValueError: the library does not give all that it would take."""
+        raise ValueError(
+            f"{self.name} cannot go on where a run was stopped, the library's own loop has no way "
+            f"to; {self.name.removeprefix('stock-')} can"
+        )

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PPO by Stable-Baselines3 as it runs by itself."""
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import VecNormalize
+
+from adapters.ppo_config import PPOConfig
+from adapters.sb3 import SB3Trainer, SB3VecEnv
+from adapters.stock.base import StockTrainer
+from adapters.torch_common import ACTIVATIONS, TorchTrainer
+
+
+class StockSB3Trainer(StockTrainer, SB3Trainer):
+    """Stable-Baselines3's own PPO with VecNormalize on `SB3VecEnv`; see `StockTrainer`.
+
+    It has no KL-adaptive rate: the rate is fixed at `learning_rate`, whatever the threshold says.
+    `mixed_precision` does nothing.
+    """
+
+    name = "stock-sb3"
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        TorchTrainer.__init__(self, env, config, device=device)  # SB3Trainer's makes its own PPO
+        self.normalizer = VecNormalize(
+            SB3VecEnv(self.measured_env),
+            norm_obs=config.normalize_observations,
+            norm_reward=config.normalize_values,
+            gamma=config.discount_factor,
+        )
+        self.model = PPO(
+            "MlpPolicy",
+            self.normalizer,
+            learning_rate=config.learning_rate,
+            n_steps=config.rollouts,
+            batch_size=config.mini_batch_size,
+            n_epochs=config.learning_epochs,
+            gamma=config.discount_factor,
+            gae_lambda=config.lambda_param,
+            clip_range=config.ratio_clip,
+            clip_range_vf=(config.value_clip or None) if config.clip_predicted_values else None,
+            ent_coef=config.entropy_loss_scale,
+            vf_coef=config.value_loss_scale,
+            max_grad_norm=config.grad_norm_clip or np.inf,
+            target_kl=config.kl_threshold / 1.5 or None,
+            policy_kwargs={
+                "net_arch": {
+                    "pi": list(config.policy_hidden_layer_sizes),
+                    "vf": list(config.value_hidden_layer_sizes),
+                },
+                "activation_fn": ACTIVATIONS[config.activation],
+                "log_std_init": config.initial_log_std,
+            },
+            seed=config.seed,
+            device=self.torch_device,
+        )
+        self.learner = self.network = self.model.policy
+        self.optimizer = self.learner.optimizer
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
+        _, self.callback = self.model._setup_learn(config.max_env_steps)
+
+    def _adapt_rate(self, divergence: float) -> None:
+        """Leaves the rate as it is."""

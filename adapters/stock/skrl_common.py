@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop of skrl's SequentialTrainer, the same on Torch and on JAX."""
+
+import contextlib
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from adapters.base import MeasuredEnv
+from adapters.policy import Policy
+from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.skrl_settings import skrl_settings
+from adapters.statistics import RolloutStatistics
+from adapters.stock.base import StockTrainer
+
+Layers = list[tuple[np.ndarray, np.ndarray]]
+
+UPDATE_TIME = "Stats / Algorithm update time (ms)"  # a tag of skrl's
+
+
+class StockSkrlTrainer(StockTrainer):
+    """skrl's own PPO in the loop of its SequentialTrainer; see `StockTrainer`.
+
+    At a time limit skrl pays the value of the next observation, which is the last one of the
+    episode only under NEXT_STEP autoreset. Its returns are right then, but it also learns from the
+    steps in which a row is reset, one per episode, whose action did nothing. Those count as
+    environment steps, and not in the statistics.
+
+    A subclass makes skrl's objects and hands them to `_begin`.
+    """
+
+    autoreset_mode = AutoresetMode.NEXT_STEP
+
+    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+        super().__init__(env, config, device=device)
+        self.statistics = NextStepStatistics(env.num_envs)
+        self.measured_env = MeasuredEnv(env, self.statistics, config.rewards_shaper_scale)
+
+    def _begin(
+        self,
+        agent: Any,
+        wrapped_env: Any,
+        no_gradients: Callable[[], Any] = contextlib.nullcontext,
+    ) -> None:
+        """Takes skrl's agent, its wrapper of `measured_env`, and what to act in; resets."""
+        self.agent, self.wrapped_env, self.no_gradients = agent, wrapped_env, no_gradients
+        agent.init()
+        agent.enable_training_mode(True)
+        self.observations, _ = wrapped_env.reset()  # with the seed of skrl's set_seed
+
+    @abstractmethod
+    def _weights(self) -> tuple[Layers, np.ndarray]:
+        """Returns the policy's layers in order, (inputs, outputs) and (outputs,), and log std."""
+
+    @abstractmethod
+    def _learning_rate(self) -> float:
+        """Returns the learning rate as it is now."""
+
+    @abstractmethod
+    def _array(self, tensor: Any) -> np.ndarray:
+        """Returns a tensor of skrl's as a NumPy array."""
+
+    def update(self) -> dict[str, float]:
+        """Makes `config.rollouts` rounds of skrl's loop, the last of which learns."""
+        agent, start, self.measured_env.seconds = self.agent, time.perf_counter(), 0.0
+        first = self.num_updates * self.config.rollouts
+        for timestep in range(first, first + self.config.rollouts):
+            now = {"timestep": timestep, "timesteps": self.config.vector_steps}
+            agent.pre_interaction(**now)
+            with self.no_gradients():
+                actions, _ = agent.act(self.observations, None, **now)
+                step = self.wrapped_env.step(actions)
+                next_observations, rewards, terminated, truncated, infos = step
+                agent.record_transition(
+                    observations=self.observations,
+                    states=None,
+                    actions=actions,
+                    rewards=rewards,
+                    next_observations=next_observations,
+                    next_states=None,
+                    terminated=terminated,
+                    truncated=truncated,
+                    infos=infos,
+                    **now,
+                )
+            agent.post_interaction(**now)
+            self.observations = next_observations
+        seconds, physics = time.perf_counter() - start, self.measured_env.seconds
+        self.num_updates += 1
+        scalars = {tag: float(values[-1]) for tag, values in agent.tracking_data.items()}
+        agent.tracking_data.clear()
+        learning = scalars.pop(UPDATE_TIME) / 1e3
+        scalars |= {
+            "Learning / Learning rate": self._learning_rate(),
+            "Time / Physics (s)": physics,
+            "Time / Policy (s)": seconds - learning - physics,
+            "Time / Update (s)": learning,
+        }
+        return self.statistics.summary() | scalars
+
+    def policy(self) -> Policy:
+        """Returns the portable policy as it is now."""
+        (*hidden, output), log_std = self._weights()
+        size = hidden[0][0].shape[0]
+        mean, std, clip = np.zeros(size), np.ones(size), np.inf
+        if self.config.normalize_observations:
+            scaler = self.agent._observation_preprocessor
+            mean, variance = map(self._array, (scaler.running_mean, scaler.running_variance))
+            std, clip = np.sqrt(variance) + scaler.epsilon, scaler.clip_threshold
+        return Policy(
+            hidden=tuple(hidden),
+            output=output,
+            log_std=log_std,
+            activation=self.config.activation,
+            observation_mean=mean,
+            observation_std=std,
+            observation_clip=clip,
+            action_low=self.measured_env.low,
+            action_high=self.measured_env.high,
+            metadata=self.metadata(),
+        )
+
+
+class NextStepStatistics(RolloutStatistics):
+    """Statistics under NEXT_STEP autoreset, where a row's step after its end only resets it."""
+
+    def __init__(self, num_envs: int):
+        super().__init__(num_envs)
+        self._stepped = np.ones(num_envs, bool)  # rows whose present step is one of an episode
+
+    def step(
+        self,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        info: dict[str, Any],
+    ) -> None:
+        super().step(reward, terminated, truncated, info)
+        self._stepped = ~(terminated | truncated)
+
+    def _add(self, tag: str, values: np.ndarray) -> None:
+        # Values are of all rows, or of those that ended; if all rows ended, then all stepped.
+        values = values[self._stepped] if len(values) == self.num_envs else values
+        if values.size:
+            super()._add(tag, values)
+
+    def _accumulate(self, tag: str, values: np.ndarray) -> None:
+        super()._accumulate(tag, np.where(self._stepped, values, 0.0))
+
+
+def ppo_settings(config: PPOConfig, scaler: Any, scheduler: Any, **device: Any) -> dict[str, Any]:
+    """Returns keyword arguments for a `PPO_CFG` that writes no files.
+
+    Args:
+        config: Our settings.
+        scaler: The framework's RunningStandardScaler.
+        scheduler: The framework's KLAdaptiveLR.
+        **device: Keyword arguments for both scalers.
+    """
+    return skrl_settings(config) | {
+        "learning_rate_scheduler": scheduler if config.adaptive_rate else None,
+        "learning_rate_scheduler_kwargs": {
+            "kl_threshold": config.learning_rate_scheduler_kl_threshold,
+            "min_lr": MIN_LEARNING_RATE,
+            "max_lr": config.max_learning_rate,
+        },
+        "observation_preprocessor": scaler if config.normalize_observations else None,
+        "value_preprocessor": scaler if config.normalize_values else None,
+        "value_preprocessor_kwargs": device | {"size": 1},
+        "time_limit_bootstrap": True,
+    }
