@@ -60,8 +60,9 @@ class CompiledPPO:
         values: (value parameters, observations (n, obs), scale) -> (n,).
         targets: (value parameters, rollout, scale, value_scale) -> values, advantages and returns,
             (steps, n) each, in units of reward.
-        update: (learner, rollout, scale, value_scale) -> the learner after all epochs, means and
-            variances of observations and returns at each step, scalars by TensorBoard tag.
+        update: (learner, rollout, scale, value_scale) -> the learner after all epochs, in the
+            memory of the one given, which is lost; means and variances of observations and
+            returns at each step; scalars by TensorBoard tag.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class CompiledPPO:
         self.act = jax.jit(self._act)
         self.values = jax.jit(self._values)
         self.targets = jax.jit(self._targets)
-        self.update = jax.jit(self._update)
+        self.update = jax.jit(self._update, donate_argnums=0)
 
     def _distribution(self, params: Any, inputs: Arrays) -> tuple[jax.Array, jax.Array]:
         mean, outputs = self._policy_network(params, inputs, "policy")
@@ -132,10 +133,12 @@ class CompiledPPO:
         }
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
         size = len(batch["returns"])
-        if self.mirror:  # mirror images come after all samples; they are as likely
+        batch["own"] = jnp.ones(size)
+        if self.mirror:  # mirror images come after all samples, as likely as they
             images = batch | {
                 "observations": self.mirror.observation(batch["observations"]),
                 "actions": self.mirror.action(batch["actions"]),
+                "own": jnp.zeros(size),
             }
             batch = jax.tree.map(lambda *pair: jnp.concatenate(pair), batch, images)
 
@@ -213,7 +216,8 @@ class CompiledPPO:
             "entropy_loss": -cfg.entropy_loss_scale * entropy,
         }
         outside = jnp.abs(ratio - 1.0) > cfg.ratio_clip
-        figures = {"kl": (ratio - 1.0 - log_ratio).mean(), "clipped": outside.mean()}
+        own = samples["own"] / samples["own"].mean()  # the policy drew no mirror images
+        figures = {"kl": (own * (ratio - 1.0 - log_ratio)).mean(), "clipped": outside.mean()}
         return sum(losses.values(), start=jnp.zeros(())), losses | figures
 
     def _stepped(self, learner: Learner, gradients: tuple[Any, Any]) -> Learner:

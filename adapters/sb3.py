@@ -225,17 +225,26 @@ class SB3Trainer(TorchTrainer):
     def _learn(self) -> dict[str, float]:
         self.model.train()
         figures = self.model.logger.name_to_value
+        divergence = self._own_divergence() if self.mirror else float(figures["train/approx_kl"])
         if self.config.adaptive_rate:
-            self._adapt_rate(figures["train/approx_kl"])
+            self._adapt_rate(divergence)
         return {
             "Loss / Policy loss": float(figures["train/policy_gradient_loss"]),
             "Loss / Value loss": self.model.vf_coef * float(figures["train/value_loss"]),
             "Loss / Entropy loss": self.model.ent_coef * float(figures["train/entropy_loss"]),
             "Learning / Clip fraction": float(figures["train/clip_fraction"]),
-            "Learning / KL divergence": float(figures["train/approx_kl"]),
+            "Learning / KL divergence": divergence,
             "Learning / Explained variance": float(figures["train/explained_variance"]),
             "Policy / Standard deviation": float(figures["train/std"]),
         }
+
+    @torch.no_grad()
+    def _own_divergence(self) -> float:
+        """Returns the divergence over the samples, without mirror images: none was drawn."""
+        samples = self.model.rollout_buffer._get_samples(np.arange(self.config.batch_size))
+        log_prob = self.learner.evaluate_actions(samples.observations, samples.actions)[1]
+        log_ratio = log_prob - samples.old_log_prob
+        return float((log_ratio.exp() - 1.0 - log_ratio).mean())
 
     def _adapt_rate(self, divergence: float) -> None:
         """Moves the rate by skrl's rule: a factor of 1.5 outside of half to twice the threshold."""
@@ -380,7 +389,7 @@ class SeededRolloutBuffer(RolloutBuffer):
         if not self.generator_ready:
             for name in BUFFER_COLUMNS:
                 setattr(self, name, self.swap_and_flatten(getattr(self, name)))
-            if self.mirror:  # mirror images come after all samples
+            if self.mirror:  # mirror images come after all samples, as likely as they
                 reflections = {
                     "observations": self.mirror.observation,
                     "actions": self.mirror.action,

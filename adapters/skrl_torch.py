@@ -299,12 +299,13 @@ class TimeLimitPPO(PPO):
             advantages,
             self._value_preprocessor(values),
             self._value_preprocessor(returns),
+            torch.ones_like(values),
         ]
         columns = [column.flatten(0, 1) for column in columns]
         size = len(columns[0])
-        if self._mirrors:  # mirror images come after all samples; they are as likely
+        if self._mirrors:  # mirror images come after all samples, as likely as they
             images = [mirror(x) for mirror, x in zip(self._mirrors, columns[:2], strict=True)]
-            images += columns[2:]
+            images += [*columns[2:-1], torch.zeros_like(columns[-1])]
             columns = [torch.cat(pair) for pair in zip(columns, images, strict=True)]
         figures, divergences = [], []
         for _ in range(cfg.learning_epochs):
@@ -371,8 +372,13 @@ class TimeLimitPPO(PPO):
         advantages: torch.Tensor,
         old_values: torch.Tensor,
         returns: torch.Tensor,
+        own: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Returns skrl's loss of a mini-batch, the KL divergence, and the first of `TAGS`."""
+        """Returns skrl's loss of a mini-batch, the KL divergence, and the first of `TAGS`.
+
+        Mirror images are those samples that are not `own`; as the policy did not draw them, they
+        say nothing about its divergence.
+        """
         cfg = self.cfg
         distribution, values = self.model.heads(observations)
         log_ratio = distribution.log_prob(actions).sum(dim=-1, keepdim=True) - old_log_prob
@@ -384,7 +390,7 @@ class TimeLimitPPO(PPO):
         value_loss = cfg.value_loss_scale * F.mse_loss(values, returns)
         entropy_loss = -cfg.entropy_loss_scale * distribution.entropy().sum(dim=-1).mean()
         with torch.no_grad():
-            divergence = (ratio - 1.0 - log_ratio).mean()
+            divergence = (own * (ratio - 1.0 - log_ratio)).sum() / own.sum()
             outside = ((ratio - 1.0).abs() > cfg.ratio_clip).float().mean()
             figures = torch.stack([policy_loss, value_loss, entropy_loss, outside])
         return policy_loss + value_loss + entropy_loss, divergence, figures
