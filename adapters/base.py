@@ -37,6 +37,7 @@ class Trainer(ABC):
     """
 
     name: ClassVar[str]
+    without_effect: ClassVar[tuple[str, ...]] = ()  # settings that the library cannot honour
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP  # what `env` must have
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):

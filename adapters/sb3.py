@@ -195,6 +195,7 @@ class SB3Trainer(TorchTrainer):
     """
 
     name = "sb3"
+    without_effect = ("mixed_precision",)
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)

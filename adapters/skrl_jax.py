@@ -66,6 +66,7 @@ class SkrlJaxTrainer(Trainer):
     """
 
     name = "skrl-jax"
+    without_effect = ("mixed_precision", "share_policy_value_features")
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)

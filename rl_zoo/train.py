@@ -260,7 +260,7 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
 
 
 def _header(trainer: "Trainer", run: "Run") -> str:
-    """What is trained, in three lines."""
+    """What is trained, in a few lines."""
     config, task = trainer.config, trainer.env.unwrapped.config  # pyright: ignore
     spaces = trainer.env.single_observation_space, trainer.env.single_action_space
     sizes = [space.shape[0] for space in spaces]  # pyright: ignore[reportOptionalSubscript]
@@ -269,11 +269,13 @@ def _header(trainer: "Trainer", run: "Run") -> str:
     networks = config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes
     policy, value = ("-".join(map(str, network)) for network in networks)
     total = config.updates * config.batch_size
+    ignored = [name for name in trainer.without_effect if getattr(config, name)]
+    note = f"without effect in {trainer.name}: {', '.join(ignored)}\n" if ignored else ""
     return (
         f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "
         f"policy {policy}, value {value}, seed {config.seed}\n"
         f"{config.num_envs:,} environments x {config.rollouts} steps x {config.updates:,} updates "
-        f"= {total:,} steps\nrun: {run.folder}"
+        f"= {total:,} steps\n{note}run: {run.folder}"
     )
 
 

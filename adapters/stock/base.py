@@ -9,12 +9,13 @@ from adapters.base import Trainer
 class StockTrainer(Trainer):
     """A library's own agent and loop with our settings and networks; see `Trainer`.
 
-    Policy and value are always networks of their own. `share_policy_value_features` and
-    `symmetry_augmentation` do nothing.
+    Policy and value are always networks of their own, and nothing is mirrored.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.
     """
+
+    without_effect = ("share_policy_value_features", "symmetry_augmentation")
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the number of updates, which is not enough to go on."""

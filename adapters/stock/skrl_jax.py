@@ -29,6 +29,7 @@ class StockSkrlJaxTrainer(StockSkrlTrainer):
     """
 
     name = "stock-skrl-jax"
+    without_effect = (*StockSkrlTrainer.without_effect, "mixed_precision")
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
