@@ -42,6 +42,7 @@ from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
 from adapters.base import MeasuredEnv, Trainer, with_prefix, without_prefix
+from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, rescaled
 from adapters.moments import Moments
 from adapters.policy import Policy
@@ -49,7 +50,7 @@ from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from motrix_gym import Mirror
 
-CHUNK = 1024  # samples whose activations stay in a CPU's cache
+CHUNK = 512  # samples whose activations stay in a CPU's cache
 OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
 
 
@@ -376,9 +377,9 @@ class Network(Model):
         orthogonal = nn.initializers.orthogonal
         *hidden, last = layer_names(self.sizes)
         for name, size in zip(hidden, self.sizes, strict=True):
-            layer = nn.Dense(size, kernel_init=orthogonal(math.sqrt(2.0)), name=name)
+            layer = Dense(size, kernel_init=orthogonal(math.sqrt(2.0)), name=name)
             x = ACTIVATIONS[self.activation](layer(x))
-        return nn.Dense(outputs, kernel_init=orthogonal(gain), name=last)(x)
+        return Dense(outputs, kernel_init=orthogonal(gain), name=last)(x)
 
 
 class PolicyNetwork(GaussianMixin, Network):
@@ -413,11 +414,6 @@ class ValueNetwork(DeterministicMixin, Network):
 def layer_names(sizes: tuple[int, ...]) -> list[str]:
     """Returns the names of a network's layers: one per hidden size, and the last."""
     return [*(f"hidden_{i}" for i in range(len(sizes))), "output"]
-
-
-def elu(x: jax.Array) -> jax.Array:
-    """Returns ELU by exp, which XLA computes faster on a CPU than expm1."""
-    return jnp.where(x > 0, x, jnp.exp(jnp.minimum(x, 0)) - 1)
 
 
 ACTIVATIONS = {"elu": elu, "relu": nn.relu, "tanh": nn.tanh}

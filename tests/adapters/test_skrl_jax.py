@@ -153,6 +153,7 @@ def random_batch(trainer: SkrlJaxTrainer, size: int) -> dict:
     inputs = {k: batch[k] for k in ("observations",)} | {"taken_actions": batch["actions"]}
     _, outputs = trainer.agent.policy.act(inputs, role="policy")
     batch["log_probs"] = outputs["log_prob"][:, 0] + 0.2 * batch["log_probs"]
+    batch["own"] = jnp.ones(size)
     return batch
 
 
