@@ -295,6 +295,24 @@ class SB3Trainer(TorchTrainer):
         return moments
 
 
+def sb3_settings(config: PPOConfig) -> dict[str, Any]:
+    """Returns our settings as keyword arguments of Stable-Baselines3's PPO, without networks."""
+    return {
+        "learning_rate": config.learning_rate,
+        "n_steps": config.rollouts,
+        "batch_size": config.mini_batch_size,
+        "n_epochs": config.learning_epochs,
+        "gamma": config.discount_factor,
+        "gae_lambda": config.lambda_param,
+        "clip_range": config.ratio_clip,
+        "clip_range_vf": (config.value_clip or None) if config.clip_predicted_values else None,
+        "ent_coef": config.entropy_loss_scale,
+        "vf_coef": config.value_loss_scale,
+        "max_grad_norm": config.grad_norm_clip or np.inf,
+        "target_kl": config.kl_threshold / 1.5 or None,
+    }
+
+
 def make_ppo(
     venv: VecEnv,
     config: PPOConfig,
@@ -319,18 +337,7 @@ def make_ppo(
     model = TrainerPPO(
         ActorCriticPolicy,
         venv,
-        learning_rate=config.learning_rate,
-        n_steps=config.rollouts,
-        batch_size=config.mini_batch_size,
-        n_epochs=config.learning_epochs,
-        gamma=config.discount_factor,
-        gae_lambda=config.lambda_param,
-        clip_range=config.ratio_clip,
-        clip_range_vf=(config.value_clip or None) if config.clip_predicted_values else None,
-        ent_coef=config.entropy_loss_scale,
-        vf_coef=config.value_loss_scale,
-        max_grad_norm=config.grad_norm_clip or np.inf,
-        target_kl=config.kl_threshold / 1.5 or None,
+        **sb3_settings(config),
         rollout_buffer_class=SeededRolloutBuffer,
         rollout_buffer_kwargs={"generator": generator, "mirror": mirror},
         stats_window_size=max(100, venv.num_envs),

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """PPO by Stable-Baselines3 as it runs by itself."""
 
-import numpy as np
 from gymnasium.vector import VectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.ppo_config import PPOConfig
-from adapters.sb3 import SB3Trainer, SB3VecEnv
+from adapters.sb3 import SB3Trainer, SB3VecEnv, sb3_settings
 from adapters.stock.base import StockTrainer
 from adapters.torch_common import ACTIVATIONS, TorchTrainer
 
@@ -34,18 +33,7 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
         self.model = PPO(
             "MlpPolicy",
             self.normalizer,
-            learning_rate=config.learning_rate,
-            n_steps=config.rollouts,
-            batch_size=config.mini_batch_size,
-            n_epochs=config.learning_epochs,
-            gamma=config.discount_factor,
-            gae_lambda=config.lambda_param,
-            clip_range=config.ratio_clip,
-            clip_range_vf=(config.value_clip or None) if config.clip_predicted_values else None,
-            ent_coef=config.entropy_loss_scale,
-            vf_coef=config.value_loss_scale,
-            max_grad_norm=config.grad_norm_clip or np.inf,
-            target_kl=config.kl_threshold / 1.5 or None,
+            **sb3_settings(config),
             policy_kwargs={
                 "net_arch": {
                     "pi": list(config.policy_hidden_layer_sizes),
