@@ -18,10 +18,11 @@ from motrix_gym import Mirror
 class Trainer(ABC):
     """PPO on one vector environment, one update at a time.
 
-    A subclass seeds everything it draws from `config.seed`, resets the environment once with
-    `env.reset(seed=config.seed)`, gives the environment clipped actions while it stores the
-    log-probability of the unclipped sample, and adds discount x V(final_obs) to the reward of rows
-    that are truncated and not terminated.
+    Our trainers seed everything they draw from `config.seed`, reset the environment once with
+    `env.reset(seed=config.seed)`, give the environment clipped actions while they store the
+    log-probability of the unclipped sample, and add discount x V(final_obs) to the reward of rows
+    that are truncated and not terminated. The libraries' own loops (`adapters.stock`) do as their
+    libraries do.
 
     Args:
         env: With the class's `autoreset_mode`; observations `Box (n, obs)`, actions `Box (n, act)`.
@@ -30,7 +31,7 @@ class Trainer(ABC):
 
     Attributes:
         num_updates: Updates made so far; part of `state()`.
-        mirror: The task's, if `config.symmetry_augmentation`; else None.
+        mirror: The task's, if `config.symmetry_augmentation` and the trainer has that; else None.
 
     Raises:
         ValueError: the environment or the seed is not as said above, or the task has no mirror.
@@ -46,7 +47,10 @@ class Trainer(ABC):
         self.config = config
         self.device = device
         self.num_updates = 0
-        self.mirror = find_mirror(env) if config.symmetry_augmentation else None
+        mirrors = (
+            config.symmetry_augmentation and "symmetry_augmentation" not in self.without_effect
+        )
+        self.mirror = find_mirror(env) if mirrors else None
         self.statistics = RolloutStatistics(env.num_envs)
 
     @property

@@ -223,7 +223,10 @@ def _read_sb3(path: Path) -> Contents:
         raise PolicyError("policies with use_sde cannot be taken over")
     # The text of a class, such as "<class 'torch.nn.modules.activation.ELU'>"; SB3's default: Tanh.
     text = data.get("policy_kwargs", {}).get("activation_fn", "Tanh")
-    activation = re.findall(r"\w+", text)[-1].lower()
+    names = re.findall(r"activation\.(\w+)|^(\w+)$", text)
+    if not names:
+        raise PolicyError(f"its activation is not one of Torch's: {text}")
+    activation = max(names[0]).lower()
     network = {name: array for name, array in _arrays(tensors).items() if "value" not in name}
     return Contents(network, _read_vecnormalize(path), activation)
 

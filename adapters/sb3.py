@@ -191,7 +191,8 @@ class SB3Trainer(TorchTrainer):
 
     `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
     rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes once per
-    update, by the divergence of its last epoch. `mixed_precision` does nothing.
+    update, by the divergence of its last epoch, or with mirror images by that after it.
+    `mixed_precision` does nothing.
     """
 
     name = "sb3"
@@ -199,6 +200,11 @@ class SB3Trainer(TorchTrainer):
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
+        if self.mirror and config.kl_threshold:
+            raise ValueError(
+                f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
+                "Stable-Baselines3 would count mirror images as divergence; set one of the two to 0"
+            )
         self.normalizer = VecNormalize(
             SB3VecEnv(self.measured_env),
             norm_obs=config.normalize_observations,

@@ -390,7 +390,7 @@ class TimeLimitPPO(PPO):
         value_loss = cfg.value_loss_scale * F.mse_loss(values, returns)
         entropy_loss = -cfg.entropy_loss_scale * distribution.entropy().sum(dim=-1).mean()
         with torch.no_grad():
-            divergence = (own * (ratio - 1.0 - log_ratio)).sum() / own.sum()
+            divergence = (own * (ratio - 1.0 - log_ratio)).sum() / own.sum().clamp(min=1)
             outside = ((ratio - 1.0).abs() > cfg.ratio_clip).float().mean()
             figures = torch.stack([policy_loss, value_loss, entropy_loss, outside])
         return policy_loss + value_loss + entropy_loss, divergence, figures

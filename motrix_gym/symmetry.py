@@ -21,11 +21,13 @@ class Reflection:
     sign: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Check that two reflections are none.
+        """Check that to reflect twice changes nothing.
 
         Raises:
             ValueError: naming the first entry of which that is not so.
         """
+        if len(self.source) != len(self.sign):
+            raise ValueError(f"{len(self.source)} sources and {len(self.sign)} signs")
         for i, (j, sign) in enumerate(zip(self.source, self.sign, strict=True)):
             if not (0 <= j < len(self.source) and self.source[j] == i):
                 raise ValueError(f"entry {i} mirrors {j}, which does not mirror {i}")

@@ -338,7 +338,7 @@ def _foreign(path: Path, env_id: str | None, allowed: bool) -> Found:
     trainer, what = KINDS[path.suffix]
     if not allowed:
         raise CommandError(
-            f"{path} is {what}: reading such a file can run code that is hidden in it. If you "
+            f"{path} is {what}: such files can hide code that runs when they are read. If you "
             "trust where it comes from, add --allow-pickle",
             MISUSED,
         )

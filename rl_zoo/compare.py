@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import shlex
 import subprocess
 import sys
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from rl_zoo.runs import Run
 
 CURVE = "curve.json"
-CHECKPOINTS = 20  # about as many, over a run that is trained here
+CURVE_POINTS = 20  # about as many, over a run that is trained here
 LEAST = 8  # checkpoints that make a curve
 # Settings that runs of one comparison may differ in: they change nothing of what is learned.
 FREE = ("seed", "play_num_envs", "check_point_interval", "keep_checkpoints")
+NOT_SET = {
+    "seed": "the seeds are 0 to --seeds minus 1",
+    "keep_checkpoints": "a comparison keeps all checkpoints",
+}
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,12 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _arguments().parse_args(argv)
     import matplotlib  # noqa: F401 (if it is missing, say so before anything is trained)
 
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cli.CommandError(f"cannot write {args.out}: {error.strerror}") from error
+    from rl_zoo.evaluate import side_by_side
+
+    # What cannot work in the end is told before anything is trained.
+    _check_folder(args.out)
+    for episodes in (args.eval_episodes, args.curve_episodes):
+        side_by_side(episodes)
     groups = [_given(args)] if args.runs else _wanted(args)
     comparisons = [_compare(runs, args) for runs in groups]
     runs = [run for group in groups for run in group]
@@ -112,6 +119,13 @@ def _arguments() -> argparse.ArgumentParser:
     return p
 
 
+def _check_folder(out: Path) -> None:
+    """Raises CommandError unless a folder is there or can be made."""
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise cli.CommandError(f"cannot write {out}: {there} is not a folder to write in")
+
+
 # The runs.
 
 
@@ -126,7 +140,8 @@ def _wanted(args: argparse.Namespace) -> "list[list[Run]]":
         print(f"training {i} of {len(commands)}: {job}", flush=True)
         if status := _run(words):
             raise cli.CommandError(
-                f"the training of {job} ended with status {status}; the same command goes on",
+                f"the training of {job} ended with status {status}; the same command goes on, "
+                "unless the training diverged: then other settings are needed",
                 status,
             )
     return [[_found(job, args.run_dir) for job in jobs] for jobs in groups]
@@ -140,25 +155,28 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
     """
     from adapters import TRAINERS
     from rl_zoo import config as zoo_config
-    from rl_zoo.comparison import STOCK
+    from rl_zoo.comparison import STOCK_PREFIX
     from rl_zoo.evaluate import check_ends
     from rl_zoo.settings import split
 
     env_id, algo = cli.find_env(name), args.algo or "ppo"
     values, settings = split(args.set or [])
-    if "seed" in values:
-        raise cli.CommandError("--set seed: the seeds are 0 to --seeds minus 1", cli.MISUSED)
+    for setting, reason in NOT_SET.items():
+        if setting in values:
+            raise cli.CommandError(f"--set {setting}: {reason}", cli.MISUSED)
     with contextlib.closing(cli.make_env(env_id, settings, 1, args.num_threads)) as env:
         check_ends(env, env_id)
     trainers = dict.fromkeys(args.trainers or TRAINERS)
     if args.stock:
-        trainers |= {f"{STOCK}{name}": None for name in trainers if not name.startswith(STOCK)}
+        trainers |= {
+            f"{STOCK_PREFIX}{name}": None for name in trainers if not name.startswith(STOCK_PREFIX)
+        }
     jobs = []
     for seed in range(args.seeds or 3):
         for trainer in trainers:
             values["seed"] = seed
             config = zoo_config.load(env_id, algo, trainer, **values)
-            interval = max(round(config.updates / CHECKPOINTS), 1) * config.rollouts
+            interval = max(round(config.updates / CURVE_POINTS), 1) * config.rollouts
             words = ["--algo", algo, "--env", name, "--trainer", trainer, "--seed", str(seed)]
             words += ["--run-dir", str(args.run_dir), "--num-threads", str(args.num_threads)]
             words += ["--eval-episodes", "0", "--set", "keep_checkpoints=-1"]
@@ -169,13 +187,13 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
 
 def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
     """Returns the words of the command that makes a run, or goes on with one; () if it is there."""
-    from rl_zoo.comparison import STOCK
+    from rl_zoo.comparison import STOCK_PREFIX
 
     runs = list(_matching(job, args.run_dir))
     if any(not _flaw(run) for run in runs):
         return ()
     # A library's own loop cannot be resumed.
-    for run in runs if not job.trainer.startswith(STOCK) else ():
+    for run in runs if not job.trainer.startswith(STOCK_PREFIX) else ():
         config, manifest = run.config(), run.manifest
         planned = min(config.updates, math.ceil(config.vector_steps / config.check_point_interval))
         stopped = manifest["status"] != "complete" and manifest["latest"] is not None
@@ -207,7 +225,8 @@ def _found(job: Job, root: Path) -> "Run":
     for run in _matching(job, root):
         if not _flaw(run):
             return run
-    raise cli.CommandError(f"there is no usable run of {job} in {root}, although it was trained")
+    flaws = [f"{run.folder} {_flaw(run)}" for run in _matching(job, root)] or ["there is none"]
+    raise cli.CommandError(f"no run of {job} in {root} can be used: {'; '.join(flaws)}")
 
 
 def _fixed(config: "PPOConfig") -> dict[str, Any]:
@@ -226,10 +245,11 @@ def _flaw(run: "Run") -> str:
     if manifest["status"] != "complete":
         command = cli.command_line("train", "--resume", run.folder)
         return f"is {manifest['status']} at {manifest['steps']:,} steps: {command}"
-    if len(entries) < least or any("seconds" not in entry for entry in entries):
+    kept_all = run.config().keep_checkpoints < 0
+    if not kept_all or len(entries) < least or any("seconds" not in entry for entry in entries):
         return (
-            f"has {len(entries)} checkpoints, and a curve needs {least}: train with "
-            f"--set keep_checkpoints=-1"
+            f"has kept {len(entries)} checkpoints; a curve needs all, and at least {least}: train "
+            f"with --set keep_checkpoints=-1"
         )
     return ""
 
@@ -355,11 +375,13 @@ def _result(run: "Run", args: argparse.Namespace) -> "Result":
 
 def _point(run: "Run", entry: dict[str, Any], episodes: int, num_threads: int) -> "Point":
     """Evaluates a checkpoint, or reads from curve.json how it was evaluated."""
+    import motrix_gym
     from adapters.policy import ARRAYS_FILE, write_file
     from rl_zoo.comparison import Point
     from rl_zoo.evaluate import SEED, evaluate_policy
 
-    path, key = run.folder / CURVE, f"{entry['sha256'][ARRAYS_FILE]} {episodes} {SEED}"
+    path = run.folder / CURVE
+    key = f"{entry['sha256'][ARRAYS_FILE]} {episodes} {SEED} {motrix_gym.__version__}"
     known = _read_curve(path)
     if key not in known:
         manifest = run.manifest
@@ -412,6 +434,10 @@ def _text(
     listed = ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in versions.items())
     trainers = ", ".join(dict.fromkeys(name for c in comparisons for name in c.trainers))
     final, curve = args.eval_episodes, args.curve_episodes
+    ignored = "".join(
+        f"\n  Without effect in {name}: {', '.join(names)}."
+        for name, names in _ignored(runs).items()
+    )
     head = f"""# Comparison of {trainers}
 
     {shlex.join(["python", "-m", "rl_zoo.compare", *argv])}
@@ -423,7 +449,7 @@ def _text(
 A line is the mean over seeds, its band goes from the lowest to the highest seed. A triangle on the
 axis is the mean threshold, where every seed reached it; a dotted line is a goal.
 
-- One block of settings for all trainers, but for what it names under `backends`.
+- One block of settings for all trainers, but for what it names under `backends`.{ignored}
 - Figures are of the last checkpoint's policy, none is picked: deterministic, {final} episodes, the
   same evaluation seeds for all. Means over seeds; ± is a 95 % interval (Student's t).
 - Threshold: the first checkpoint that meets all goals, over {curve} episodes. Where a seed has
@@ -432,6 +458,19 @@ axis is the mean threshold, where every seed reached it; a dotted line is a goal
   evaluations not. Steps/s is of the updates alone.
 """
     return "\n".join([head, "\n\n".join(c.markdown() for c in comparisons), ""])
+
+
+def _ignored(runs: "Sequence[Run]") -> dict[str, list[str]]:
+    """Returns, by trainer, the settings of its runs that are on and that it cannot honour."""
+    from adapters import load_trainer
+
+    found = {}
+    for run in runs:
+        name, config = run.manifest["trainer"], run.config()
+        names = [n for n in load_trainer(name).without_effect if getattr(config, n)]
+        if names:
+            found[name] = names
+    return found
 
 
 def _write(out: Path, comparisons: "Sequence[Comparison]", text: str) -> None:
@@ -450,6 +489,7 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", text: str) -> None:
         "comparison.md": text.encode(),
     }
     try:
+        out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             write_file(out / name, data)
     except OSError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from motrix_gym import Goal
 
-STOCK = "stock-"  # what the name of a library's own loop starts with
+STOCK_PREFIX = "stock-"  # what the name of a library's own loop starts with
 # 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom (any table, such as NIST's).
 T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -79,13 +79,16 @@ def mean_and_half(values: Sequence[float]) -> tuple[float, float | None]:
 def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float | None]:
     """Returns the difference of two means and half its 95 % interval (Welch).
 
-    The interval is None if either side has a single value. Degrees of freedom are rounded down.
+    The interval is None if either side has a single value, or one that is not finite. Degrees of
+    freedom are rounded down.
     """
     gap = float(np.mean(ours) - np.mean(theirs))
     if min(len(ours), len(theirs)) == 1:
         return gap, None
     parts = [(float(np.var(x, ddof=1)) / len(x), len(x) - 1) for x in (ours, theirs)]
     total = sum(part for part, _ in parts)
+    if not math.isfinite(total):
+        return gap, None
     if total == 0:
         return gap, 0.0
     freedom = total**2 / sum(part**2 / df for part, df in parts)
@@ -128,8 +131,8 @@ class Comparison:
         """
         pairs = []
         for name in self.trainers:
-            if f"{STOCK}{name}" in self.trainers:
-                ours, theirs = self._returns(name), self._returns(f"{STOCK}{name}")
+            if f"{STOCK_PREFIX}{name}" in self.trainers:
+                ours, theirs = self._returns(name), self._returns(f"{STOCK_PREFIX}{name}")
                 gap, half = difference(ours, theirs)
                 close = abs(gap) <= TOLERANCE * abs(float(np.mean(theirs)))
                 reaches = None if half is None else gap + half >= 0
@@ -272,11 +275,11 @@ def picture(comparisons: Sequence[Comparison]) -> bytes:
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(comparisons), 2, squeeze=False, sharey="row")
     names = list(dict.fromkeys(name for c in comparisons for name in c.trainers))
-    ours = list(dict.fromkeys(name.removeprefix(STOCK) for name in names))
+    ours = list(dict.fromkeys(name.removeprefix(STOCK_PREFIX) for name in names))
     for comparison, (left, right) in zip(comparisons, grid, strict=True):
         for name, results in comparison.trainers.items():
-            colour = COLOURS[ours.index(name.removeprefix(STOCK)) % len(COLOURS)]
-            style = "--" if name.startswith(STOCK) else "-"
+            colour = COLOURS[ours.index(name.removeprefix(STOCK_PREFIX)) % len(COLOURS)]
+            style = "--" if name.startswith(STOCK_PREFIX) else "-"
             steps, seconds, returns = _curves(results)
             reached = [point for r in results if (point := r.threshold(comparison.goals))]
             for axes, x, at in (

@@ -154,7 +154,7 @@ def evaluate_policy(
     from motrix_gym import registration
 
     if num_envs is None:
-        num_envs = _side_by_side(episodes)
+        num_envs = side_by_side(episodes)
     if episodes % num_envs:
         raise cli.CommandError(
             f"{episodes} episodes cannot be shared equally by {num_envs} environments", cli.MISUSED
@@ -189,7 +189,7 @@ def evaluate_policy(
     )
 
 
-def _side_by_side(episodes: int) -> int:
+def side_by_side(episodes: int) -> int:
     """Returns the most environments, up to 1024, that can share a number of episodes equally.
 
     Raises:
@@ -205,7 +205,7 @@ def _side_by_side(episodes: int) -> int:
         above = next(n for n in itertools.count(episodes) if most(n) >= FEW_ENVS)
         raise cli.CommandError(
             f"{episodes} episodes can be shared equally by no more than {found} environments side "
-            f"by side, which is slow: take {below} or {above} episodes, or say --num-envs",
+            f"by side, which is slow: take {below} or {above} episodes",
             cli.MISUSED,
         )
     return found

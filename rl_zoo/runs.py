@@ -225,7 +225,7 @@ class Run:
             policy: The policy to play.
             state: What the trainer needs to go on.
             score: The higher the better; None or not finite where none is known yet.
-            **facts: For the manifest, in the same write; as `note`.
+            **facts: Plain facts for the manifest, such as the speed of the training.
 
         Raises:
             RunError: it cannot be written; the earlier checkpoints are as they were.
@@ -257,16 +257,6 @@ class Run:
             latest = self.manifest["latest"]
             self._commit_checkpoints(latest, latest)
         self._remove_litter()
-
-    def note(self, **facts: Any) -> None:
-        """Adds plain facts to the manifest, such as the speed of the training.
-
-        Raises:
-            RunError: the manifest cannot be written, or a fact is not plain JSON.
-        """
-        self._check_writable()
-        with _reported(f"write {MANIFEST} in {self.folder}"):
-            self._commit(**facts)
 
     def save_evaluation(self, result: dict[str, Any]) -> None:
         """Writes evaluation.json; a run open for reading may do that too.
@@ -374,9 +364,11 @@ class Run:
             kept = {entry["folder"] for entry in self.history()}
             checkpoints = self.folder / "checkpoints"
             for path in () if checkpoints.is_symlink() else checkpoints.iterdir():
+                if path.name in kept:
+                    continue
                 if path.is_symlink():
                     path.unlink()
-                elif path.name not in kept:
+                else:
                     shutil.rmtree(path, ignore_errors=True)
             for path in self.folder.glob(".*.tmp"):
                 path.unlink()
@@ -555,7 +547,8 @@ def _is_entry(entry: Any) -> bool:
         and isinstance(entry.get("steps"), int)
         and isinstance(entry.get("score"), float | int | None)
         and isinstance(entry.get("seconds", 0.0), float | int)
-        and re.fullmatch(r"\d+(_\d+)?", str(entry.get("folder"))) is not None
+        and isinstance(entry.get("folder"), str)
+        and re.fullmatch(r"\d+(_\d+)?", entry["folder"]) is not None
         and isinstance(entry.get("sha256"), dict)
         and set(entry["sha256"]) == set(FILES)
     )

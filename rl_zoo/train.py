@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix train`: train a policy, evaluate it, and leave a run folder.
 
-A run can be stopped at any time (Ctrl-C, or a kill) and resumed; it then goes on exactly as if it
-had never been stopped.
+A run can be stopped at any time (Ctrl-C, or a kill) and resumed; it then comes to the very weights
+that it would have had. Only which earlier checkpoint counts as the best may differ: the returns
+since the last one are not kept.
 """
 
 import argparse
@@ -207,7 +208,7 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     """Carries out a plan that was begun at `started` (monotonic); returns the exit status."""
     import adapters
     import rl_zoo.logs  # noqa: F401 (if TensorBoard is missing, say so before there is a run)
-    from rl_zoo.evaluate import check_ends
+    from rl_zoo.evaluate import check_ends, side_by_side
     from rl_zoo.runs import Run, RunError
 
     trainer_class = adapters.load_trainer(plan.trainer)
@@ -221,6 +222,7 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     with contextlib.closing(env):
         if args.eval_episodes:
             check_ends(env, plan.env_id)
+            side_by_side(args.eval_episodes)  # a wrong number is told before the training
         try:
             trainer = trainer_class(env, plan.config, device=plan.device)
         except ValueError as error:  # such as a device that is not there
@@ -435,6 +437,10 @@ def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
 
 def _advice(run: "Run", args: argparse.Namespace) -> str:
     """How to go on with a run."""
+    from adapters import STOCK
+
+    if run.manifest["trainer"] in STOCK:
+        return "a library's own loop cannot be resumed"
     command = cli.command_line("train", *_module(args), "--resume", run.folder)
     return f"resume it: {command}"
 

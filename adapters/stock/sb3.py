@@ -20,7 +20,11 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
     """
 
     name = "stock-sb3"
-    without_effect = (*StockTrainer.without_effect, "mixed_precision")
+    without_effect = (
+        *StockTrainer.without_effect,
+        "mixed_precision",
+        "learning_rate_scheduler_kl_threshold",
+    )
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         TorchTrainer.__init__(self, env, config, device=device)  # SB3Trainer's makes its own PPO

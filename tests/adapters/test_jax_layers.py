@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layers in JAX are Flax's, gradients included."""
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from adapters.jax_layers import Dense, elu
+jax = pytest.importorskip("jax")
+pytest.importorskip("flax")
+
+import flax.linen as nn  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+from adapters.jax_layers import Dense, elu  # noqa: E402
 
 
 def test_elu_and_its_slope_are_those_of_jax():

@@ -47,7 +47,10 @@ def test_nothing_is_evaluated_or_unpickled(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("eval", "exec")
-    assert not {"pickle", "dill", "cloudpickle", "joblib"} & set(imported(path))
+    found = {"pickle", "dill", "cloudpickle", "joblib"} & set(imported(path))
+    # One module reads foreign pickles, by unpicklers of its own that run nothing.
+    assert found <= ({"pickle"} if path == ROOT / "adapters" / "foreign.py" else set())
+    assert not re.search(r"pickle\.loads?\b", _code(path))
 
 
 SUITE = sorted((ROOT / "motrix_gym").rglob("*.py"))

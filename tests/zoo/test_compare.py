@@ -159,7 +159,8 @@ def test_runs_that_match_are_found_whatever_changes_nothing(here, trainings):
     names = [name for name in SETTINGS if name != "seed"]
     defaults = PPOConfig().as_dict()
     # The shipped settings of the cart-pole do not count: all of the hand-made run's are given.
-    flags = [f"{k}={json.dumps(v)}" for k, v in defaults.items() if k not in (*names, "seed")]
+    given = [*names, "seed", "keep_checkpoints"]
+    flags = [f"{k}={json.dumps(v)}" for k, v in defaults.items() if k not in given]
     flags += [f"{k}={v}" for k, v in SETTINGS.items()]
     assert (
         run_compare("--trainers", "sb3", "--seeds", 1, "--set", *flags, "env.max_episode_steps=10")
@@ -179,7 +180,7 @@ def test_an_interrupted_run_is_gone_on_with(here, trainings, fake_trainer, capsy
     fake_trainer.on_update = on_update
     assert run_compare(*flags) == 130
     assert "sb3, seed 0 ended with status 130" in capsys.readouterr().err
-    assert not list(Path("comparison").iterdir())
+    assert not Path("comparison").exists()
     fake_trainer.on_update = lambda trainer: None
     trainings.clear()
     assert run_compare(*flags) == 0
@@ -242,8 +243,13 @@ def test_a_training_is_a_process_whose_status_is_told(here):
             {"trainer": "skrl-jax", "seed": 1},
             "the same seeds, there are: sb3: [0]; skrl-jax: [1]",
         ),
-        ({}, {"seed": 1, "checkpoints": 7}, "has 7 checkpoints, and a curve needs 8"),
-        ({}, {"seed": 1, "keep_checkpoints": 0}, "has 1 checkpoints, and a curve needs 8"),
+        (
+            {},
+            {"seed": 1, "checkpoints": 7},
+            "has kept 7 checkpoints; a curve needs all",
+        ),
+        ({}, {"seed": 1, "keep_checkpoints": 0}, "has kept 1 checkpoints; a curve needs all"),
+        ({}, {"seed": 1, "keep_checkpoints": 8}, "has kept 9 checkpoints; a curve needs all"),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(here, capsys, first, second, message):
@@ -267,7 +273,7 @@ def test_runs_of_other_environments_and_unfinished_ones_are_refused(here, capsys
     assert "env_id: 'Motrix/CartPole-v0' and 'Motrix/Go1-v0'" in error(env_id="Motrix/Go1-v0")
     assert "is interrupted at 320 steps" in error(status="interrupted")
     assert f"--resume {folders[1]}" in error(status="interrupted")
-    assert "curve needs 8" in error(
+    assert "a curve needs all" in error(
         latest={k: v for k, v in manifest["latest"].items() if k != "seconds"}
     )
     policy = folders[1] / "checkpoints" / "96" / "policy.safetensors"
@@ -293,8 +299,10 @@ def test_runs_of_other_environments_and_unfinished_ones_are_refused(here, capsys
         ("--runs a --trainers sb3", "--runs says all: leave out --trainers"),
         ("--runs a --no-train", "--runs says all: leave out --no-train"),
         ("--runs a", "there is no folder a"),
-        ("--out taken", "cannot write taken: File exists"),
-        ("--out taken/in", "cannot write taken/in: Not a directory"),
+        ("--set keep_checkpoints=5", "--set keep_checkpoints: a comparison keeps all"),
+        ("--eval-episodes 1031", "take 1030 or 1032 episodes"),
+        ("--out taken", "taken is not a folder to write in"),
+        ("--out taken/in", "taken is not a folder to write in"),
     ],
 )
 def test_wrong_input_is_one_line_and_trains_nothing(here, capsys, trainings, flags, message):

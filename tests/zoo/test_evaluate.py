@@ -234,7 +234,7 @@ def test_wrong_flags_are_told(here, capsys):
 
 def test_episodes_are_shared_equally_or_their_neighbours_named(here, capsys):
     pairs = {1: 1, 7: 7, 101: 101, 1024: 1024, 1500: 750, 2048: 1024, 3000: 1000}
-    assert {episodes: evaluate._side_by_side(episodes) for episodes in pairs} == pairs
+    assert {episodes: evaluate.side_by_side(episodes) for episodes in pairs} == pairs
     make_policy(np.zeros((4, 1))).save("falling")
     flags = "--policy", "falling", "--episodes", 2062
     status, error = fails(capsys, *flags)

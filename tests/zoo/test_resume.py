@@ -63,8 +63,10 @@ class Training:
 
     def wait_for(self, updates):
         """Waits until a checkpoint of at least so many updates is in the manifest."""
+        until = time.monotonic() + 120
         while updates_of(self.root) < updates:
             assert self.process.poll() is None, self.end()
+            assert time.monotonic() < until, "it hangs"
             time.sleep(0.001)
 
     def end(self, number=None):

@@ -188,7 +188,7 @@ class VelocityTracking(Task):
         if joints is None or robot.opposite_feet is None:
             return None
         offsets = np.array(robot.gait_offsets)
-        if ((offsets[list(robot.opposite_feet)] - offsets) % 1.0 != 0.5).any():
+        if not np.allclose((offsets[list(robot.opposite_feet)] - offsets) % 1.0, 0.5):
             return None
         base = signs(1, -1, 1, -1, 1, -1, 1, -1, 1)  # velocity, rates (an axial vector), gravity
         command, clock = signs(1, -1, -1), signs(-1, -1)
