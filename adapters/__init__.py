@@ -5,8 +5,9 @@ import importlib
 
 from adapters.base import Trainer
 from adapters.policy import Policy, PolicyError
-from adapters.ppo_config import FieldError, PPOConfig, did_you_mean
+from adapters.ppo_config import FieldError, PPOConfig
 from adapters.statistics import RolloutStatistics
+from motrix_gym.names import did_you_mean
 
 # Name of the trainer, which is also the name of its pip extra -> module and class.
 TRAINERS = {
@@ -15,6 +16,7 @@ TRAINERS = {
     "sb3": ("adapters.sb3", "SB3Trainer"),
 }
 # The libraries' own loops, to compare with.
+STOCK_PREFIX = "stock-"
 STOCK = {
     "stock-skrl-jax": ("adapters.stock.skrl_jax", "StockSkrlJaxTrainer"),
     "stock-skrl-torch": ("adapters.stock.skrl_torch", "StockSkrlTorchTrainer"),
@@ -23,6 +25,7 @@ STOCK = {
 
 __all__ = [
     "STOCK",
+    "STOCK_PREFIX",
     "TRAINERS",
     "FieldError",
     "MissingLibraryError",
@@ -42,7 +45,7 @@ class MissingLibraryError(ImportError):
 
 def counterpart(name: str) -> str:
     """Returns the one of `TRAINERS` with the same library and settings: "sb3" for "stock-sb3"."""
-    return name.removeprefix("stock-")
+    return name.removeprefix(STOCK_PREFIX)
 
 
 def load_trainer(name: str) -> type[Trainer]:

@@ -14,6 +14,8 @@ from adapters.ppo_config import PPOConfig
 from adapters.statistics import RolloutStatistics
 from motrix_gym import Mirror
 
+Layers = list[tuple[np.ndarray, np.ndarray]]
+
 
 class Trainer(ABC):
     """PPO on one vector environment, one update at a time.
@@ -40,6 +42,7 @@ class Trainer(ABC):
     name: ClassVar[str]
     without_effect: ClassVar[tuple[str, ...]] = ()  # settings that the library cannot honour
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP  # what `env` must have
+    measured_env: "MeasuredEnv"  # made by the subclass, which steps `env` through it
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         check_env(env, config, self.autoreset_mode)
@@ -77,6 +80,34 @@ class Trainer(ABC):
     @abstractmethod
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Goes back to a `state()` of a trainer with the same configuration."""
+
+    def make_policy(
+        self,
+        layers: Layers,
+        log_std: np.ndarray,
+        normalizer: tuple[np.ndarray, np.ndarray, float] | None,
+    ) -> Policy:
+        """Returns the portable policy of linear layers.
+
+        Args:
+            layers: (inputs, outputs) weights and (outputs,) biases, in order.
+            log_std: (act,) logarithm of the standard deviation.
+            normalizer: (obs,) mean and standard deviation, and the clip; None for no normaliser.
+        """
+        size = layers[0][0].shape[0]
+        mean, std, clip = normalizer or (np.zeros(size), np.ones(size), np.inf)
+        return Policy(
+            hidden=tuple(layers[:-1]),
+            output=layers[-1],
+            log_std=log_std,
+            activation=self.config.activation,
+            observation_mean=mean,
+            observation_std=std,
+            observation_clip=clip,
+            action_low=self.measured_env.low,
+            action_high=self.measured_env.high,
+            metadata=self.metadata(),
+        )
 
     def metadata(self) -> dict[str, Any]:
         """Returns what a policy says about its origin, and what its inputs and outputs mean."""

@@ -216,9 +216,8 @@ class CompiledPPO:
             "entropy_loss": -cfg.entropy_loss_scale * entropy,
         }
         outside = jnp.abs(ratio - 1.0) > cfg.ratio_clip
-        own = samples["own"] / jnp.maximum(
-            samples["own"].mean(), 1e-8
-        )  # the policy drew no mirror images
+        # The policy drew no mirror images: they say nothing about its divergence.
+        own = samples["own"] / jnp.maximum(samples["own"].mean(), 1e-8)
         figures = {"kl": (own * (ratio - 1.0 - log_ratio)).mean(), "clipped": outside.mean()}
         return sum(losses.values(), start=jnp.zeros(())), losses | figures
 

@@ -34,9 +34,11 @@ from adapters.torch_common import (
     ACTIVATIONS,
     Arrays,
     TorchTrainer,
+    linear_layers,
     make_trunk,
     set_rate,
     shares_trunk,
+    to_array,
 )
 from motrix_gym import Mirror, Reflection
 
@@ -205,12 +207,7 @@ class SB3Trainer(TorchTrainer):
                 f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
                 "Stable-Baselines3 would count mirror images as divergence; set one of the two to 0"
             )
-        self.normalizer = VecNormalize(
-            SB3VecEnv(self.measured_env),
-            norm_obs=config.normalize_observations,
-            norm_reward=config.normalize_values,
-            gamma=config.discount_factor,
-        )
+        self.normalizer = make_normalizer(self.measured_env, config)
         if self.mirror and self.normalizer.norm_obs:
             shape = self.normalizer.observation_space.shape
             self.normalizer.obs_rms = MirroredMoments(self.mirror.observation, shape)
@@ -268,8 +265,10 @@ class SB3Trainer(TorchTrainer):
         if "observations" in (moments := self._moments()):
             std = np.sqrt(moments["observations"].var + self.normalizer.epsilon)
             normalizer = moments["observations"].mean, std, self.normalizer.clip_obs
-        trunk = torch.nn.Sequential(learner.features_extractor, learner.mlp_extractor.policy_net)
-        return self.make_policy(trunk, learner.action_net, learner.log_std, normalizer)
+        layers = linear_layers(
+            learner.features_extractor, learner.mlp_extractor.policy_net, learner.action_net
+        )
+        return self.make_policy(layers, to_array(learner.log_std), normalizer)
 
     def _own_state(self) -> Arrays:
         model = self.model
@@ -299,6 +298,16 @@ class SB3Trainer(TorchTrainer):
         if self.normalizer.norm_obs:
             moments["observations"] = self.normalizer.obs_rms
         return moments
+
+
+def make_normalizer(env: VectorEnv, config: PPOConfig) -> VecNormalize:
+    """Returns the environment for Stable-Baselines3, observations and rewards normalised."""
+    return VecNormalize(
+        SB3VecEnv(env),
+        norm_obs=config.normalize_observations,
+        norm_reward=config.normalize_values,
+        gamma=config.discount_factor,
+    )
 
 
 def sb3_settings(config: PPOConfig) -> dict[str, Any]:

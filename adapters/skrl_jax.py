@@ -41,7 +41,7 @@ from skrl.agents.jax.ppo import PPO, PPO_CFG
 from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
-from adapters.base import MeasuredEnv, Trainer, with_prefix, without_prefix
+from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, rescaled
 from adapters.moments import Moments
@@ -115,22 +115,9 @@ class SkrlJaxTrainer(Trainer):
 
     def policy(self) -> Policy:
         """Returns the portable policy as it is now."""
-        weights = jax.device_get(self.agent.learner.policy["params"])
-        layers = [weights[name] for name in layer_names(self.config.policy_hidden_layer_sizes)]
-        *hidden, output = [(layer["kernel"], layer["bias"]) for layer in layers]
         scale = self.agent.observation_moments.scale
-        return Policy(
-            hidden=tuple(hidden),
-            output=output,
-            log_std=weights["log_std"].clip(*LOG_STD_RANGE),
-            activation=self.config.activation,
-            observation_mean=scale.mean,
-            observation_std=scale.std,
-            observation_clip=float(scale.clip),
-            action_low=self.measured_env.low,
-            action_high=self.measured_env.high,
-            metadata=self.metadata(),
-        )
+        normalizer = scale.mean, scale.std, float(scale.clip)
+        return self.make_policy(*policy_arrays(self.agent.learner.policy, self.config), normalizer)
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns copies of all that is needed to go on bit-identically."""
@@ -194,23 +181,10 @@ class SkrlJaxAgent(PPO):
             "action_space": action_space,
             "device": device,
         }
-        policy = PolicyNetwork(
-            sizes=config.policy_hidden_layer_sizes,
-            activation=config.activation,
-            initial_log_std=config.initial_log_std,
-            **common,
-        )
-        value = ValueNetwork(
-            sizes=config.value_hidden_layer_sizes, activation=config.activation, **common
-        )
-        with jax.default_device(device):
-            keys = jax.random.split(jax.random.PRNGKey(np.uint32(config.seed or 0)), 3)
-            example = {"observations": jnp.zeros((1, *observation_space.shape))}
-        policy.init_state_dict(example, role="policy", key=keys[1])
-        value.init_state_dict(example, role="value", key=keys[2])
+        policy, value, key = make_networks(config, **common)
         models: dict[str, Model] = {"policy": policy, "value": value}
         super().__init__(models=models, cfg=ppo_config(config), **common)
-        self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), keys[0]
+        self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), key
         self.learner = self.learner
         self.observation_moments = Moments(
             observation_space.shape,
@@ -409,6 +383,41 @@ class ValueNetwork(DeterministicMixin, Network):
     @nn.compact
     def __call__(self, inputs: Arrays, role: str = "value") -> tuple[jax.Array, Arrays]:
         return self.perceptron(inputs["observations"], 1, 1.0), {}
+
+
+def make_networks(
+    config: PPOConfig, **common: Any
+) -> tuple[PolicyNetwork, ValueNetwork, jax.Array]:
+    """Returns both networks with the weights of `config.seed`, and a key for what follows.
+
+    Args:
+        config: The settings.
+        **common: skrl's `observation_space`, `action_space` and `device`.
+    """
+    policy = PolicyNetwork(
+        sizes=config.policy_hidden_layer_sizes,
+        activation=config.activation,
+        initial_log_std=config.initial_log_std,
+        **common,
+    )
+    value = ValueNetwork(
+        sizes=config.value_hidden_layer_sizes, activation=config.activation, **common
+    )
+    with jax.default_device(common["device"]):
+        # Of one and the same key, skrl would make hidden layers that are equal in both.
+        key, *keys = jax.random.split(jax.random.PRNGKey(np.uint32(config.seed or 0)), 3)
+        example = {"observations": jnp.zeros((1, *common["observation_space"].shape))}
+    policy.init_state_dict(example, role="policy", key=keys[0])
+    value.init_state_dict(example, role="value", key=keys[1])
+    return policy, value, key
+
+
+def policy_arrays(params: Any, config: PPOConfig) -> tuple[Layers, np.ndarray]:
+    """Returns the layers of a policy's parameters in order, and its log standard deviation."""
+    weights = jax.device_get(params["params"])
+    layers = [weights[name] for name in layer_names(config.policy_hidden_layer_sizes)]
+    log_std = weights["log_std"].clip(*LOG_STD_RANGE)
+    return [(layer["kernel"], layer["bias"]) for layer in layers], log_std
 
 
 def layer_names(sizes: tuple[int, ...]) -> list[str]:

@@ -38,6 +38,7 @@ from adapters.torch_common import (
     Arrays,
     TorchTrainer,
     computes_bfloat16,
+    linear_layers,
     make_linear,
     make_trunk,
     reflectors,
@@ -104,8 +105,8 @@ class SkrlTorchTrainer(TorchTrainer):
             deviation = scaler.get_buffer("running_variance").float().sqrt()
             mean, std = scaler.get_buffer("running_mean"), deviation + scaler.epsilon
             normalizer = to_array(mean), to_array(std), scaler.clip_threshold
-        log_std = model.log_std.clamp(*LOG_STD_RANGE)
-        return self.make_policy(model.trunks[0], model.policy_head, log_std, normalizer)
+        layers = linear_layers(model.trunks[0], model.policy_head)
+        return self.make_policy(layers, to_array(model.log_std.clamp(*LOG_STD_RANGE)), normalizer)
 
     def _own_state(self) -> Arrays:
         arrays = {"observations": self.observations}
@@ -312,7 +313,8 @@ class TimeLimitPPO(PPO):
             divergences = []
             order = torch.randperm(size, generator=self.generator, device=self.device)
             if self._mirrors:
-                order += size * self._coins(size)
+                coins = torch.randint(2, (size,), generator=self.generator, device=self.device)
+                order += size * coins
             for rows in order.chunk(cfg.mini_batches):
                 loss, divergence, mini_batch = self._loss(*(column[rows] for column in columns))
                 figures.append(mini_batch)
@@ -339,10 +341,6 @@ class TimeLimitPPO(PPO):
         scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
         for tag, scalar in zip(TAGS, scalars, strict=True):
             self.track_data(tag, scalar)
-
-    def _coins(self, size: int) -> torch.Tensor:
-        """Returns (size,) integers, 0 or 1."""
-        return torch.randint(2, (size,), generator=self.generator, device=self.device)
 
     def _values_unscaled(self) -> bool:
         """Whether the value scaler has not seen a return yet."""

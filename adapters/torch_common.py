@@ -13,8 +13,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import nn
 
-from adapters.base import MeasuredEnv, Trainer, with_prefix, without_prefix
-from adapters.policy import Policy
+from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.ppo_config import PPOConfig
 from motrix_gym import Mirror, Reflection
 
@@ -114,39 +113,6 @@ class TorchTrainer(Trainer):
         """Whether the network is on a CUDA device."""
         return self.torch_device.type == "cuda"
 
-    def make_policy(
-        self,
-        trunk: nn.Module,
-        head: nn.Module,
-        log_std: torch.Tensor,
-        normalizer: tuple[np.ndarray, np.ndarray, float] | None,
-    ) -> Policy:
-        """Returns the portable policy of a trunk and a head of linear layers.
-
-        Args:
-            trunk: Holds the hidden layers, in order.
-            head: Is or holds the last layer.
-            log_std: (act,) logarithm of the standard deviation.
-            normalizer: (obs,) mean and standard deviation, and the clip; None for no normaliser.
-        """
-        modules = [*trunk.modules(), *head.modules()]
-        linears = [module for module in modules if isinstance(module, nn.Linear)]
-        *hidden, output = [(to_array(linear.weight).T, to_array(linear.bias)) for linear in linears]
-        size = linears[0].in_features
-        mean, std, clip = normalizer or (np.zeros(size), np.ones(size), np.inf)
-        return Policy(
-            hidden=tuple(hidden),
-            output=output,
-            log_std=to_array(log_std),
-            activation=self.config.activation,
-            observation_mean=mean,
-            observation_std=std,
-            observation_clip=clip,
-            action_low=self.measured_env.low,
-            action_high=self.measured_env.high,
-            metadata=self.metadata(),
-        )
-
 
 def shares_trunk(config: PPOConfig) -> bool:
     """Returns whether policy and value are two heads on one trunk."""
@@ -213,6 +179,13 @@ def reflectors(
         return lambda x: x.index_select(-1, source) * sign
 
     return [reflector(mirror.observation), reflector(mirror.action)]
+
+
+def linear_layers(*modules: nn.Module) -> Layers:
+    """Returns weights (inputs, outputs) and biases (outputs,) of all linear layers, in order."""
+    parts = [part for module in modules for part in module.modules()]
+    linears = [part for part in parts if isinstance(part, nn.Linear)]
+    return [(to_array(linear.weight).T, to_array(linear.bias)) for linear in linears]
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

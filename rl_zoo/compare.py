@@ -153,9 +153,8 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
     Raises:
         CommandError, ConfigError: a name or a setting is wrong.
     """
-    from adapters import TRAINERS
+    from adapters import STOCK, STOCK_PREFIX, TRAINERS
     from rl_zoo import config as zoo_config
-    from rl_zoo.comparison import STOCK_PREFIX
     from rl_zoo.evaluate import check_ends
     from rl_zoo.settings import split
 
@@ -168,9 +167,7 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
         check_ends(env, env_id)
     trainers = dict.fromkeys(args.trainers or TRAINERS)
     if args.stock:
-        trainers |= {
-            f"{STOCK_PREFIX}{name}": None for name in trainers if not name.startswith(STOCK_PREFIX)
-        }
+        trainers |= {f"{STOCK_PREFIX}{name}": None for name in trainers if name not in STOCK}
     jobs = []
     for seed in range(args.seeds or 3):
         for trainer in trainers:
@@ -187,13 +184,13 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
 
 def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
     """Returns the words of the command that makes a run, or goes on with one; () if it is there."""
-    from rl_zoo.comparison import STOCK_PREFIX
+    from adapters import STOCK
 
     runs = list(_matching(job, args.run_dir))
     if any(not _flaw(run) for run in runs):
         return ()
     # A library's own loop cannot be resumed.
-    for run in runs if not job.trainer.startswith(STOCK_PREFIX) else ():
+    for run in runs if job.trainer not in STOCK else ():
         config, manifest = run.config(), run.manifest
         planned = min(config.updates, math.ceil(config.vector_steps / config.check_point_interval))
         stopped = manifest["status"] != "complete" and manifest["latest"] is not None
@@ -359,8 +356,9 @@ def _result(run: "Run", args: argparse.Namespace) -> "Result":
     manifest, entries = run.manifest, run.history()
     print(f"evaluating {run.folder} ({len(entries)} checkpoints)", flush=True)
     counts = [args.curve_episodes] * (len(entries) - 1) + [args.eval_episodes]
+    known = _read_curve(run.folder / CURVE)
     points = [
-        _point(run, entry, episodes, args.num_threads)
+        _point(run, entry, episodes, known, args.num_threads)
         for entry, episodes in zip(entries, counts, strict=True)
     ]
     return Result(
@@ -373,16 +371,16 @@ def _result(run: "Run", args: argparse.Namespace) -> "Result":
     )
 
 
-def _point(run: "Run", entry: dict[str, Any], episodes: int, num_threads: int) -> "Point":
-    """Evaluates a checkpoint, or reads from curve.json how it was evaluated."""
+def _point(
+    run: "Run", entry: dict[str, Any], episodes: int, known: dict[str, Any], num_threads: int
+) -> "Point":
+    """Evaluates a checkpoint, unless it is known from curve.json; what is new goes there too."""
     import motrix_gym
     from adapters.policy import ARRAYS_FILE, write_file
     from rl_zoo.comparison import Point
     from rl_zoo.evaluate import SEED, evaluate_policy
 
-    path = run.folder / CURVE
     key = f"{entry['sha256'][ARRAYS_FILE]} {episodes} {SEED} {motrix_gym.__version__}"
-    known = _read_curve(path)
     if key not in known:
         manifest = run.manifest
         evaluation = evaluate_policy(
@@ -400,7 +398,7 @@ def _point(run: "Run", entry: dict[str, Any], episodes: int, num_threads: int) -
         }
         known[key] = {"figures": means, "faults": evaluation.faults}
         with contextlib.suppress(OSError):  # a run that is read-only is measured each time
-            write_file(path, json.dumps(known, indent=1).encode() + b"\n")
+            write_file(run.folder / CURVE, json.dumps(known, indent=1).encode() + b"\n")
     return Point(entry["steps"], entry["seconds"], **known[key])
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from adapters import STOCK, STOCK_PREFIX, counterpart
 from motrix_gym import Goal
 
-STOCK_PREFIX = "stock-"  # what the name of a library's own loop starts with
 # 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom (any table, such as NIST's).
 T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -275,11 +275,11 @@ def picture(comparisons: Sequence[Comparison]) -> bytes:
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(comparisons), 2, squeeze=False, sharey="row")
     names = list(dict.fromkeys(name for c in comparisons for name in c.trainers))
-    ours = list(dict.fromkeys(name.removeprefix(STOCK_PREFIX) for name in names))
+    ours = list(dict.fromkeys(counterpart(name) for name in names))
     for comparison, (left, right) in zip(comparisons, grid, strict=True):
         for name, results in comparison.trainers.items():
-            colour = COLOURS[ours.index(name.removeprefix(STOCK_PREFIX)) % len(COLOURS)]
-            style = "--" if name.startswith(STOCK_PREFIX) else "-"
+            colour = COLOURS[ours.index(counterpart(name)) % len(COLOURS)]
+            style = "--" if name in STOCK else "-"
             steps, seconds, returns = _curves(results)
             reached = [point for r in results if (point := r.threshold(comparison.goals))]
             for axes, x, at in (

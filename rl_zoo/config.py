@@ -19,8 +19,9 @@ from typing import Any
 
 import yaml
 
-from adapters import STOCK, TRAINERS, FieldError, PPOConfig, counterpart, did_you_mean
+from adapters import STOCK, TRAINERS, FieldError, PPOConfig, counterpart
 from motrix_gym import registration
+from motrix_gym.names import did_you_mean
 
 ALGORITHMS = {"ppo": PPOConfig}
 BACKENDS = "backends"

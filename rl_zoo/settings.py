@@ -11,8 +11,8 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters import did_you_mean
 from motrix_gym import TaskConfig
+from motrix_gym.names import did_you_mean
 from rl_zoo import config
 from rl_zoo.cli import MISUSED, CommandError
 

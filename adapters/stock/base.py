@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from adapters import counterpart
 from adapters.base import Trainer
 
 
@@ -25,5 +26,5 @@ class StockTrainer(Trainer):
         """Raises ValueError: the library does not give all that it would take."""
         raise ValueError(
             f"{self.name} cannot go on where a run was stopped, the library's own loop has no way "
-            f"to; {self.name.removeprefix('stock-')} can"
+            f"to; {counterpart(self.name)} can"
         )

@@ -4,10 +4,9 @@
 from gymnasium.vector import VectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.ppo_config import PPOConfig
-from adapters.sb3 import SB3Trainer, SB3VecEnv, sb3_settings
+from adapters.sb3 import SB3Trainer, make_normalizer, sb3_settings
 from adapters.stock.base import StockTrainer
 from adapters.torch_common import ACTIVATIONS, TorchTrainer
 
@@ -28,12 +27,7 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         TorchTrainer.__init__(self, env, config, device=device)  # SB3Trainer's makes its own PPO
-        self.normalizer = VecNormalize(
-            SB3VecEnv(self.measured_env),
-            norm_obs=config.normalize_observations,
-            norm_reward=config.normalize_values,
-            gamma=config.discount_factor,
-        )
+        self.normalizer = make_normalizer(self.measured_env, config)
         self.model = PPO(
             "MlpPolicy",
             self.normalizer,

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from adapters.base import MeasuredEnv
+from adapters.base import Layers, MeasuredEnv
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import skrl_settings
 from adapters.statistics import RolloutStatistics
 from adapters.stock.base import StockTrainer
-
-Layers = list[tuple[np.ndarray, np.ndarray]]
 
 UPDATE_TIME = "Stats / Algorithm update time (ms)"  # a tag of skrl's
 
@@ -104,25 +102,12 @@ class StockSkrlTrainer(StockTrainer):
 
     def policy(self) -> Policy:
         """Returns the portable policy as it is now."""
-        (*hidden, output), log_std = self._weights()
-        size = hidden[0][0].shape[0]
-        mean, std, clip = np.zeros(size), np.ones(size), np.inf
+        normalizer = None
         if self.config.normalize_observations:
             scaler = self.agent._observation_preprocessor
             mean, variance = map(self._array, (scaler.running_mean, scaler.running_variance))
-            std, clip = np.sqrt(variance) + scaler.epsilon, scaler.clip_threshold
-        return Policy(
-            hidden=tuple(hidden),
-            output=output,
-            log_std=log_std,
-            activation=self.config.activation,
-            observation_mean=mean,
-            observation_std=std,
-            observation_clip=clip,
-            action_low=self.measured_env.low,
-            action_high=self.measured_env.high,
-            metadata=self.metadata(),
-        )
+            normalizer = mean, np.sqrt(variance) + scaler.epsilon, scaler.clip_threshold
+        return self.make_policy(*self._weights(), normalizer)
 
 
 class NextStepStatistics(RolloutStatistics):

@@ -3,8 +3,6 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from gymnasium.vector import VectorEnv
 from skrl import config as skrl_config
@@ -16,10 +14,10 @@ from skrl.resources.preprocessors.jax import RunningStandardScaler
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 from skrl.utils import set_seed
 
+from adapters.base import Layers
 from adapters.ppo_config import PPOConfig
-from adapters.skrl_jax import PolicyNetwork, ValueNetwork, find_device, layer_names
-from adapters.skrl_settings import LOG_STD_RANGE
-from adapters.stock.skrl_common import Layers, StockSkrlTrainer, ppo_settings
+from adapters.skrl_jax import find_device, make_networks, policy_arrays
+from adapters.stock.skrl_common import StockSkrlTrainer, ppo_settings
 
 
 class StockSkrlJaxTrainer(StockSkrlTrainer):
@@ -43,21 +41,7 @@ class StockSkrlJaxTrainer(StockSkrlTrainer):
             "action_space": wrapped.action_space,
             "device": self.jax_device,
         }
-        policy = PolicyNetwork(
-            sizes=config.policy_hidden_layer_sizes,
-            activation=config.activation,
-            initial_log_std=config.initial_log_std,
-            **common,
-        )
-        value = ValueNetwork(
-            sizes=config.value_hidden_layer_sizes, activation=config.activation, **common
-        )
-        with jax.default_device(self.jax_device):
-            # Of one and the same key, skrl would make hidden layers that are equal in both.
-            _, *keys = jax.random.split(jax.random.PRNGKey(np.uint32(config.seed or 0)), 3)
-            example = {"observations": jnp.zeros((1, *observation_space.shape))}
-        policy.init_state_dict(example, role="policy", key=keys[0])
-        value.init_state_dict(example, role="value", key=keys[1])
+        policy, value, _ = make_networks(config, **common)
         scaler_device = {"device": self.jax_device}
         settings = ppo_settings(config, RunningStandardScaler, KLAdaptiveLR, **scaler_device)
         agent = PPO(
@@ -75,10 +59,7 @@ class StockSkrlJaxTrainer(StockSkrlTrainer):
         self._begin(agent, wrapped)
 
     def _weights(self) -> tuple[Layers, np.ndarray]:
-        weights = jax.device_get(self.agent.policy.state_dict.params["params"])
-        layers = [weights[name] for name in layer_names(self.config.policy_hidden_layer_sizes)]
-        log_std = weights["log_std"].clip(*LOG_STD_RANGE)
-        return [(layer["kernel"], layer["bias"]) for layer in layers], log_std
+        return policy_arrays(self.agent.policy.state_dict.params, self.config)
 
     def _learning_rate(self) -> float:
         return float(self.agent.policy_learning_rate)

@@ -20,12 +20,14 @@ from skrl.resources.schedulers.torch import KLAdaptiveLR
 from skrl.utils import set_seed
 from torch import nn
 
+from adapters.base import Layers
 from adapters.ppo_config import PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE
-from adapters.stock.skrl_common import Layers, StockSkrlTrainer, ppo_settings
+from adapters.stock.skrl_common import StockSkrlTrainer, ppo_settings
 from adapters.torch_common import (
     available_device,
     computes_bfloat16,
+    linear_layers,
     make_linear,
     make_trunk,
     to_array,
@@ -73,9 +75,7 @@ class StockSkrlTorchTrainer(StockSkrlTrainer):
 
     def _weights(self) -> tuple[Layers, np.ndarray]:
         policy = self.agent.policy
-        linears = [module for module in policy.modules() if isinstance(module, nn.Linear)]
-        layers = [(to_array(linear.weight).T, to_array(linear.bias)) for linear in linears]
-        return layers, to_array(policy.log_std.clamp(*LOG_STD_RANGE))
+        return linear_layers(policy), to_array(policy.log_std.clamp(*LOG_STD_RANGE))
 
     def _learning_rate(self) -> float:
         return self.agent.optimizer.param_groups[0]["lr"]
