@@ -60,9 +60,9 @@ class CompiledPPO:
         values: (value parameters, observations (n, obs), scale) -> (n,).
         targets: (value parameters, rollout, scale, value_scale) -> values, advantages and returns,
             (steps, n) each, in units of reward.
-        update: (learner, rollout, scale, value_scale) -> the learner after all epochs, in the
-            memory of the one given, which is lost; means and variances of observations and
-            returns at each step; scalars by TensorBoard tag.
+        update: (learner, rollout, targets, scale, value_scale) -> the learner after all epochs,
+            in the memory of the one given, which is lost; means and variances of observations at
+            each step; scalars by TensorBoard tag.
     """
 
     def __init__(
@@ -118,16 +118,15 @@ class CompiledPPO:
         return {"values": values[:-1], "advantages": advantages, "returns": returns}
 
     def _update(
-        self, learner: Learner, rollout: Arrays, scale: Scale, value_scale: Scale
+        self, learner: Learner, rollout: Arrays, targets: Arrays, scale: Scale, value_scale: Scale
     ) -> tuple[Learner, Arrays, Arrays]:
-        targets = self._targets(learner.value, rollout, scale, value_scale)
         values, returns, advantages = (targets[k] for k in ("values", "returns", "advantages"))
         observations = rollout["observations"][:-1]
         batch = {
             "observations": scale.normalize(observations),
             "actions": rollout["actions"],
             "log_probs": rollout["log_probs"],
-            "values": rollout["values"],
+            "values": value_scale.normalize(values),
             "returns": value_scale.normalize(returns),
             "advantages": (advantages - advantages.mean()) / (advantages.std() + 1e-8),
         }
@@ -167,10 +166,7 @@ class CompiledPPO:
         keys = jax.random.split(shuffling_key, self.cfg.learning_epochs)
         learner, figures = jax.lax.scan(epoch, learner._replace(key=key), keys)
 
-        moments = {
-            "observations": (observations.mean(axis=1), observations.var(axis=1)),
-            "returns": (returns.mean(axis=1), returns.var(axis=1)),
-        }
+        moments = observations.mean(axis=1), observations.var(axis=1)
         spread = jnp.maximum(returns.var(), 1e-12)
         log_std = learner.policy["params"]["log_std"].clip(*LOG_STD_RANGE)
         scalars = {
@@ -250,19 +246,6 @@ def log_probability(actions: jax.Array, mean: jax.Array, log_std: jax.Array) -> 
     """Returns the Gaussian's log-density (n,) at actions (n, act)."""
     distance = (actions - mean) * jnp.exp(-log_std)
     return jnp.sum(-0.5 * jnp.square(distance) - log_std - 0.5 * math.log(2 * math.pi), axis=-1)
-
-
-def rescaled(value: Any, before: Scale, after: Scale) -> Any:
-    """Returns the value network's parameters under which a value is the same as before.
-
-    Without this (PopArt), each new scale moves all values, which move the next returns, which move
-    the scale: values can run away.
-    """
-    layers = value["params"]
-    kernel, bias = layers["output"]["kernel"], layers["output"]["bias"]
-    kernel = kernel * (before.std / after.std)
-    bias = (before.denormalize(bias) - after.mean) / after.std
-    return {"params": layers | {"output": {"kernel": kernel, "bias": bias}}}
 
 
 def chunk_size(samples: int, limit: int) -> int:

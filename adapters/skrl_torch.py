@@ -197,9 +197,9 @@ class TimeLimitPPO(PPO):
 
     - A row that is truncated and not terminated is paid discount x V(infos["final_obs"]). skrl pays
       the value of the next observation, which under same-step reset belongs to the next episode.
-    - The normalisers stand still during an update and take in its batch afterwards (the value
-      scaler the very first one before), so the divergence from the acting policy is that of the
-      weights alone. A new value scale does not move the values.
+    - The normaliser of observations stands still during an update and takes in its batch
+      afterwards, so the divergence from the acting policy is that of the weights alone. That of
+      returns takes them in once, before the update that learns them.
     - Noise and mini-batches are drawn from `generator`, on the device.
     - One pass gives policy and value, nothing is sampled while learning, observations are scaled
       once per update, and the figures of the mini-batches stay on the device until its end.
@@ -290,9 +290,8 @@ class TimeLimitPPO(PPO):
             lambda_coefficient=cfg.gae_lambda,
             time_limit_bootstrap=True,  # cut at every end of an episode; final values are paid
         )
-        first = self._values_unscaled()
-        if first:
-            self._fold_returns(returns)
+        if isinstance(self._value_preprocessor, RunningStandardScaler):
+            self._value_preprocessor(returns, train=True)
         columns = [
             self._observation_preprocessor(memory("observations")),
             memory("actions"),
@@ -333,34 +332,12 @@ class TimeLimitPPO(PPO):
         if self._mirrors:  # so that to normalise and to mirror commute
             observations = torch.cat([observations, self._mirrors[0](observations)])
         self._observation_preprocessor(observations, train=True)
-        if not first:
-            self._fold_returns(returns)
         explained = 1.0 - (returns - values).var() / returns.var()
         deviation = self.model.log_std.detach().clamp(*LOG_STD_RANGE).exp().mean()
         overall = torch.stack([torch.stack(divergences).mean(), explained, deviation])
         scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
         for tag, scalar in zip(TAGS, scalars, strict=True):
             self.track_data(tag, scalar)
-
-    def _values_unscaled(self) -> bool:
-        """Whether the value scaler has not seen a return yet."""
-        scaler = self._value_preprocessor
-        return isinstance(scaler, RunningStandardScaler) and scaler.current_count == 1
-
-    @torch.no_grad()
-    def _fold_returns(self, returns: torch.Tensor) -> None:
-        """Takes returns into the value scaler, and keeps every value where it was (PopArt).
-
-        Without that, a new scale moves all values, which move the next returns, which move the
-        scale: values can run away.
-        """
-        scaler, head = self._value_preprocessor, self.model.value_head
-        if isinstance(scaler, RunningStandardScaler):
-            mean, deviation = scaler.running_mean, scaler.running_variance.sqrt()
-            scaler(returns, train=True)
-            new_mean, new_deviation = scaler.running_mean, scaler.running_variance.sqrt()
-            head.weight.copy_(head.weight * deviation / new_deviation)
-            head.bias.copy_((deviation * head.bias + mean - new_mean) / new_deviation)
 
     def _loss(
         self,

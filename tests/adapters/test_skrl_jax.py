@@ -270,15 +270,22 @@ def test_a_divergence_above_the_threshold_ends_the_epoch(kl_threshold, steps):
     assert counts == [steps, steps]
 
 
-def test_values_stay_as_they_are_when_their_scale_changes():
-    values = {"learning_rate": 1e-30, "learning_rate_scheduler_kl_threshold": None}
-    trainer = SkrlJaxTrainer(PointEnv(8), config(normalize_observations=False, **values))
-    trainer.update()
-    observations = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-    before, scale = values_of(trainer, observations), trainer.agent.value_moments.scale
-    trainer.update()
-    assert abs(trainer.agent.value_moments.scale.std - scale.std) > 1e-3
-    np.testing.assert_allclose(values_of(trainer, observations), before, rtol=1e-4, atol=1e-4)
+def test_returns_are_learned_in_the_scale_that_has_taken_them_in():
+    trainer = SkrlJaxTrainer(PointEnv(8), config())
+    update, calls = trainer.agent.ppo.update, []
+
+    def spy(learner, rollout, targets, scale, value_scale):
+        calls.append((np.array(targets["returns"]), value_scale))
+        return update(learner, rollout, targets, scale, value_scale)
+
+    trainer.agent.ppo.update = spy
+    for _ in range(2):
+        trainer.update()
+        returns = np.concatenate([returns.ravel() for returns, _ in calls])
+        scale = calls[-1][1]
+        np.testing.assert_allclose(scale.mean, returns.mean(), rtol=1e-5)
+        np.testing.assert_allclose(scale.std, returns.std() + STD_EPSILON, rtol=1e-5)
+    assert abs(calls[1][1].std - calls[0][1].std) > 1e-3
 
 
 # Reproducing and resuming.
