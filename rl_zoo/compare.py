@@ -131,11 +131,15 @@ def _check_folder(out: Path) -> None:
 
 def _wanted(args: argparse.Namespace) -> "list[list[Run]]":
     """Returns the runs of each environment, those that are missing trained."""
+    from adapters import load_trainer
+
     groups = [_jobs(name, args) for name in dict.fromkeys(args.env or [cli.DEFAULT_ENV])]
     commands = [(job, command) for jobs in groups for job in jobs if (command := _todo(job, args))]
     if commands and args.no_train:
         lines = "\n".join(f"  {cli.command_line(*words)}" for _, words in commands)
         raise cli.CommandError(f"--no-train, and runs are missing; these train them:\n{lines}")
+    for trainer in dict.fromkeys(job.trainer for job, _ in commands):
+        load_trainer(trainer)  # a missing library is told before anything is trained
     for i, (job, words) in enumerate(commands, 1):
         print(f"training {i} of {len(commands)}: {job}", flush=True)
         if status := _run(words):
@@ -432,6 +436,8 @@ def _text(
     listed = ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in versions.items())
     trainers = ", ".join(dict.fromkeys(name for c in comparisons for name in c.trainers))
     final, curve = args.eval_episodes, args.curve_episodes
+    if len(machines) > 1:
+        machines.append("**Not all on one machine: seconds do not compare**")
     ignored = "".join(
         f"\n  Without effect in {name}: {', '.join(names)}."
         for name, names in _ignored(runs).items()

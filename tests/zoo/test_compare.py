@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fakes import make_policy
 
+import adapters
 from adapters import PPOConfig
 from motrix_gym import Goal
 from rl_zoo import compare, evaluate, train
@@ -283,6 +284,16 @@ def test_runs_of_other_environments_and_unfinished_ones_are_refused(here, capsys
     assert f"{policy} is damaged" in capsys.readouterr().err
 
 
+def test_runs_of_different_machines_are_told(here, manifest_of):
+    folders = make_run(), make_run(trainer="skrl-jax")
+    assert compare_runs(*folders) == 0
+    assert "Not all on one machine" not in Path("comparison/comparison.md").read_text()
+    manifest = manifest_of(folders[1]) | {"cores": 64}
+    (folders[1] / "manifest.json").write_text(json.dumps(manifest))
+    assert compare_runs(*folders) == 0
+    assert "Not all on one machine: seconds do" in Path("comparison/comparison.md").read_text()
+
+
 # Bad input: one message, a status, and nothing trained.
 
 
@@ -326,6 +337,19 @@ def test_without_matplotlib_nothing_is_begun(here, capsys, trainings, monkeypatc
     assert run_compare("--trainers", "sb3") == 1
     assert 'pip install "motrix-gym[zoo]"' in capsys.readouterr().err
     assert trainings == [] and not Path("comparison").exists()
+
+
+def test_without_a_trainers_library_nothing_is_begun(here, capsys, trainings, monkeypatch):
+    def load(name):
+        if name == "sb3":
+            raise adapters.MissingLibraryError("trainer 'sb3' needs 'torch'")
+        return fake(name)
+
+    fake = adapters.load_trainer
+    monkeypatch.setattr(adapters, "load_trainer", load)
+    assert run_compare("--trainers", "skrl-jax", "sb3", *SET) == 1
+    assert "trainer 'sb3' needs 'torch'" in capsys.readouterr().err
+    assert trainings == [] and not Path("runs").exists()
 
 
 # Figures over seeds.
