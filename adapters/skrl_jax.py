@@ -151,8 +151,8 @@ class SkrlJaxTrainer(Trainer):
 class SkrlJaxAgent(PPO):
     """skrl's PPO: `start`, `rollouts` times `act` and `record_transition`, `update`.
 
-    Observations are copied into the rollout, so JAX, which on a CPU reads the memory that it is
-    given instead of copying it, never shares any with the environment.
+    Observations go to the device once, when they are acted on, and stay there for the update. They
+    are copied even on a CPU, where JAX may read the memory that it is given.
 
     Args:
         config: The settings.
@@ -162,7 +162,7 @@ class SkrlJaxAgent(PPO):
         mirror: For `config.symmetry_augmentation`; None goes without.
 
     Attributes:
-        rollout: What was recorded, as `jax_ppo` describes it.
+        rollout: What was recorded, as `jax_ppo` describes it, but for the observations.
     """
 
     policy: "PolicyNetwork"
@@ -213,8 +213,6 @@ class SkrlJaxAgent(PPO):
         for name in ("ended", "limited"):
             self.rollout[name] = np.zeros((steps, rows), bool)
         self.rollout["actions"] = np.zeros((steps, rows, *action_space.shape), np.float32)
-        shape = (steps + 1, rows, *observation_space.shape)
-        self.rollout["observations"] = np.zeros(shape, np.float32)
         self.start()
 
     @property
@@ -242,13 +240,14 @@ class SkrlJaxAgent(PPO):
     def start(self) -> None:
         """Begins a rollout, and forgets one that was not finished."""
         self._step = 0
+        self._observations: list[jax.Array] = []
         self._final_observations: list[np.ndarray] = []
 
     def act(self, observations: Any, states: Any = None, *, timestep: int = 0, timesteps: int = 0):
         """Samples actions (n, act), not clipped, for observations (n, obs)."""
-        copy = self.rollout["observations"][self._step]
-        copy[:] = observations
-        self.key, *outputs = self.ppo.act(self.learner, copy, self.observation_moments.scale)
+        self._observations.append(self._copy(observations))
+        inputs = self._observations[-1], self.observation_moments.scale
+        self.key, *outputs = self.ppo.act(self.learner, *inputs)
         actions, self._current_log_prob, self._current_values = jax.device_get(outputs)
         return actions, {"log_prob": self._current_log_prob, "values": self._current_values}
 
@@ -277,7 +276,8 @@ class SkrlJaxAgent(PPO):
         for name, array in step.items():
             self.rollout[name][self._step] = array
         self._step += 1
-        self.rollout["observations"][self._step] = next_observations
+        if self._step == len(self.rollout["rewards"]):  # the values after the last step need them
+            self._observations.append(self._copy(next_observations))
         if limited.any():
             if "final_obs" not in infos:
                 raise ValueError('the environment truncated rows and gave no info["final_obs"]')
@@ -285,26 +285,27 @@ class SkrlJaxAgent(PPO):
 
     def update(self, *, timestep: int = 0, timesteps: int = 0) -> None:
         """Learns from the rollout; figures go to `track_data`."""
-        self._evaluate_final_observations()
-        scale, rows = self.observation_moments.scale, self.rollout["rewards"].shape[1]
-        targets = self.ppo.targets(
-            self.learner.value, self.rollout, scale, self.value_moments.scale
-        )
+        rollout, targets = self.targets()
         returns = jax.device_get(targets["returns"])
+        rows = returns.shape[1]
         self.value_moments.fold(returns.mean(axis=1), returns.var(axis=1), size=rows)
-        self.learner, *figures = self.ppo.update(
-            self.learner, self.rollout, targets, scale, self.value_moments.scale
-        )
+        scales = self.observation_moments.scale, self.value_moments.scale
+        self.learner, *figures = self.ppo.update(self.learner, rollout, targets, *scales)
         moments, scalars = jax.device_get(figures)
         self.observation_moments.fold(*moments, size=rows)
         for tag, scalar in scalars.items():
             self.track_data(tag, float(scalar))
 
-    def targets(self) -> dict[str, np.ndarray]:
-        """Returns the rollout's values, advantages and returns, (rollouts, n), in reward units."""
+    def targets(self) -> tuple[Arrays, Arrays]:
+        """Returns the rollout, on the device, and what to learn from it.
+
+        The latter are its values, advantages and returns, (rollouts, n), in units of reward.
+        """
         self._evaluate_final_observations()
+        observations = {"observations": jnp.stack(self._observations)}
+        rollout = jax.device_put(self.rollout, self.device) | observations
         scales = self.observation_moments.scale, self.value_moments.scale
-        return jax.device_get(self.ppo.targets(self.learner.value, self.rollout, *scales))
+        return rollout, self.ppo.targets(self.learner.value, rollout, *scales)
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns copies of all that the agent has learned, between an update and a rollout."""
@@ -320,6 +321,9 @@ class SkrlJaxAgent(PPO):
         self.observation_moments.restore(without_prefix("observation_moments/", state))
         self.value_moments.restore(without_prefix("value_moments/", state))
         self.start()
+
+    def _copy(self, observations: Any) -> jax.Array:
+        return jnp.array(observations, jnp.float32, device=self.device)
 
     def _evaluate_final_observations(self) -> None:
         """Puts the value network's output for each final observation in its place of the rollout.

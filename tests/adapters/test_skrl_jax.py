@@ -14,6 +14,7 @@ from skrl.resources.schedulers.jax import KLAdaptiveLR  # noqa: E402
 
 from adapters import skrl_jax  # noqa: E402
 from adapters.jax_ppo import chunk_size  # noqa: E402
+from adapters.moments import STD_EPSILON  # noqa: E402
 from adapters.ppo_config import PPOConfig  # noqa: E402
 from adapters.skrl_jax import SkrlJaxTrainer, find_device  # noqa: E402
 
@@ -68,7 +69,7 @@ def values_of(trainer: SkrlJaxTrainer, observations: np.ndarray) -> np.ndarray:
 def test_the_value_of_the_final_observation_is_paid_at_a_time_limit():
     trainer = value_is_the_counter(CounterEnv(2))
     trainer.collect()
-    targets = trainer.agent.targets()
+    _, targets = trainer.agent.targets()
     np.testing.assert_array_equal(targets["values"][:, 0], [0, 1, 2, 0])
     # The fourth step begins the next episode: 1 + 0.9 V(1).
     np.testing.assert_allclose(targets["returns"], [[x, x] for x in (4.897, 4.33, 3.7, 1.9)])
@@ -78,13 +79,13 @@ def test_the_value_of_the_final_observation_is_paid_at_a_time_limit():
 def test_the_value_of_the_final_observation_is_not_paid_at_a_termination(truncate):
     trainer = value_is_the_counter(CounterEnv(2, terminate=True, truncate=truncate))
     trainer.collect()
-    np.testing.assert_allclose(trainer.agent.targets()["returns"][:3, 0], [2.71, 1.9, 1.0])
+    np.testing.assert_allclose(trainer.agent.targets()[1]["returns"][:3, 0], [2.71, 1.9, 1.0])
 
 
 def test_rows_that_terminate_and_rows_that_truncate_do_not_mix():
     trainer = value_is_the_counter(CounterEnv(3, terminate=[True, False, True]))
     trainer.collect()
-    returns = trainer.agent.targets()["returns"][0]
+    returns = trainer.agent.targets()[1]["returns"][0]
     np.testing.assert_allclose(returns, [2.71, 4.897, 2.71])
 
 
@@ -97,7 +98,7 @@ def test_targets_are_those_of_a_plain_loop_over_the_environment():
     env.step = lambda actions: steps.append(step(actions)) or steps[-1]
     trainer.collect()
     assert agent.rollout["limited"].any()
-    targets = agent.targets()
+    _, targets = agent.targets()
 
     advantage = np.zeros(8)
     for t in reversed(range(16)):
@@ -133,7 +134,7 @@ def test_an_environment_that_reuses_its_arrays_does_no_harm():
     trainer = value_is_the_counter(Reusing(16, terminate=True))
     for expected in ([0, 1, 2, 0, 1], [1, 2, 0, 1, 2]):
         trainer.collect()
-        np.testing.assert_array_equal(trainer.agent.rollout["observations"][:, 5, 0], expected)
+        np.testing.assert_array_equal(trainer.agent.targets()[0]["observations"][:, 5, 0], expected)
 
 
 # The update, against stock skrl.
@@ -341,9 +342,9 @@ def test_an_interrupted_rollout_is_forgotten():
     with pytest.raises(KeyboardInterrupt):
         trainer.collect()
     trainer.collect()
-    observations = trainer.agent.rollout["observations"]
+    observations = trainer.agent.targets()[0]["observations"]
     np.testing.assert_array_equal(observations[:, 0, 0], [2, 0, 1, 2, 0])
-    np.testing.assert_allclose(trainer.agent.targets()["returns"][:, 0], [3.7, 4.897, 4.33, 3.7])
+    np.testing.assert_allclose(trainer.agent.targets()[1]["returns"][:, 0], [3.7, 4.897, 4.33, 3.7])
 
 
 def test_a_state_of_another_trainer_is_refused():
