@@ -119,7 +119,7 @@ class CompiledPPO:
 
     def _update(
         self, learner: Learner, rollout: Arrays, targets: Arrays, scale: Scale, value_scale: Scale
-    ) -> tuple[Learner, Arrays, Arrays]:
+    ) -> tuple[Learner, tuple[jax.Array, jax.Array], Arrays]:
         values, returns, advantages = (targets[k] for k in ("values", "returns", "advantages"))
         observations = rollout["observations"][:-1]
         batch = {
