@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from adapters.algorithm_config import AlgorithmConfig
 from adapters.policy import Policy
-from adapters.ppo_config import PPOConfig
 from adapters.statistics import RolloutStatistics
 from motrix_gym import Mirror
 
@@ -18,13 +18,14 @@ Layers = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Trainer(ABC):
-    """PPO on one vector environment, one update at a time.
+    """An algorithm on one vector environment, one update at a time.
 
-    Our trainers seed everything they draw from `config.seed`, reset the environment once with
-    `env.reset(seed=config.seed)`, give the environment clipped actions while they store the
-    log-probability of the unclipped sample, and add discount x V(final_obs) to the reward of rows
-    that are truncated and not terminated. The libraries' own loops (`adapters.stock`) do as their
-    libraries do.
+    Our trainers seed everything they draw from `config.seed`, reset the environment first with
+    `env.reset(seed=config.seed)`, and give it actions inside of its box. A time limit is not the
+    end of the task: PPO and its like store the log-probability of the unclipped sample, and add
+    discount x V(final_obs) to the reward of rows that are truncated and not terminated; algorithms
+    with a replay buffer store final_obs as what came next. The libraries' own loops
+    (`adapters.stock`) do as their libraries do.
 
     Args:
         env: With the class's `autoreset_mode`; observations `Box (n, obs)`, actions `Box (n, act)`.
@@ -44,26 +45,30 @@ class Trainer(ABC):
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP  # what `env` must have
     measured_env: "MeasuredEnv"  # made by the subclass, which steps `env` through it
 
-    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+    def __init__(self, env: VectorEnv, config: AlgorithmConfig, *, device: str = "cpu"):
         check_env(env, config, self.autoreset_mode)
         self.env = env
         self.config = config
         self.device = device
         self.num_updates = 0
-        mirrors = (
-            config.symmetry_augmentation and "symmetry_augmentation" not in self.without_effect
-        )
+        asked = getattr(config, "symmetry_augmentation", False)
+        mirrors = asked and "symmetry_augmentation" not in self.without_effect
         self.mirror = find_mirror(env) if mirrors else None
         self.statistics = RolloutStatistics(env.num_envs)
 
     @property
+    def vector_steps(self) -> int:
+        """Vector steps made so far."""
+        return self.num_updates * self.config.rollouts
+
+    @property
     def env_steps(self) -> int:
         """Environment steps made so far."""
-        return self.num_updates * self.config.batch_size
+        return self.vector_steps * self.config.num_envs
 
     @abstractmethod
     def update(self) -> dict[str, float]:
-        """Makes `config.rollouts` vector steps and one update; returns scalars by tag."""
+        """Makes `config.rollouts` vector steps and learns from them; returns scalars by tag."""
 
     @abstractmethod
     def policy(self) -> Policy:
@@ -187,7 +192,7 @@ def find_mirror(env: VectorEnv) -> Mirror:
     return mirror
 
 
-def check_env(env: VectorEnv, config: PPOConfig, wanted: AutoresetMode) -> None:
+def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) -> None:
     """Raises ValueError if a trainer cannot learn on this environment with this configuration."""
     if config.seed is None:
         raise ValueError("config.seed is None: a trainer needs an int, config.replace(seed=...)")

@@ -197,6 +197,7 @@ class SB3Trainer(TorchTrainer):
     `mixed_precision` does nothing.
     """
 
+    config: PPOConfig
     name = "sb3"
     without_effect = ("mixed_precision",)
 

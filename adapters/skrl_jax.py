@@ -68,6 +68,7 @@ class SkrlJaxTrainer(Trainer):
         ValueError: the device is another, or JAX finds no GPU; or as `Trainer`.
     """
 
+    config: PPOConfig
     name = "skrl-jax"
     without_effect = ("mixed_precision", "share_policy_value_features")
 

@@ -54,6 +54,7 @@ class SkrlTorchTrainer(TorchTrainer):
     `mixed_precision` needs a processor with bfloat16 instructions; on others it does nothing.
     """
 
+    config: PPOConfig
     name = "skrl-torch"
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):

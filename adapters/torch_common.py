@@ -13,6 +13,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import nn
 
+from adapters.algorithm_config import AlgorithmConfig
 from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.ppo_config import PPOConfig
 from motrix_gym import Mirror, Reflection
@@ -40,7 +41,7 @@ class TorchTrainer(Trainer):
     network: nn.Module
     optimizer: torch.optim.Optimizer
 
-    def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
+    def __init__(self, env: VectorEnv, config: AlgorithmConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         self.torch_device = available_device(device)
         self.generator = torch.Generator(self.torch_device).manual_seed(config.seed or 0)

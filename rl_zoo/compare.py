@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rl_zoo import cli
 
 if TYPE_CHECKING:
-    from adapters import PPOConfig
+    from adapters import AlgorithmConfig
     from rl_zoo.comparison import Comparison, Point, Result
     from rl_zoo.runs import Run
 
@@ -45,7 +45,7 @@ class Job:
     settings: dict[str, Any]
     algo: str
     trainer: str
-    config: "PPOConfig"
+    config: "AlgorithmConfig"
     words: tuple[str, ...]  # for `train`
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ def _arguments() -> argparse.ArgumentParser:
     add = p.add_argument
     add("--env", nargs="+", metavar="ID", help=f"environments (default {cli.DEFAULT_ENV})")
     add("--algo", help="algorithm (default ppo)")
-    add("--trainers", nargs="+", metavar="NAME", help="default: skrl-jax skrl-torch sb3")
+    add("--trainers", nargs="+", metavar="NAME", help="default: all that have the algorithm")
     add("--stock", action="store_true", help="each trainer's library's own loop, too")
     add("--seeds", type=cli.whole(1), metavar="N", help="seeds 0 to N-1 (default 3)")
     add(
@@ -157,21 +157,24 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
     Raises:
         CommandError, ConfigError: a name or a setting is wrong.
     """
-    from adapters import STOCK, STOCK_PREFIX, TRAINERS
+    from adapters import STOCK, STOCK_PREFIX
     from rl_zoo import config as zoo_config
     from rl_zoo.evaluate import check_ends
     from rl_zoo.settings import split
 
     env_id, algo = cli.find_env(name), args.algo or "ppo"
-    values, settings = split(args.set or [])
+    values, settings = split(args.set or [], algo)
     for setting, reason in NOT_SET.items():
         if setting in values:
             raise cli.CommandError(f"--set {setting}: {reason}", cli.MISUSED)
     with contextlib.closing(cli.make_env(env_id, settings, 1, args.num_threads)) as env:
         check_ends(env, env_id)
-    trainers = dict.fromkeys(args.trainers or TRAINERS)
+    trainers = dict.fromkeys(args.trainers or zoo_config.trainers(algo))
     if args.stock:
-        trainers |= {f"{STOCK_PREFIX}{name}": None for name in trainers if name not in STOCK}
+        own = [name for name in STOCK if algo in STOCK[name]]
+        if not own:
+            raise cli.CommandError(f"--stock: no library's own loop of {algo} is here", cli.MISUSED)
+        trainers |= {name: None for name in own if name.removeprefix(STOCK_PREFIX) in trainers}
     jobs = []
     for seed in range(args.seeds or 3):
         for trainer in trainers:
@@ -230,12 +233,12 @@ def _found(job: Job, root: Path) -> "Run":
     raise cli.CommandError(f"no run of {job} in {root} can be used: {'; '.join(flaws)}")
 
 
-def _fixed(config: "PPOConfig") -> dict[str, Any]:
+def _fixed(config: "AlgorithmConfig") -> dict[str, Any]:
     """The settings that the runs of a trainer must share."""
     return {name: value for name, value in config.as_dict().items() if name not in FREE}
 
 
-def _least(config: "PPOConfig") -> int:
+def _least(config: "AlgorithmConfig") -> int:
     return min(LEAST, config.updates)
 
 
@@ -435,6 +438,7 @@ def _text(
             versions.setdefault(package, set()).add(version)
     listed = ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in versions.items())
     trainers = ", ".join(dict.fromkeys(name for c in comparisons for name in c.trainers))
+    algorithms = ", ".join(dict.fromkeys(manifest["algo"] for manifest in manifests))
     final, curve = args.eval_episodes, args.curve_episodes
     if len(machines) > 1:
         machines.append("**Not all on one machine: seconds do not compare**")
@@ -442,7 +446,7 @@ def _text(
         f"\n  Without effect in {name}: {', '.join(names)}."
         for name, names in _ignored(runs).items()
     )
-    head = f"""# Comparison of {trainers}
+    head = f"""# Comparison of {trainers}: {algorithms}
 
     {shlex.join(["python", "-m", "rl_zoo.compare", *argv])}
 
@@ -471,7 +475,8 @@ def _ignored(runs: "Sequence[Run]") -> dict[str, list[str]]:
     found = {}
     for run in runs:
         name, config = run.manifest["trainer"], run.config()
-        names = [n for n in load_trainer(name).without_effect if getattr(config, n)]
+        trainer = load_trainer(name, run.manifest["algo"])
+        names = [n for n in trainer.without_effect if getattr(config, n)]
         if names:
             found[name] = names
     return found

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training settings: a YAML file and the command line make a checked `PPOConfig`.
+"""Training settings: a YAML file and the command line make a checked `AlgorithmConfig`.
 
     ppo:
       num_envs: 1024
       learning_rate: 1e-3
       backends:
         sb3: {learning_rate: 3e-4}
+    tqc:
+      gradient_steps: 8
 
-The value for the trainer wins over the universal one, that one over the default, and overrides win
-over all. An error in a file is a `ConfigError` that starts with the file and the line.
+A block per algorithm. The value for the trainer wins over the universal one, that one over the
+default, and overrides win over all. An error in a file is a `ConfigError` that starts with the file and the line.
 """
 
 import re
@@ -19,11 +21,17 @@ from typing import Any
 
 import yaml
 
-from adapters import STOCK, TRAINERS, FieldError, PPOConfig, counterpart
+from adapters import (
+    ALGORITHMS,
+    AlgorithmConfig,
+    FieldError,
+    check_trainer,
+    counterpart,
+    trainers_with,
+)
 from motrix_gym import registration
 from motrix_gym.names import did_you_mean
 
-ALGORITHMS = {"ppo": PPOConfig}
 BACKENDS = "backends"
 MAX_ALIASES = 20  # of a YAML file: lists of lists of aliases grow without bounds
 
@@ -35,26 +43,31 @@ class ConfigError(ValueError):
 def load(
     env_id: str,
     algo: str = "ppo",
-    trainer: str = "skrl-jax",
+    trainer: str | None = None,
     *,
     file: str | Path | None = None,
     **overrides: Any,
-) -> PPOConfig:
+) -> AlgorithmConfig:
     """Returns the settings to train an environment with.
 
     Args:
         env_id: A registered id; used only to find the file.
         algo: The block of the file to read.
-        trainer: Which of the block's `backends` to read; "stock-sb3" reads that of "sb3".
+        trainer: Which of the block's `backends` to read; "stock-sb3" reads that of "sb3", and None
+            that of the first trainer that has the algorithm.
         file: A YAML file to read instead of the environment's own.
         **overrides: Values that win over the file's.
 
     Raises:
-        ConfigError: the file or an override is wrong, or there is no such algorithm or trainer.
+        ConfigError: the file or an override is wrong, there is no such algorithm or trainer, or
+            the trainer does not have the algorithm.
         UnknownEnvironmentError: (of motrix_gym) no file is given and no environment has the id.
     """
-    _check_name(algo, ALGORITHMS, "algorithm")
-    _check_name(trainer, (*TRAINERS, *STOCK), "trainer")
+    trainer = trainer or trainers(algo)[0]
+    try:
+        check_trainer(trainer, algo)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     path = Path(file) if file is not None else find(env_id)
     blocks = _read(path) if path else Block()
     _check_keys(path, blocks, ALGORITHMS, "algorithm")
@@ -62,7 +75,7 @@ def load(
     universal = blocks.get(algo, Block())
     _check_keys(path, universal, (*names, BACKENDS), "setting")
     backends = universal.get(BACKENDS, Block())
-    _check_keys(path, backends, TRAINERS, "trainer")
+    _check_keys(path, backends, trainers_with(algo), "trainer")
     for block in backends.values():
         _check_keys(path, block, names, "setting")
 
@@ -76,6 +89,16 @@ def load(
         lines = {**universal.lines, **specific.lines}
         line = lines.get(error.field, blocks.lines.get(algo, 1))
         raise ConfigError(f"{path}:{line}: {error}") from error
+
+
+def trainers(algo: str) -> list[str]:
+    """Returns the names of the trainers that have an algorithm.
+
+    Raises:
+        ConfigError: there is no such algorithm.
+    """
+    _check_name(algo, ALGORITHMS, "algorithm")
+    return trainers_with(algo)
 
 
 def find(env_id: str) -> Path | None:
@@ -95,22 +118,24 @@ def env_name(env_id: str) -> str:
     return re.split(r"[/\\:]", env_id)[-1]
 
 
-def dump(config: PPOConfig, algo: str = "ppo") -> str:
+def dump(config: AlgorithmConfig, algo: str = "ppo") -> str:
     """Returns the text of a settings file that loads to an equal configuration."""
     return yaml.safe_dump({algo: config.as_dict()}, sort_keys=False)
 
 
-def parse_set(text: str) -> tuple[str, Any]:
+def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
     """Returns name and value of a `--set name=value`; the value is read as YAML.
 
     Raises:
-        ConfigError: it is not name=value, or no setting has the name.
+        ConfigError: it is not name=value, or no setting of the algorithm has the name, or there is
+            no such algorithm.
     """
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals:
         raise ConfigError(f"--set {text}: expected name=value, such as learning_rate=1e-4")
-    _check_name(name, PPOConfig.names(), "setting", "--set: ")
+    _check_name(algo, ALGORITHMS, "algorithm")
+    _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ")
     return name, parse_value(value, f"--set {text}")
 
 

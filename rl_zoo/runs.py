@@ -32,7 +32,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from adapters import Policy, PolicyError, PPOConfig
+from adapters import AlgorithmConfig, Policy, PolicyError
 from adapters.policy import (
     ARRAYS_FILE,
     JSON_FILE,
@@ -84,7 +84,7 @@ class Run:
         root: str | Path,
         env_id: str,
         trainer: str,
-        config: PPOConfig,
+        config: AlgorithmConfig,
         *,
         algo: str = "ppo",
         env_config: dict[str, Any] | None = None,
@@ -201,7 +201,7 @@ class Run:
             raise RunError(f"{path} lacks entries of a run, or has wrong ones")
         return manifest
 
-    def config(self) -> PPOConfig:
+    def config(self) -> AlgorithmConfig:
         """Returns the settings of the run.
 
         Raises:

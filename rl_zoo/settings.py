@@ -19,11 +19,12 @@ from rl_zoo.cli import MISUSED, CommandError
 PREFIX = "env."
 
 
-def split(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(texts: Sequence[str], algo: str = "ppo") -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the algorithm's settings and the task's, the latter without "env.".
 
     Raises:
-        ConfigError: one is not name=value, or the algorithm has no such setting.
+        ConfigError: one is not name=value, or the algorithm has no such setting, or there is no
+            such algorithm.
     """
     algorithm: dict[str, Any] = {}
     task: dict[str, Any] = {}
@@ -32,7 +33,7 @@ def split(texts: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
         if equals and name.strip().startswith(PREFIX):
             task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, f"--set {text}")
         else:
-            name, value = config.parse_set(text)
+            name, value = config.parse_set(text, algo)
             algorithm[name] = value
     return algorithm, task
 

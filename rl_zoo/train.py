@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from rl_zoo import cli
 
 if TYPE_CHECKING:
-    from adapters import PPOConfig, Trainer
+    from adapters import AlgorithmConfig, Trainer
     from rl_zoo.evaluate import Evaluation
     from rl_zoo.logs import EventLog
     from rl_zoo.runs import Run
@@ -49,7 +49,7 @@ class Plan:
     trainer: str
     device: str
     reason: str
-    config: "PPOConfig"
+    config: "AlgorithmConfig"
     resume: Path | None = None
 
 
@@ -74,7 +74,7 @@ def _arguments() -> argparse.ArgumentParser:
         "Ctrl-C stops at once.",
     )
     add = p.add_argument
-    add("--algo", help="algorithm (default ppo)")
+    add("--algo", help="ppo, recurrent_ppo, trpo, sac, td3, tqc, crossq or ars (default ppo)")
     add("--env", metavar="ID", help=f"environment, or module:ID (default {cli.DEFAULT_ENV})")
     add("--trainer", help="auto, skrl-jax, skrl-torch or sb3 (default auto: the best installed)")
     add("--num-envs", type=int, metavar="N", help="environments side by side")
@@ -105,8 +105,8 @@ def _planned(args: argparse.Namespace) -> Plan:
     from rl_zoo.settings import split
 
     env_id = cli.find_env(args.env or cli.DEFAULT_ENV)
-    values, settings = split(args.set or [])
     algo, asked = args.algo or "ppo", args.trainer or "auto"
+    values, settings = split(args.set or [], algo)
     if args.num_envs is not None:
         values["num_envs"] = args.num_envs
     if args.seed is not None:
@@ -115,7 +115,7 @@ def _planned(args: argparse.Namespace) -> Plan:
         values["seed"] = secrets.randbelow(2**31)
     if asked != "auto":  # a wrong name is told before anything is looked for
         zoo_config.load(env_id, algo, asked, file=args.config, **values)
-    trainer, device, reason = choose(asked, args.device or "auto")
+    trainer, device, reason = choose(asked, args.device or "auto", zoo_config.trainers(algo))
     config = zoo_config.load(env_id, algo, trainer, file=args.config, **values)
     if config.seed is None:
         config = config.replace(seed=0)
@@ -148,19 +148,22 @@ def _resumed(args: argparse.Namespace) -> Plan:
     )
 
 
-def choose(trainer: str, device: str) -> tuple[str, str, str]:
+def choose(
+    trainer: str, device: str, having: Sequence[str] = tuple(REQUIRED)
+) -> tuple[str, str, str]:
     """Returns trainer, device and the reason, "auto" replaced by the best that is installed.
 
-    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3. A library is imported only
-    to ask for a GPU, and only where there are signs of one.
+    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3, of those in `having`, which
+    have the algorithm. A library is imported only to ask for a GPU, and only where there are signs
+    of one.
 
     Raises:
         CommandError: no trainer is installed, or no GPU found where one was asked for.
     """
-    asked = [trainer] if trainer != "auto" else list(REQUIRED)
+    asked = [trainer] if trainer != "auto" else list(having)
     there = [name for name in asked if _installed(*REQUIRED[_library(name)])]
     if trainer == "auto" and not there:
-        extras = ", ".join(f'"motrix-gym[{name}]"' for name in REQUIRED)
+        extras = ", ".join(f'"motrix-gym[{name}]"' for name in having)
         raise cli.CommandError(f"no trainer is installed: pip install one of {extras}")
     if device != "cpu":
         for name in there:
@@ -171,7 +174,10 @@ def choose(trainer: str, device: str) -> tuple[str, str, str]:
         raise cli.CommandError(f"--device cuda: no GPU is found by {names}; use --device cpu")
     if trainer != "auto":
         return trainer, "cpu", "as asked"
-    others = "the only one installed" if len(there) == 1 else f"first of {', '.join(there)}"
+    if len(having) == 1:
+        others = "the only one that has it"
+    else:
+        others = "the only one installed" if len(there) == 1 else f"first of {', '.join(there)}"
     return there[0], "cpu", others if device == "cpu" else f"{others}; no GPU found"
 
 
@@ -211,7 +217,7 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     from rl_zoo.evaluate import check_ends, side_by_side
     from rl_zoo.runs import Run, RunError
 
-    trainer_class = adapters.load_trainer(plan.trainer)
+    trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
     env = cli.make_env(
         plan.env_id,
         plan.settings,
@@ -268,16 +274,14 @@ def _header(trainer: "Trainer", run: "Run") -> str:
     sizes = [space.shape[0] for space in spaces]  # pyright: ignore[reportOptionalSubscript]
     limit = task.max_episode_steps
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
-    networks = config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes
-    policy, value = ("-".join(map(str, network)) for network in networks)
-    total = config.updates * config.batch_size
+    total = config.vector_steps * config.num_envs
     ignored = [name for name in trainer.without_effect if getattr(config, name)]
     note = f"without effect in {trainer.name}: {', '.join(ignored)}\n" if ignored else ""
     return (
         f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "
-        f"policy {policy}, value {value}, seed {config.seed}\n"
-        f"{config.num_envs:,} environments x {config.rollouts} steps x {config.updates:,} updates "
-        f"= {total:,} steps\n{note}run: {run.folder}"
+        f"{config.networks}, seed {config.seed}\n"
+        f"{config.num_envs:,} environments x {config.schedule} = {total:,} steps\n"
+        f"{note}run: {run.folder}"
     )
 
 
@@ -317,16 +321,17 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
     from rl_zoo.progress import RETURN, Progress
 
     config, manifest = trainer.config, run.manifest
-    saved, returns, seconds = trainer.num_updates, [], 0.0
+    saved, returns, seconds = trainer.vector_steps, [], 0.0
     # Of the run's earlier processes; runs of old say only the total.
     seconds_before = manifest.get("train_seconds", manifest["wall_seconds"])
     memory_before = manifest.get("peak_memory_mib", 0.0)
-    whole_window = max(config.check_point_interval // config.rollouts, 1)
+    interval = config.check_point_interval
+    whole_window = max(interval // config.rollouts, 1) * config.rollouts
 
     def save() -> None:
         nonlocal saved
         # Few updates, as before an interruption, may have a high return by luck.
-        whole = returns and trainer.num_updates - saved >= whole_window
+        whole = returns and trainer.vector_steps - saved >= whole_window
         run.save_checkpoint(
             trainer.env_steps,
             trainer.policy(),
@@ -336,26 +341,25 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
             steps_per_second=trainer.env_steps / (seconds_before + seconds),
             peak_memory_mib=max(memory_before, peak_memory()),
         )
-        saved = trainer.num_updates
+        saved = trainer.vector_steps
         returns.clear()
 
     metrics = tuple(trainer.env.unwrapped.task.metrics)  # pyright: ignore
-    total = config.updates * config.batch_size
+    total = config.vector_steps * config.num_envs
     with contextlib.closing(Progress(total, trainer.env_steps, metrics)) as progress:
-        while trainer.num_updates < config.updates and not stop:
-            started = time.perf_counter()
+        while trainer.vector_steps < config.vector_steps and not stop:
+            started, before = time.perf_counter(), trainer.vector_steps
             scalars = _update(trainer)
             elapsed = time.perf_counter() - started
             seconds += elapsed
-            rate = config.batch_size / elapsed
+            rate = (trainer.vector_steps - before) * config.num_envs / elapsed
             log.write(trainer.env_steps, scalars | {"Time / Steps per second": rate})
             progress.update(trainer.env_steps, scalars)
             if RETURN in scalars:
                 returns.append(scalars[RETURN])
-            vector_steps = trainer.num_updates * config.rollouts
-            if vector_steps % config.check_point_interval < config.rollouts:
+            if trainer.vector_steps // interval > before // interval:
                 save()
-        if trainer.num_updates > saved:
+        if trainer.vector_steps > saved:
             save()
     return seconds
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from adapters import counterpart
 from adapters.base import Trainer
+from adapters.ppo_config import PPOConfig
 
 
 class StockTrainer(Trainer):
@@ -16,6 +17,7 @@ class StockTrainer(Trainer):
     which are left changed.
     """
 
+    config: PPOConfig
     without_effect = ("share_policy_value_features", "symmetry_augmentation")
 
     def state(self) -> dict[str, np.ndarray]:

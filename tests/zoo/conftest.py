@@ -13,7 +13,7 @@ import adapters
 def fake_trainer(monkeypatch):
     """Every trainer's name gives this class, fresh for the test; no library is imported."""
     fake = type("Fake", (FakeTrainer,), {})
-    monkeypatch.setattr(adapters, "load_trainer", lambda name: fake)
+    monkeypatch.setattr(adapters, "load_trainer", lambda name, algo="ppo": fake)
     return fake
 
 

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AlgorithmConfig: what the settings of all algorithms have alike, and how they are checked.
+
+A configuration is frozen and checked when it is made: an impossible value raises `FieldError`,
+which names the field, the value and what is allowed.
+"""
+
+import dataclasses
+import numbers
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from motrix_gym.names import did_you_mean
+
+ACTIVATIONS = ("elu", "relu", "tanh")
+LARGEST = sys.float_info.max
+
+
+class FieldError(ValueError):
+    """A field is unknown or its value is not allowed; `field` is its name."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message)
+        self.field = field
+
+
+def integer(default: int | None, low: int, high: int = 10**12) -> Any:
+    """Returns a field for integers from low to high."""
+    return dataclasses.field(default=default, metadata={"kind": int, "low": low, "high": high})
+
+
+def number(
+    default: float | str,
+    low: float = 0.0,
+    high: float = LARGEST,
+    above: bool = False,
+    auto: bool = False,
+) -> Any:
+    """Returns a field for numbers from low (or with `above`, above it) to high, or for "auto"."""
+    rule = {"kind": float, "low": low, "high": high, "above": above, "auto": auto}
+    return dataclasses.field(default=default, metadata=rule)
+
+
+def flag(default: bool) -> Any:
+    """Returns a field for true and false."""
+    return dataclasses.field(default=default, metadata={"kind": bool})
+
+
+def sizes(*default: int) -> Any:
+    """Returns a field for one or more positive integers."""
+    return dataclasses.field(default=default, metadata={"kind": tuple})
+
+
+def one_of(words: tuple[str, ...], default: str) -> Any:
+    """Returns a field for one of these words."""
+    return dataclasses.field(default=default, metadata={"kind": str, "words": words})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmConfig:
+    """Settings of one run of an algorithm; a subclass adds the algorithm's own.
+
+    A *vector step* steps all `num_envs` environments once; *environment steps* count every
+    environment. Whole floats (1.5e7) are accepted for integers, and lists for tuples.
+
+    Attributes:
+        title: What messages call the algorithm.
+        rollouts: Vector steps per update; this and what follows are fields in most subclasses.
+        rewards_shaper_scale: Multiplies the rewards.
+        activation: The function between layers, one of `ACTIVATIONS`.
+
+    Raises:
+        FieldError: (a ValueError) a value has the wrong type or range, or the budget is shorter
+            than one rollout.
+    """
+
+    title: ClassVar[str]
+    rollouts: ClassVar[int]
+    rewards_shaper_scale: ClassVar[float]
+    activation: ClassVar[str]
+
+    seed: int | None = integer(None, 0, 2**32 - 1)  # None: drawn by whoever starts the run
+    num_envs: int = integer(2048, 1)
+    play_num_envs: int = integer(1, 1)  # side by side in `motrix play`
+    max_env_steps: int = integer(20_480_000, 1)  # budget in environment steps
+    check_point_interval: int = integer(1000, 1)  # in vector steps
+    keep_checkpoints: int = integer(0, -1)  # older ones kept beside best and latest; -1: all
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # "| None" in the annotation is what lets a field be None.
+            if field.metadata and not (value is None and "None" in str(field.type)):
+                object.__setattr__(self, field.name, _checked(field, value))
+        self._check()
+
+    def _check(self) -> None:
+        """Raises FieldError if fields do not fit together."""
+        if self.vector_steps == 0:
+            raise FieldError(
+                "max_env_steps",
+                f"max_env_steps={self.max_env_steps} is too small a budget: one update needs "
+                f"{self._batch} environment steps",
+            )
+
+    @property
+    def _batch(self) -> str:
+        return (
+            f"rollouts x num_envs = {self.rollouts} x {self.num_envs} = {self.env_steps_per_update}"
+        )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Returns the names of all fields."""
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Makes a configuration of named values; the rest is default.
+
+        Raises:
+            FieldError: a name is unknown (the nearest is offered), or a value is not allowed.
+        """
+        return cls(**cls._known(values))
+
+    def replace(self, **values: Any) -> Self:
+        """Returns a checked copy with some values changed.
+
+        Raises:
+            FieldError: as `from_dict`.
+        """
+        return dataclasses.replace(self, **self._known(values))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the fields as plain values (lists for tuples), ready for YAML or JSON."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @property
+    def vector_steps(self) -> int:
+        """Vector steps of the run: the budget over num_envs, rounded down to whole rollouts."""
+        return self.updates * self.rollouts
+
+    @property
+    def updates(self) -> int:
+        """Updates of the run."""
+        return self.max_env_steps // self.num_envs // self.rollouts
+
+    @property
+    def env_steps_per_update(self) -> int:
+        """Environment steps per update."""
+        return self.rollouts * self.num_envs
+
+    @property
+    def schedule(self) -> str:
+        """A phrase for the user: the steps of each environment."""
+        return f"{self.rollouts} steps x {self.updates:,} updates"
+
+    @property
+    def networks(self) -> str:
+        """A phrase for the user: the hidden layers."""
+        names = {"policy": "policy_hidden_layer_sizes", "value": "value_hidden_layer_sizes"}
+        sizes = {what: "-".join(map(str, getattr(self, name))) for what, name in names.items()}
+        return ", ".join(f"{what} {text}" for what, text in sizes.items())
+
+    @classmethod
+    def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Returns the values if there is a field for each, else raises FieldError."""
+        for name in values:
+            if name not in cls.names():
+                hint = did_you_mean(name, cls.names())
+                allowed = ", ".join(cls.names())
+                message = f"{cls.title} has no setting {name!r}{hint}; allowed are: {allowed}"
+                raise FieldError(name, message)
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicyConfig(AlgorithmConfig):
+    """Settings of an algorithm that learns from each rollout in mini-batches.
+
+    Raises:
+        FieldError: (a ValueError) as `AlgorithmConfig`, or `mini_batches` does not divide the
+            batch.
+    """
+
+    mini_batches: ClassVar[int]  # a field in subclasses
+
+    def _check(self) -> None:
+        if self.batch_size % self.mini_batches:
+            start = min(self.mini_batches, self.batch_size)
+            below = next(k for k in range(start, 0, -1) if self.batch_size % k == 0)
+            raise FieldError(
+                "mini_batches",
+                f"mini_batches={self.mini_batches} does not divide the batch of {self._batch}; the "
+                f"next lower number that does is {below}",
+            )
+        super()._check()
+
+    @property
+    def batch_size(self) -> int:
+        """Environment steps per update."""
+        return self.env_steps_per_update
+
+    @property
+    def mini_batch_size(self) -> int:
+        """Environment steps per gradient step."""
+        return self.batch_size // self.mini_batches
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    """Returns the value as the field's plain Python type, or raises FieldError."""
+    rule = field.metadata
+    if rule["kind"] is bool:
+        if isinstance(value, bool):
+            return value
+        allowed = "true or false"
+    elif rule["kind"] is tuple:
+        if isinstance(value, list | tuple) and value:
+            if all(_is_whole(size) and size > 0 for size in value):
+                return tuple(int(size) for size in value)
+        allowed = "a list of one or more positive integers"
+    elif rule["kind"] is int:
+        if _is_whole(value) and rule["low"] <= value <= rule["high"]:
+            return int(value)
+        allowed = f"an integer {_range(rule)}"
+    elif rule["kind"] is str:
+        if isinstance(value, str) and value in rule["words"]:
+            return value
+        allowed = f"one of {', '.join(rule['words'])}{did_you_mean(value, rule['words'])}"
+    else:
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            inside = rule["low"] < value if rule.get("above") else rule["low"] <= value
+            if inside and value <= rule["high"]:
+                return float(value)
+        if rule["auto"] and value == "auto":
+            return value
+        allowed = f"{'auto or ' * rule['auto']}a number {_range(rule)}"
+    raise FieldError(field.name, f"{field.name}={value!r} is not {allowed}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value % 1 == 0
+
+
+def _range(rule: Any) -> str:
+    if rule["high"] < LARGEST:
+        return f"from {rule['low']} to {rule['high']}"
+    if rule["low"] == -LARGEST:
+        return "that is finite"
+    return f"above {rule['low']}" if rule.get("above") else f"of at least {rule['low']}"
