@@ -91,6 +91,7 @@ class Trainer(ABC):
         layers: Layers,
         log_std: np.ndarray,
         normalizer: tuple[np.ndarray, np.ndarray, float] | None,
+        **features: Any,
     ) -> Policy:
         """Returns the portable policy of linear layers.
 
@@ -98,9 +99,10 @@ class Trainer(ABC):
             layers: (inputs, outputs) weights and (outputs,) biases, in order.
             log_std: (act,) logarithm of the standard deviation.
             normalizer: (obs,) mean and standard deviation, and the clip; None for no normaliser.
+            **features: What else the policy has: `squash`, `log_std_weight`, `lstm`.
         """
-        size = layers[0][0].shape[0]
-        mean, std, clip = normalizer or (np.zeros(size), np.ones(size), np.inf)
+        size = self.env.single_observation_space.shape
+        mean, std, clip = normalizer or (np.zeros(size), np.ones(size), np.inf)  # pyright: ignore
         return Policy(
             hidden=tuple(layers[:-1]),
             output=layers[-1],
@@ -112,6 +114,7 @@ class Trainer(ABC):
             action_low=self.measured_env.low,
             action_high=self.measured_env.high,
             metadata=self.metadata(),
+            **features,
         )
 
     def metadata(self) -> dict[str, Any]:
@@ -206,4 +209,7 @@ def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) ->
     spaces = {"observation": env.single_observation_space, "action": env.single_action_space}
     for name, space in spaces.items():
         if not (isinstance(space, Box) and len(space.shape) == 1):
-            raise ValueError(f"the {name} space is {space}: trainers need a Box of one dimension")
+            raise ValueError(
+                f"the {name} space is {space}: trainers need a Box of one dimension, whatever the "
+                "algorithm"
+            )

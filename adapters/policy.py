@@ -20,7 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 FORMAT = "motrix-policy"
-SCHEMA_VERSION = 1
+SCHEMA_VERSIONS = (1, 2)  # 2 has what an older program would pass over: see `Policy.save`
 ARRAYS_FILE = "policy.safetensors"
 JSON_FILE = "policy.json"
 
@@ -31,6 +31,9 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 Layer = tuple[np.ndarray, np.ndarray]
+LSTMLayer = tuple[np.ndarray, np.ndarray, np.ndarray]
+LSTM_PARTS = ("input", "recurrent", "bias")
+LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
 
 
 class PolicyError(ValueError):
@@ -39,14 +42,14 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """A Gaussian policy: action = clip(network(normalise(observation))), and a spread to sample.
+    """A Gaussian policy: action = bound(network(normalise(observation))), and a spread to sample.
 
-    Arrays are copied to read-only float32.
+    Arrays are copied to read-only float32. A policy with an LSTM acts through `actor`.
 
     Attributes:
         hidden: Layers (weight (in, out), bias (out,)), each followed by the activation.
         output: The last layer (weight (in, act), bias (act,)), without activation.
-        log_std: (act,) logarithm of the spread of `sample`.
+        log_std: (act,) logarithm of the spread of `sample`, before actions are bounded.
         activation: "elu", "relu" or "tanh".
         observation_mean: (obs,) subtracted from the observation.
         observation_std: (obs,) divides it, positive.
@@ -54,6 +57,11 @@ class Policy:
         action_low: (act,) lower bounds of the action box.
         action_high: (act,) upper bounds.
         metadata: Plain JSON: env_id, trainer, names and units of observation and action, steps, ...
+        squash: Actions are bounded by tanh, scaled to the box; if not, by clipping to it.
+        log_std_weight: (in, act), what the last hidden layer adds to log_std, then bounded to
+            `LOG_STD_RANGE`; None if the spread does not depend on the observation.
+        lstm: Layers between normaliser and hidden ones, each of weights for its input (in, 4 h) and
+            its last output (h, 4 h), and biases (4 h,): input, forget, cell and output gate.
 
     Raises:
         PolicyError: shapes do not fit together, or a number is not finite where it must be.
@@ -69,6 +77,9 @@ class Policy:
     action_low: np.ndarray
     action_high: np.ndarray
     metadata: dict[str, Any] = field(default_factory=dict)
+    squash: bool = False
+    log_std_weight: np.ndarray | None = None
+    lstm: tuple[LSTMLayer, ...] = ()
 
     def __post_init__(self):
         def put(name: str, value: Any) -> None:
@@ -76,6 +87,9 @@ class Policy:
 
         put("hidden", tuple((_frozen(w), _frozen(b)) for w, b in self.hidden))
         put("output", (_frozen(self.output[0]), _frozen(self.output[1])))
+        put("lstm", tuple((_frozen(i), _frozen(r), _frozen(b)) for i, r, b in self.lstm))
+        if self.log_std_weight is not None:
+            put("log_std_weight", _frozen(self.log_std_weight))
         for name in VECTORS:
             put(name, _frozen(getattr(self, name)))
         put("observation_clip", float(self.observation_clip))
@@ -87,12 +101,25 @@ class Policy:
             raise PolicyError(f"activation={self.activation!r} is not one of {allowed}")
         if not isinstance(self.metadata, dict):
             raise PolicyError(f"metadata must be a dict, not {type(self.metadata).__name__}")
+        if not isinstance(self.squash, bool):
+            raise PolicyError(f"squash={self.squash!r} is not true or false")
         width: tuple[int, ...] = self.observation_mean.shape
+        for i, (inputs, recurrent, bias) in enumerate(self.lstm):
+            gates = bias.shape
+            fits = bias.ndim == 1 and inputs.shape == width + gates
+            if not fits or recurrent.shape != (bias.size / 4, bias.size):
+                shapes = f"weights {inputs.shape} and {recurrent.shape}, and bias {gates}"
+                raise PolicyError(f"LSTM layer {i} has {shapes} for an input {width}")
+            width = recurrent.shape[:1]
+        last = width
         for i, (weight, bias) in enumerate((*self.hidden, self.output)):
             if weight.ndim != 2 or weight.shape[:1] != width or weight.shape[1:] != bias.shape:
                 shapes = f"weight {weight.shape} and bias {bias.shape}"
                 raise PolicyError(f"layer {i} has {shapes} for an input {width}")
-            width = bias.shape
+            last, width = width, bias.shape
+        if self.log_std_weight is not None and self.log_std_weight.shape != last + width:
+            shape = self.log_std_weight.shape
+            raise PolicyError(f"log_std_weight has shape {shape}, expected {last + width}")
         for name in VECTORS:
             wanted = self.observation_mean.shape if name.startswith("observation") else width
             if getattr(self, name).shape != wanted:
@@ -105,6 +132,8 @@ class Policy:
             raise PolicyError("observation_std and observation_clip must be positive")
         if not (self.action_low <= self.action_high).all():
             raise PolicyError("action_low must not be above action_high")
+        if self.squash and not np.isfinite([self.action_low, self.action_high]).all():
+            raise PolicyError("squash needs finite action_low and action_high")
 
     @property
     def observation_size(self) -> int:
@@ -117,43 +146,85 @@ class Policy:
         return self.log_std.shape[0]
 
     def mean(self, observation: np.ndarray) -> np.ndarray:
-        """Returns the network's output before clipping, (n, act) or (act,) float32.
+        """Returns the network's output before it is bounded, (n, act) or (act,) float32.
 
         Raises:
-            ValueError: the last axis of the observation is not `observation_size` long.
+            ValueError: the last axis of the observation is not `observation_size` long, or the
+                policy has an LSTM.
         """
-        x = np.asarray(observation, np.float32)
-        if x.ndim not in (1, 2) or x.shape[-1] != self.observation_size:
-            size = self.observation_size
-            raise ValueError(f"observation has shape {x.shape}, expected (n, {size}) or ({size},)")
-        x = (x - self.observation_mean) / self.observation_std
-        x = np.clip(x, -self.observation_clip, self.observation_clip)
-        for weight, bias in self.hidden:
-            x = ACTIVATIONS[self.activation](x @ weight + bias)
-        return x @ self.output[0] + self.output[1]
+        return self._head(self._features(observation))[0]
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
-        """Returns the deterministic action, clipped to the action box.
+        """Returns the deterministic action, inside of the action box.
 
         Args:
             observation: (n, obs) or (obs,).
 
         Returns:
             (n, act) or (act,) float32.
+
+        Raises:
+            ValueError: as `mean`.
         """
-        return np.clip(self.mean(observation), self.action_low, self.action_high)
+        return self._action(self._features(observation), None)
 
     def sample(self, observation: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Returns an action drawn from the policy, clipped to the box; shapes as `__call__`."""
-        mean = self.mean(observation)
-        noise = generator.standard_normal(mean.shape, np.float32)
-        return np.clip(mean + np.exp(self.log_std) * noise, self.action_low, self.action_high)
+        """Returns an action drawn from the policy, inside of the box; the rest as `__call__`."""
+        return self._action(self._features(observation), generator)
+
+    def actor(self, generator: np.random.Generator | None = None) -> "Actor":
+        """Returns the policy at work on one vector environment, remembering what it must.
+
+        Args:
+            generator: Draws actions; None for the deterministic ones.
+        """
+        return Actor(self, generator)
+
+    def _normalised(self, observation: np.ndarray) -> np.ndarray:
+        x = np.asarray(observation, np.float32)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.observation_size:
+            size = self.observation_size
+            raise ValueError(f"observation has shape {x.shape}, expected (n, {size}) or ({size},)")
+        x = (x - self.observation_mean) / self.observation_std
+        return np.clip(x, -self.observation_clip, self.observation_clip)
+
+    def _features(self, observation: np.ndarray) -> np.ndarray:
+        """What the hidden layers get, where that is a matter of one observation."""
+        if self.lstm:
+            raise ValueError(
+                "the policy has an LSTM and acts by what it saw before: act = policy.actor(), and "
+                "act(observations, starts) at each step"
+            )
+        return self._normalised(observation)
+
+    def _head(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns mean and log_std, of features."""
+        for weight, bias in self.hidden:
+            x = ACTIVATIONS[self.activation](x @ weight + bias)
+        log_std = self.log_std
+        if self.log_std_weight is not None:
+            log_std = np.clip(x @ self.log_std_weight + log_std, *LOG_STD_RANGE)
+        return x @ self.output[0] + self.output[1], log_std
+
+    def _action(self, x: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        action, log_std = self._head(x)
+        if generator is not None:
+            action = action + np.exp(log_std) * generator.standard_normal(action.shape, np.float32)
+        if self.squash:
+            share = np.float32(0.5) * (np.tanh(action) + np.float32(1.0))
+            action = self.action_low + share * (self.action_high - self.action_low)
+        return np.clip(action, self.action_low, self.action_high)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns all arrays by the names that they have in the file."""
         arrays = {}
+        for i, layer in enumerate(self.lstm):
+            parts = zip(LSTM_PARTS, layer, strict=True)
+            arrays |= {f"lstm.{i}.{part}": array for part, array in parts}
         for i, (weight, bias) in enumerate(self.hidden):
             arrays |= {f"hidden.{i}.weight": weight, f"hidden.{i}.bias": bias}
+        if self.log_std_weight is not None:
+            arrays["log_std_weight"] = self.log_std_weight
         arrays |= {"output.weight": self.output[0], "output.bias": self.output[1]}
         arrays |= {name: getattr(self, name) for name in VECTORS}
         return arrays | {"observation_clip": np.array(self.observation_clip, np.float32)}
@@ -162,7 +233,8 @@ class Policy:
         """Writes the two files into a folder, which is made if need be.
 
         Each is replaced in one piece, the JSON last: a reader sees the old policy, the new one, or
-        a digest that does not match, and never half a file.
+        a digest that does not match, and never half a file. A policy that squashes, has an LSTM or
+        a spread that depends on the observation gets schema version 2.
 
         Raises:
             PolicyError: `metadata` is not plain JSON.
@@ -170,11 +242,13 @@ class Policy:
         """
         arrays = self.arrays()
         data = pack_arrays(arrays)
+        plain = not (self.squash or self.lstm or self.log_std_weight is not None)
         description = {
             "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": 1 if plain else 2,
             "sha256": hashlib.sha256(data).hexdigest(),
             "activation": self.activation,
+            **({} if plain else {"squash": self.squash}),
             "shapes": {name: list(array.shape) for name, array in arrays.items()},
             "metadata": self.metadata,
         }
@@ -200,10 +274,16 @@ class Policy:
         shapes = {name: list(array.shape) for name, array in arrays.items()}
         if shapes != about.get("shapes"):
             raise PolicyError(f"{folder / ARRAYS_FILE} has other arrays than {JSON_FILE} lists")
-        count = sum(name.startswith("hidden.") for name in arrays) // 2
-        layers = [*(f"hidden.{i}" for i in range(count)), "output"]
+        layers = [*(f"hidden.{i}" for i in range(_count(arrays, "hidden.", 2))), "output"]
+        lstm, extras = [], {}
         names = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
         names += [*VECTORS, "observation_clip"]
+        if about["schema_version"] > 1:
+            count = _count(arrays, "lstm.", len(LSTM_PARTS))
+            lstm = [[f"lstm.{i}.{part}" for part in LSTM_PARTS] for i in range(count)]
+            extras = {"squash": about.get("squash"), "log_std_weight": arrays.get("log_std_weight")}
+            names += [name for parts in lstm for name in parts]
+            names += ["log_std_weight"] * ("log_std_weight" in arrays)
         if sorted(names) != sorted(arrays) or arrays["observation_clip"].shape != ():
             raise PolicyError(f"{folder / ARRAYS_FILE} lacks arrays of a policy, or has others")
         *hidden, output = ((arrays[f"{k}.weight"], arrays[f"{k}.bias"]) for k in layers)
@@ -214,7 +294,50 @@ class Policy:
             observation_clip=float(arrays["observation_clip"]),
             metadata=about.get("metadata", {}),
             **{name: arrays[name] for name in VECTORS},
+            lstm=tuple((arrays[i], arrays[r], arrays[b]) for i, r, b in lstm),
+            **extras,
         )
+
+
+class Actor:
+    """A policy that acts in one vector environment, step by step; see `Policy.actor`.
+
+    Attributes:
+        policy: The policy.
+        generator: Draws actions; None for the deterministic ones.
+    """
+
+    def __init__(self, policy: Policy, generator: np.random.Generator | None = None):
+        self.policy, self.generator = policy, generator
+        self._states: list[tuple[np.ndarray, np.ndarray]] = []  # output and cell of each LSTM
+
+    def __call__(self, observations: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Returns the actions (n, act) for the next step.
+
+        Args:
+            observations: (n, obs).
+            starts: (n,) bool, rows whose episode begins with this observation; all, at first.
+        """
+        x = self.policy._normalised(observations)
+        if not self._states:
+            shapes = [(len(x), recurrent.shape[0]) for _, recurrent, _ in self.policy.lstm]
+            self._states = [(np.zeros(s, np.float32), np.zeros(s, np.float32)) for s in shapes]
+        for i, (inputs, recurrent, bias) in enumerate(self.policy.lstm):
+            output, cell = (np.where(starts[:, None], 0, state) for state in self._states[i])
+            gates = np.split(x @ inputs + output @ recurrent + bias, 4, axis=1)
+            cell = _sigmoid(gates[1]) * cell + _sigmoid(gates[0]) * np.tanh(gates[2])
+            x = _sigmoid(gates[3]) * np.tanh(cell)
+            self._states[i] = x, cell
+        return self.policy._action(x, self.generator)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.float32(0.5) * (np.tanh(np.float32(0.5) * x) + np.float32(1.0))
+
+
+def _count(arrays: dict[str, np.ndarray], prefix: str, parts: int) -> int:
+    """How many layers, of so many arrays each, have names with a prefix."""
+    return sum(name.startswith(prefix) for name in arrays) // parts
 
 
 VECTORS = ("log_std", "observation_mean", "observation_std", "action_low", "action_high")
@@ -235,10 +358,10 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise PolicyError(f"{path} cannot be read: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise PolicyError(f"{path} does not describe a policy of this program")
-    if about.get("schema_version") != SCHEMA_VERSION:
+    if about.get("schema_version") not in SCHEMA_VERSIONS:
         raise PolicyError(
             f"{path} has schema_version {about.get('schema_version')!r}, this program reads "
-            f"{SCHEMA_VERSION}"
+            f"{' and '.join(map(str, SCHEMA_VERSIONS))}"
         )
     return about
 

@@ -28,6 +28,7 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from adapters.base import with_prefix, without_prefix
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.torch_common import (
@@ -203,6 +204,7 @@ class SB3Trainer(TorchTrainer):
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
+        check_bounded(env)
         if self.mirror and config.kl_threshold:
             raise ValueError(
                 f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
@@ -262,14 +264,13 @@ class SB3Trainer(TorchTrainer):
         set_rate(self.optimizer, rate)
 
     def policy(self) -> Policy:
-        learner, normalizer = self.learner, None
-        if "observations" in (moments := self._moments()):
-            std = np.sqrt(moments["observations"].var + self.normalizer.epsilon)
-            normalizer = moments["observations"].mean, std, self.normalizer.clip_obs
+        learner = self.learner
         layers = linear_layers(
             learner.features_extractor, learner.mlp_extractor.policy_net, learner.action_net
         )
-        return self.make_policy(layers, to_array(learner.log_std), normalizer)
+        return self.make_policy(
+            layers, to_array(learner.log_std), observation_moments(self.normalizer)
+        )
 
     def _own_state(self) -> Arrays:
         model = self.model
@@ -280,7 +281,7 @@ class SB3Trainer(TorchTrainer):
             "returns": self.normalizer.returns,
         }
         for name, moments in self._moments().items():
-            arrays |= {f"{name}/{key}": np.array(getattr(moments, key)) for key in MOMENTS}
+            arrays |= with_prefix(f"{name}/", moment_arrays(moments))
         return arrays
 
     def _restore_own(self, state: Arrays) -> None:
@@ -290,8 +291,7 @@ class SB3Trainer(TorchTrainer):
         model.num_timesteps, model._n_updates = (int(count) for count in state["counters"])
         self.normalizer.returns = np.array(state["returns"])
         for name, moments in self._moments().items():
-            for key in MOMENTS:
-                setattr(moments, key, np.array(state[f"{name}/{key}"])[()])
+            load_moments(moments, without_prefix(f"{name}/", state))
 
     def _moments(self) -> dict[str, Any]:
         """Returns the running moments of VecNormalize by name, those of observations where used."""
@@ -309,6 +309,35 @@ def make_normalizer(env: VectorEnv, config: PPOConfig) -> VecNormalize:
         norm_reward=config.normalize_values,
         gamma=config.discount_factor,
     )
+
+
+def check_bounded(env: VectorEnv) -> None:
+    """Raises ValueError unless actions have finite bounds, as Stable-Baselines3 needs them."""
+    space = env.single_action_space
+    if not np.isfinite([space.low, space.high]).all():  # pyright: ignore[reportAttributeAccessIssue]
+        raise ValueError(
+            f"the action space is {space}: Stable-Baselines3 needs finite bounds; PPO by skrl-jax "
+            "or skrl-torch does without"
+        )
+
+
+def observation_moments(normalizer: VecNormalize) -> tuple[np.ndarray, np.ndarray, float] | None:
+    """Returns mean and standard deviation (obs,) and the clip; None if nothing is normalised."""
+    if not normalizer.norm_obs:
+        return None
+    moments: Any = normalizer.obs_rms
+    return moments.mean, np.sqrt(moments.var + normalizer.epsilon), normalizer.clip_obs
+
+
+def moment_arrays(moments: RunningMeanStd) -> Arrays:
+    """Returns what a RunningMeanStd holds."""
+    return {name: np.array(getattr(moments, name)) for name in MOMENTS}
+
+
+def load_moments(moments: RunningMeanStd, arrays: Arrays) -> None:
+    """Writes `moment_arrays` into a RunningMeanStd."""
+    for name in MOMENTS:
+        setattr(moments, name, np.array(arrays[name])[()])
 
 
 def sb3_settings(config: PPOConfig) -> dict[str, Any]:

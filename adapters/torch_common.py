@@ -100,14 +100,19 @@ class TorchTrainer(Trainer):
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
-        """Seeds Torch's global generator from the trainer's own, and puts it back as it was.
+        """Seeds Torch's and NumPy's global generators from the trainer's own; puts them back then.
 
-        For making networks: Torch initialises them from its global generator.
+        For what the libraries draw from them: initial weights always, and some all else too.
         """
+        held = np.random.get_state()
         with torch.random.fork_rng(devices=[self.torch_device] if self.on_gpu else []):
             seed = torch.randint(2**32, (), generator=self.generator, device=self.torch_device)
             torch.manual_seed(int(seed))
-            yield
+            np.random.seed(int(seed))
+            try:
+                yield
+            finally:
+                np.random.set_state(held)
 
     @property
     def on_gpu(self) -> bool:

@@ -10,7 +10,8 @@
       gradient_steps: 8
 
 A block per algorithm. The value for the trainer wins over the universal one, that one over the
-default, and overrides win over all. An error in a file is a `ConfigError` that starts with the file and the line.
+default, and overrides win over all. An error in a file is a `ConfigError` that starts with the
+file and the line.
 """
 
 import re

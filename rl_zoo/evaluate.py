@@ -139,7 +139,7 @@ def evaluate_policy(
 
     Args:
         env_id: A registered environment.
-        policy: The policy; without `stochastic`, its clipped mean acts.
+        policy: The policy; without `stochastic`, its bounded mean acts.
         episodes: Number of episodes, a multiple of num_envs.
         num_envs: Environments side by side; by default as many as divide the episodes, up to 1024.
         seed: Of the environments, and of the actions if `stochastic`.
@@ -165,7 +165,7 @@ def evaluate_policy(
         cli.check_fits(policy, env, env_id)
         check_ends(env, env_id)
         generator = np.random.default_rng(seed)
-        act = (lambda x: policy.sample(x, generator)) if stochastic else policy
+        act = policy.actor(generator if stochastic else None)
         figures, faults = _play_episodes(env, act, episodes // num_envs, seed)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
     finally:
@@ -229,8 +229,9 @@ def _play_episodes(
     running: dict[str, np.ndarray] = {}  # of the episodes under way, (num_envs,)
     episodes: dict[str, list[np.ndarray]] = {}
     left, faults = np.full(env.num_envs, per_env), 0
+    ended = np.ones(env.num_envs, bool)  # so that an episode begins
     while left.any():
-        observations, rewards, terminated, truncated, info = env.step(act(observations))
+        observations, rewards, terminated, truncated, info = env.step(act(observations, ended))
         step = {"return": rewards, "length": np.ones(env.num_envs)}
         if "success" in info:
             step["success"] = info["success"]

@@ -51,7 +51,7 @@ def _main(argv: Sequence[str] | None) -> int:
         camera = _camera(env, args.camera)
         if found:
             cli.check_fits(found.policy, env, env_id)
-        act = found.policy if found else _random_actions(env, args.seed)
+        act = found.policy.actor() if found else _random_actions(env, args.seed)
         steps = _observe_steps(env, act, args.seed)
         in_window = args.video is None and has_display()
         print(f"playing {env_id} with {label}", flush=True)
@@ -124,18 +124,20 @@ def _camera(env: "MotrixVectorEnv", name: str | None) -> int | str:
     )
 
 
-def _random_actions(env: "MotrixVectorEnv", seed: int) -> Callable[[np.ndarray], np.ndarray]:
+def _random_actions(env: "MotrixVectorEnv", seed: int) -> Callable[..., np.ndarray]:
     """Returns a policy that draws actions evenly from the action space."""
     env.action_space.seed(seed)
-    return lambda _: env.action_space.sample()
+    return lambda *_: env.action_space.sample()
 
 
 def _observe_steps(env: "MotrixVectorEnv", act: Any, seed: int) -> Iterator[None]:
     """Yields after the reset and after each step, for ever; episodes follow each other."""
     observations, _ = env.reset(seed=seed)
+    ended = np.ones(env.num_envs, bool)  # so that an episode begins
     while True:
         yield
-        observations, *_ = env.step(act(observations))
+        observations, _, terminated, truncated, _ = env.step(act(observations, ended))
+        ended = terminated | truncated
 
 
 def _show(

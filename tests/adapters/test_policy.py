@@ -146,7 +146,7 @@ def test_torn_or_changed_files_are_refused(tmp_path_factory, data):
     ("change", "message"),
     [
         ({"format": "other"}, "not describe a policy"),
-        ({"schema_version": 2}, "schema_version 2, this program reads 1"),
+        ({"schema_version": 3}, "schema_version 3, this program reads 1 and 2"),
         ({"sha256": "0" * 64}, "SHA-256"),
         ({"sha256": None}, "SHA-256"),
         ({"activation": "gelu"}, "activation='gelu' is not one of elu, relu, tanh"),

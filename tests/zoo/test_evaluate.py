@@ -91,7 +91,7 @@ class ScriptedEnv:
 
 
 def test_steps_become_episodes_as_the_metrics_say():
-    figures, faults = evaluate._play_episodes(ScriptedEnv(), lambda x: x, per_env=2, seed=0)
+    figures, faults = evaluate._play_episodes(ScriptedEnv(), lambda x, _: x, per_env=2, seed=0)
     by_row = {  # row 0, row 1; episodes end in the order 0, 1, 0, 1
         "return": (3, 6),
         "length": (2, 3),
