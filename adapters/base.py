@@ -153,6 +153,7 @@ class MeasuredEnv(VectorWrapper):
 
     Attributes:
         seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
+        counted: (N,) bool, the rows that the statistics take in; None: all.
     """
 
     def __init__(self, env: VectorEnv, statistics: RolloutStatistics, reward_scale: float = 1.0):
@@ -162,6 +163,7 @@ class MeasuredEnv(VectorWrapper):
         self.low, self.high = space.low, space.high
         self.statistics, self.reward_scale = statistics, reward_scale
         self.seconds = 0.0
+        self.counted: np.ndarray | None = None
 
     def step(self, actions: np.ndarray):
         """Steps the environment; actions (N, act), rewards (N,) float32."""
@@ -169,7 +171,7 @@ class MeasuredEnv(VectorWrapper):
         start = time.perf_counter()
         observations, rewards, terminated, truncated, info = self.env.step(actions)
         self.seconds += time.perf_counter() - start
-        self.statistics.step(rewards, terminated, truncated, info)
+        self.statistics.step(rewards, terminated, truncated, info, self.counted)
         rewards = np.float32(self.reward_scale) * np.asarray(rewards, np.float32)
         return observations, rewards, terminated, truncated, info
 

@@ -28,9 +28,7 @@ from adapters.torch_common import (
     ACTIVATIONS,
     Arrays,
     TorchTrainer,
-    adam_arrays,
     linear_layers,
-    load_adam,
     to_array,
 )
 
@@ -144,16 +142,29 @@ class OffPolicyTrainer(TorchTrainer):
                 self.model.train(self.config.gradient_steps, self.config.batch_size)
         return {tag: float(figures[name]) for tag, name in TAGS.items() if name in figures}
 
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        optimizers = super().optimizers() | {"critic": self.model.critic.optimizer}
+        if self._entropy is not None:
+            optimizers["entropy"] = self.model.ent_coef_optimizer
+        return optimizers
+
     def state(self) -> Arrays:
         buffer = self.model.replay_buffer
         filled = {name: getattr(buffer, name)[: buffer.size()] for name in REPLAY}
         return super().state() | with_prefix("replay/", filled)
 
     def restore(self, state: Arrays) -> None:
+        """Goes back to a `state()` of a trainer with the same configuration.
+
+        Raises:
+            ValueError: the replay buffer is missing, or the networks are others.
+        """
+        replay = without_prefix("replay/", state)
+        if sorted(replay) != sorted(REPLAY):
+            raise ValueError("the state is without the replay buffer, which cannot be done without")
         super().restore(state)
-        buffer = self.model.replay_buffer
-        for name, filled in without_prefix("replay/", state).items():
-            getattr(buffer, name)[: len(filled)] = filled
+        for name, filled in replay.items():
+            getattr(self.model.replay_buffer, name)[: len(filled)] = filled
 
     def _own_state(self) -> Arrays:
         model, buffer = self.model, self.model.replay_buffer
@@ -162,13 +173,11 @@ class OffPolicyTrainer(TorchTrainer):
             "original_observations": model._last_original_obs,
             "counters": np.array([model.num_timesteps, model._n_updates]),
             "replay": np.array([buffer.pos, buffer.full]),
-            **with_prefix("critic/", adam_arrays(model.critic.optimizer)),
             **with_prefix("buffers/", {k: to_array(v) for k, v in self.network.named_buffers()}),
         }
         if self.normalizer.norm_obs:
             arrays |= with_prefix("moments/", moment_arrays(self._moments))
         if self._entropy is not None:
-            arrays |= with_prefix("entropy/", adam_arrays(model.ent_coef_optimizer))
             arrays["log_ent_coef"] = to_array(self._entropy)
         return arrays
 
@@ -179,13 +188,11 @@ class OffPolicyTrainer(TorchTrainer):
         model._last_original_obs = np.array(state["original_observations"])
         model.num_timesteps, model._n_updates = (int(count) for count in state["counters"])
         buffer.pos, buffer.full = int(state["replay"][0]), bool(state["replay"][1])
-        load_adam(model.critic.optimizer, without_prefix("critic/", state))
         for name, tensor in self.network.named_buffers():
             tensor.copy_(torch.from_numpy(np.array(state[f"buffers/{name}"])))
         if self.normalizer.norm_obs:
             load_moments(self._moments, without_prefix("moments/", state))
         if self._entropy is not None:
-            load_adam(model.ent_coef_optimizer, without_prefix("entropy/", state))
             self._entropy.copy_(torch.from_numpy(np.array(state["log_ent_coef"])))
 
     @property

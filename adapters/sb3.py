@@ -31,6 +31,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from adapters.base import with_prefix, without_prefix
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.sb3_config import GaussianConfig, RecurrentPPOConfig
 from adapters.torch_common import (
     ACTIVATIONS,
     Arrays,
@@ -214,14 +215,20 @@ class SB3Trainer(TorchTrainer):
         if self.mirror and self.normalizer.norm_obs:
             shape = self.normalizer.observation_space.shape
             self.normalizer.obs_rms = MirroredMoments(self.mirror.observation, shape)
-        venv = BatchedTimeLimits(self.normalizer, config.discount_factor)
         with self.seeded():
-            self.model = make_ppo(venv, config, self.torch_device, self.generator, self.mirror)
-        venv.learner = self.learner = self.model.policy
+            self.model = self._make_model()
+        self.learner: Any = self.model.policy
         self.network, self.optimizer = self.learner, self.learner.optimizer
         self.model.set_logger(Logger(folder=None, output_formats=[]))
-        venv.seed(config.seed)
+        self.normalizer.seed(config.seed)
         _, self.callback = self.model._setup_learn(config.max_env_steps)
+
+    def _make_model(self) -> Any:
+        """Returns the library's algorithm, on `normalizer`."""
+        venv = BatchedTimeLimits(self.normalizer, self.config.discount_factor)
+        model = make_ppo(venv, self.config, self.torch_device, self.generator, self.mirror)
+        venv.learner = model.policy
+        return model
 
     def _collect(self) -> None:
         assert self.model.env is not None
@@ -231,16 +238,22 @@ class SB3Trainer(TorchTrainer):
 
     def _learn(self) -> dict[str, float]:
         self.model.train()
-        figures = self.model.logger.name_to_value
-        divergence = self._own_divergence() if self.mirror else float(figures["train/approx_kl"])
+        figures = self._figures()
+        if self.mirror:
+            figures["Learning / KL divergence"] = self._own_divergence()
         if self.config.adaptive_rate:
-            self._adapt_rate(divergence)
+            self._adapt_rate(figures["Learning / KL divergence"])
+        return figures
+
+    def _figures(self) -> dict[str, float]:
+        """Returns what PPO says of its last update, by TensorBoard tag."""
+        figures = self.model.logger.name_to_value
         return {
             "Loss / Policy loss": float(figures["train/policy_gradient_loss"]),
             "Loss / Value loss": self.model.vf_coef * float(figures["train/value_loss"]),
             "Loss / Entropy loss": self.model.ent_coef * float(figures["train/entropy_loss"]),
             "Learning / Clip fraction": float(figures["train/clip_fraction"]),
-            "Learning / KL divergence": divergence,
+            "Learning / KL divergence": float(figures["train/approx_kl"]),
             "Learning / Explained variance": float(figures["train/explained_variance"]),
             "Policy / Standard deviation": float(figures["train/std"]),
         }
@@ -264,13 +277,16 @@ class SB3Trainer(TorchTrainer):
         set_rate(self.optimizer, rate)
 
     def policy(self) -> Policy:
+        return self._portable()
+
+    def _portable(self, **features: Any) -> Policy:
+        """Returns the portable policy; for `features` see `make_policy`."""
         learner = self.learner
         layers = linear_layers(
             learner.features_extractor, learner.mlp_extractor.policy_net, learner.action_net
         )
-        return self.make_policy(
-            layers, to_array(learner.log_std), observation_moments(self.normalizer)
-        )
+        moments = observation_moments(self.normalizer)
+        return self.make_policy(layers, to_array(learner.log_std), moments, **features)
 
     def _own_state(self) -> Arrays:
         model = self.model
@@ -340,7 +356,7 @@ def load_moments(moments: RunningMeanStd, arrays: Arrays) -> None:
         setattr(moments, name, np.array(arrays[name])[()])
 
 
-def sb3_settings(config: PPOConfig) -> dict[str, Any]:
+def sb3_settings(config: PPOConfig | RecurrentPPOConfig) -> dict[str, Any]:
     """Returns our settings as keyword arguments of Stable-Baselines3's PPO, without networks."""
     return {
         "learning_rate": config.learning_rate,
@@ -358,6 +374,18 @@ def sb3_settings(config: PPOConfig) -> dict[str, Any]:
     }
 
 
+def network_settings(config: PPOConfig | GaussianConfig) -> dict[str, Any]:
+    """Returns our settings as keyword arguments of an ActorCriticPolicy with separate networks."""
+    return {
+        "net_arch": {
+            "pi": list(config.policy_hidden_layer_sizes),
+            "vf": list(config.value_hidden_layer_sizes),
+        },
+        "activation_fn": ACTIVATIONS[config.activation],
+        "log_std_init": config.initial_log_std,
+    }
+
+
 def make_ppo(
     venv: VecEnv,
     config: PPOConfig,
@@ -366,15 +394,10 @@ def make_ppo(
     mirror: Mirror | None = None,
 ) -> PPO:
     """Returns PPO with our settings; it draws actions and mini-batches from `generator`."""
-    networks: dict[str, Any] = {
-        "net_arch": {
-            "pi": list(config.policy_hidden_layer_sizes),
-            "vf": list(config.value_hidden_layer_sizes),
-        }
-    }
+    networks = network_settings(config)
     if shares_trunk(config):
         trunk = {"sizes": config.policy_hidden_layer_sizes, "activation": config.activation}
-        networks = {
+        networks |= {
             "net_arch": {"pi": [], "vf": []},
             "features_extractor_class": SharedTrunk,
             "features_extractor_kwargs": trunk,
@@ -386,8 +409,7 @@ def make_ppo(
         rollout_buffer_class=SeededRolloutBuffer,
         rollout_buffer_kwargs={"generator": generator, "mirror": mirror},
         stats_window_size=max(100, venv.num_envs),
-        policy_kwargs=networks
-        | {"activation_fn": ACTIVATIONS[config.activation], "log_std_init": config.initial_log_std},
+        policy_kwargs=networks,
         device=device,
     )
     model.policy.action_dist = SeededGaussian(len(model.policy.log_std), generator)

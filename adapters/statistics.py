@@ -44,6 +44,7 @@ class RolloutStatistics:
         terminated: np.ndarray,
         truncated: np.ndarray,
         info: dict[str, Any],
+        rows: np.ndarray | None = None,
     ) -> None:
         """Takes in what `env.step` returned.
 
@@ -53,23 +54,27 @@ class RolloutStatistics:
             truncated: (num_envs,) bool.
             info: Read are `reward_terms` and `metrics` (name -> (num_envs,) values of the step,
                 before any reset) and `success` ((num_envs,) bool); each may be missing.
+            rows: (num_envs,) bool, the environments that count, at least one; None: all.
 
         Raises:
             ValueError: an array is not (num_envs,).
         """
         terms = self._columns(info, "reward_terms")
-        self._add("Reward / Instantaneous reward", reward)
+        counted = slice(None) if rows is None else rows
+        self._add("Reward / Instantaneous reward", reward[counted])
         for name, value in terms.items():
-            self._add(f"Reward Instant / {name}", value)
+            self._add(f"Reward Instant / {name}", value[counted])
         for name, value in self._columns(info, "metrics").items():
-            self._add(f"metrics / {name}", value)
+            self._add(f"metrics / {name}", value[counted])
 
-        self._accumulate("Reward / Total reward", reward)
-        self._accumulate("Episode / Total timesteps", np.ones(self.num_envs))
+        self._accumulate("Reward / Total reward", reward, counted)
+        self._accumulate("Episode / Total timesteps", np.ones(self.num_envs), counted)
         for name, value in terms.items():
-            self._accumulate(f"Reward Total/ {name}", value)
+            self._accumulate(f"Reward Total/ {name}", value, counted)
 
-        ended = np.flatnonzero(terminated | truncated)
+        ends = np.zeros(self.num_envs, bool)
+        ends[counted] = (terminated | truncated)[counted]
+        ended = np.flatnonzero(ends)
         if ended.size:
             for tag, total in self._running.items():
                 self._add(tag, total[ended])
@@ -136,10 +141,10 @@ class RolloutStatistics:
             new[3] = max(new[3], old[3])
         self._window[tag] = new
 
-    def _accumulate(self, tag: str, values: np.ndarray) -> None:
+    def _accumulate(self, tag: str, values: np.ndarray, counted: Any) -> None:
         """Adds a step's values to the sums of the episodes under way."""
         if values.shape != (self.num_envs,):
             raise ValueError(f"{tag!r} has shape {values.shape}, expected {(self.num_envs,)}")
         if tag not in self._running:
             self._running[tag] = np.zeros(self.num_envs)
-        self._running[tag] += values
+        self._running[tag][counted] += values[counted]

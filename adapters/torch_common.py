@@ -71,7 +71,7 @@ class TorchTrainer(Trainer):
         learned = time.perf_counter()
         self.num_updates += 1
         scalars |= {
-            "Learning / Learning rate": self.optimizer.param_groups[0]["lr"],
+            "Learning / Learning rate": self.rate,
             "Time / Physics (s)": self.measured_env.seconds,
             "Time / Policy (s)": collected - start - self.measured_env.seconds,
             "Time / Update (s)": learned - collected,
@@ -83,7 +83,7 @@ class TorchTrainer(Trainer):
             "num_updates": np.array(self.num_updates),
             "generator": self.generator.get_state().numpy().copy(),
             **with_prefix("network/", parameter_arrays(self.network)),
-            **with_prefix("adam/", adam_arrays(self.optimizer)),
+            **self._optimizer_state(),
             **with_prefix("trainer/", self._own_state()),
             **with_prefix("statistics/", self.statistics.state()),
             **self.env_state(),
@@ -91,12 +91,26 @@ class TorchTrainer(Trainer):
 
     def restore(self, state: Arrays) -> None:
         load_parameters(self.network, without_prefix("network/", state))
-        load_adam(self.optimizer, without_prefix("adam/", state))
+        for name, optimizer in self.optimizers().items():
+            load_adam(optimizer, without_prefix(f"{name}/", state))
         self.num_updates = int(state["num_updates"])
         self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
         self._restore_own(without_prefix("trainer/", state))
         self.statistics.restore(without_prefix("statistics/", state))
         self.restore_env(state)
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Returns all optimisers by their name in a state."""
+        return {"adam": self.optimizer}
+
+    @property
+    def rate(self) -> float:
+        """The learning rate as it is now."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def _optimizer_state(self) -> Arrays:
+        states = {name: adam_arrays(optimizer) for name, optimizer in self.optimizers().items()}
+        return {f"{name}/{k}": v for name, arrays in states.items() for k, v in arrays.items()}
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
@@ -188,10 +202,17 @@ def reflectors(
 
 
 def linear_layers(*modules: nn.Module) -> Layers:
-    """Returns weights (inputs, outputs) and biases (outputs,) of all linear layers, in order."""
+    """Returns weights (inputs, outputs) and biases (outputs,) of all linear layers, in order.
+
+    A layer without biases gets zeros.
+    """
     parts = [part for module in modules for part in module.modules()]
     linears = [part for part in parts if isinstance(part, nn.Linear)]
-    return [(to_array(linear.weight).T, to_array(linear.bias)) for linear in linears]
+    biases = [
+        np.zeros(part.out_features, np.float32) if part.bias is None else to_array(part.bias)
+        for part in linears
+    ]
+    return [(to_array(part.weight).T, bias) for part, bias in zip(linears, biases, strict=True)]
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

@@ -63,7 +63,7 @@ class Progress:
         split = ", ".join(
             f"{name.lower()} {100 * s / whole:.0f}%" for name, s in zip(PARTS, spent, strict=True)
         )
-        left = _clock((self.total - steps) / max(rate, 1e-9))
+        left = _clock(max(self.total - steps, 0) / max(rate, 1e-9))
         parts = [f"{steps:,} steps {100 * steps / self.total:3.0f}%, {left} left"]
         if RETURN in scalars:
             parts.append(f"return {scalars[RETURN]:.4g}")

@@ -6,6 +6,7 @@
       config.yaml                the settings, as `rl_zoo.config` reads them
       events.out.tfevents.*      TensorBoard
       checkpoints/<env steps>/   policy.safetensors  policy.json  train_state.safetensors
+                                 replay.safetensors: of the latest one, where there is a buffer
       evaluation.json
 
 A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
@@ -54,10 +55,13 @@ CONFIG = "config.yaml"
 EVALUATION = "evaluation.json"
 STATE_FILE = "train_state.safetensors"
 FILES = (ARRAYS_FILE, JSON_FILE, STATE_FILE)
+REPLAY_FILE = "replay.safetensors"
+REPLAY = "replay/"  # how the names of a state's arrays begin that only the latest needs
 CHECKPOINTS = ("latest", "best")  # the last resort last
 ENDINGS = ("complete", "interrupted", "failed")
 PACKAGES = (
-    "motrix-gym mujoco gymnasium numpy safetensors jax flax optax skrl torch stable-baselines3"
+    "motrix-gym mujoco gymnasium numpy safetensors jax flax optax skrl torch stable-baselines3 "
+    "sb3-contrib"
 )
 
 
@@ -238,7 +242,7 @@ class Run:
                 seconds = manifest["wall_seconds"] + now - self._started
                 score = float(score) if score is not None and math.isfinite(score) else None
                 entry = {"steps": int(steps), "seconds": seconds, "score": score}
-                entry |= self._write(str(int(steps)), policy, pack_arrays(state))
+                entry |= self._write(str(int(steps)), policy, state)
                 best = manifest["best"]
                 if best is None or _rank(entry) >= _rank(best):
                     best = entry
@@ -310,11 +314,17 @@ class Run:
     def state(self, which: str = "latest") -> dict[str, np.ndarray]:
         """Returns the trainer's state of a checkpoint, named as for `policy`.
 
+        The contents of a replay buffer are in the latest one's only.
+
         Raises:
             RunError: as `policy`.
         """
-        entry = self._verified(which, (STATE_FILE,))
-        return read_arrays(self._path(entry) / STATE_FILE, entry["sha256"][STATE_FILE], RunError)
+        entry = self._verified(which, (STATE_FILE, REPLAY_FILE))
+        state: dict[str, np.ndarray] = {}
+        for file in (STATE_FILE, REPLAY_FILE):
+            if digest := entry["sha256"].get(file):
+                state |= read_arrays(self._path(entry) / file, digest, RunError)
+        return state
 
     def _check_writable(self) -> None:
         if self._lock is None:
@@ -323,16 +333,22 @@ class Run:
     def _path(self, entry: dict[str, Any]) -> Path:
         return self.folder / "checkpoints" / entry["folder"]
 
-    def _write(self, name: str, policy: Policy, state: bytes) -> dict[str, Any]:
+    def _write(self, name: str, policy: Policy, state: dict[str, np.ndarray]) -> dict[str, Any]:
         """Writes a checkpoint folder and returns its name and digests."""
         checkpoints = self.folder / "checkpoints"
         temporary = checkpoints / f".{name}.tmp"
         policy.save(temporary)
-        write_file(temporary / STATE_FILE, state)
+        replay = {k: array for k, array in state.items() if k.startswith(REPLAY)}
+        rest = {k: array for k, array in state.items() if k not in replay}
+        write_file(temporary / STATE_FILE, pack_arrays(rest))
+        files = FILES
+        if replay:
+            write_file(temporary / REPLAY_FILE, pack_arrays(replay))
+            files = (*FILES, REPLAY_FILE)
         final = _free(checkpoints, name)
         os.rename(temporary, final)
         sync_folder(checkpoints)
-        return {"folder": final.name, "sha256": {file: _digest(final / file) for file in FILES}}
+        return {"folder": final.name, "sha256": {file: _digest(final / file) for file in files}}
 
     def _commit(self, **changes: Any) -> None:
         """Replaces the manifest on disk by a changed one."""
@@ -346,9 +362,11 @@ class Run:
         self, best: dict[str, Any], latest: dict[str, Any], **changes: Any
     ) -> None:
         """Replaces the manifest by one with these checkpoints and the older ones to keep."""
+        if best["folder"] != latest["folder"]:
+            best = _without_replay(best)
         named = (best["folder"], latest["folder"])
         older = [
-            entry
+            _without_replay(entry)
             for entry in _entries(self.manifest)
             if entry["folder"] not in named and entry["steps"] < latest["steps"]
         ]
@@ -356,15 +374,17 @@ class Run:
         self._commit(best=best, latest=latest, history=history, **changes)
 
     def _remove_litter(self) -> None:
-        """Removes checkpoints that the manifest does not name, and temporary files.
+        """Removes what the manifest does not name: checkpoints, replay buffers, temporary files.
 
         Links are not followed: in a stranger's run they may lead anywhere.
         """
         with suppress(RunError, OSError):  # what stays is ignored, and goes the next time
-            kept = {entry["folder"] for entry in self.history()}
+            kept = {entry["folder"]: entry for entry in self.history()}
             checkpoints = self.folder / "checkpoints"
             for path in () if checkpoints.is_symlink() else checkpoints.iterdir():
                 if path.name in kept:
+                    if REPLAY_FILE not in kept[path.name]["sha256"] and not path.is_symlink():
+                        (path / REPLAY_FILE).unlink(missing_ok=True)
                     continue
                 if path.is_symlink():
                     path.unlink()
@@ -392,7 +412,7 @@ class Run:
 
     def _damage(self, entry: dict[str, Any], files: tuple[str, ...]) -> str:
         """Returns what is wrong with files of a checkpoint, "" if nothing is."""
-        for path in (self._path(entry) / file for file in files):
+        for path in (self._path(entry) / file for file in files if file in entry["sha256"]):
             try:
                 if _digest(path) != entry["sha256"][path.name]:
                     return f"{path} is damaged or was changed: its SHA-256 is not the recorded one"
@@ -405,7 +425,7 @@ class Run:
         manifest = self.manifest
         named = [(which, manifest[which]) for which in CHECKPOINTS if manifest[which]]
         for which, entry in named + [("older", entry) for entry in reversed(_entries(manifest))]:
-            if not self._damage(entry, FILES):
+            if not self._damage(entry, tuple(entry["sha256"])):
                 return f"the last good checkpoint is {self._path(entry)} ({which})"
         return "there is no good checkpoint"
 
@@ -490,6 +510,12 @@ def _entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(entries.values(), key=lambda entry: entry["steps"])
 
 
+def _without_replay(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry that names no replay buffer."""
+    sha256 = {file: digest for file, digest in entry["sha256"].items() if file != REPLAY_FILE}
+    return entry | {"sha256": sha256}
+
+
 def _rank(entry: dict[str, Any]) -> float:
     return -math.inf if entry["score"] is None else entry["score"]
 
@@ -550,5 +576,5 @@ def _is_entry(entry: Any) -> bool:
         and isinstance(entry.get("folder"), str)
         and re.fullmatch(r"\d+(_\d+)?", entry["folder"]) is not None
         and isinstance(entry.get("sha256"), dict)
-        and set(entry["sha256"]) == set(FILES)
+        and set(entry["sha256"]) - {REPLAY_FILE} == set(FILES)
     )

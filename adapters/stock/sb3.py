@@ -6,9 +6,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from adapters.ppo_config import PPOConfig
-from adapters.sb3 import SB3Trainer, make_normalizer, sb3_settings
+from adapters.sb3 import SB3Trainer, make_normalizer, network_settings, sb3_settings
 from adapters.stock.base import StockTrainer
-from adapters.torch_common import ACTIVATIONS, TorchTrainer
+from adapters.torch_common import TorchTrainer
 
 
 class StockSB3Trainer(StockTrainer, SB3Trainer):
@@ -32,14 +32,7 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
             "MlpPolicy",
             self.normalizer,
             **sb3_settings(config),
-            policy_kwargs={
-                "net_arch": {
-                    "pi": list(config.policy_hidden_layer_sizes),
-                    "vf": list(config.value_hidden_layer_sizes),
-                },
-                "activation_fn": ACTIVATIONS[config.activation],
-                "log_std_init": config.initial_log_std,
-            },
+            policy_kwargs=network_settings(config),
             seed=config.seed,
             device=self.torch_device,
         )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RecurrentPPO by sb3-contrib."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sb3_contrib import RecurrentPPO
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
+
+from adapters.policy import LSTMLayer, Policy
+from adapters.sb3 import SB3Trainer, SeededGaussian, network_settings, sb3_settings
+from adapters.sb3_config import RecurrentPPOConfig
+from adapters.torch_common import Arrays, to_array
+
+LSTM_STATES = ("policy_output", "policy_cell", "value_output", "value_cell")
+
+
+class RecurrentPPOTrainer(SB3Trainer):
+    """RecurrentPPO by sb3-contrib; see `Trainer`.
+
+    The library itself pays rows at their time limits, since the value of a final observation is a
+    matter of the LSTM's state. It draws mini-batches from NumPy's global generator, which is seeded
+    for each update and put back after it.
+    """
+
+    config: RecurrentPPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    without_effect = ()
+
+    def _make_model(self) -> Any:
+        config = self.config
+        lstm = {"lstm_hidden_size": config.lstm_hidden_size, "n_lstm_layers": config.n_lstm_layers}
+        model = RecurrentPPO(
+            RecurrentActorCriticPolicy,
+            self.normalizer,
+            **sb3_settings(config),
+            stats_window_size=max(100, self.env.num_envs),
+            policy_kwargs=network_settings(config) | lstm,
+            device=self.torch_device,
+        )
+        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), self.generator)
+        return model
+
+    def _learn(self) -> dict[str, float]:
+        with self.seeded():
+            self.model.train()
+        return self._figures()
+
+    def policy(self) -> Policy:
+        return self._portable(lstm=lstm_layers(self.learner.lstm_actor))
+
+    def _own_state(self) -> Arrays:
+        states = [to_array(part) for pair in self.model._last_lstm_states for part in pair]
+        return super()._own_state() | dict(zip(LSTM_STATES, states, strict=True))
+
+    def _restore_own(self, state: Arrays) -> None:
+        super()._restore_own(state)
+        parts = [
+            torch.from_numpy(np.array(state[name])).to(self.torch_device) for name in LSTM_STATES
+        ]
+        self.model._last_lstm_states = RNNStates((parts[0], parts[1]), (parts[2], parts[3]))
+
+
+def lstm_layers(lstm: torch.nn.LSTM) -> tuple[LSTMLayer, ...]:
+    """Returns the layers of a Torch LSTM as `Policy.lstm` wants them."""
+
+    def part(name: str, layer: int) -> np.ndarray:
+        return to_array(getattr(lstm, f"{name}_l{layer}")).T
+
+    return tuple(
+        (part("weight_ih", i), part("weight_hh", i), part("bias_ih", i) + part("bias_hh", i))
+        for i in range(lstm.num_layers)
+    )
