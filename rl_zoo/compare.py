@@ -174,7 +174,8 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
         own = [name for name in STOCK if algo in STOCK[name]]
         if not own:
             raise cli.CommandError(f"--stock: no library's own loop of {algo} is here", cli.MISUSED)
-        trainers |= {name: None for name in own if name.removeprefix(STOCK_PREFIX) in trainers}
+        names = [f"{STOCK_PREFIX}{name}" for name in trainers]
+        trainers |= {name: None for name in names if name in own}
     jobs = []
     for seed in range(args.seeds or 3):
         for trainer in trainers:

@@ -102,6 +102,124 @@ def test_samples_have_the_policys_mean_and_spread_and_stay_in_the_box():
     assert np.array_equal(samples, again)
 
 
+def make_lstm(rng, inputs, size):
+    shapes = (inputs, 4 * size), (size, 4 * size), (4 * size,)
+    return tuple(rng.normal(size=shape) for shape in shapes)
+
+
+def make_new(**changes):
+    """A policy with all that schema version 2 brought."""
+    rng = np.random.default_rng(1)
+    lstm = make_lstm(rng, 5, 3), make_lstm(rng, 3, 4)
+    features = {"lstm": lstm, "squash": True, "log_std_weight": rng.normal(size=(6, 2))}
+    return make_policy(sizes=(4, 8, 6, 2), **observation(rng), **features | changes)
+
+
+def observation(rng):
+    return {"observation_mean": rng.normal(size=5), "observation_std": np.ones(5)}
+
+
+def test_squashed_actions_fill_a_box_that_is_not_symmetric():
+    box = {"action_low": [-1.0, 0.0], "action_high": [3.0, 0.5]}
+    policy = make_policy(squash=True, **box)
+    observations = np.random.default_rng(0).normal(scale=3, size=(2000, 5))
+    share = (np.tanh(policy.mean(observations).astype(float)) + 1) / 2
+    expected = np.array([-1.0, 0.0]) + share * np.array([4.0, 0.5])
+    np.testing.assert_allclose(policy(observations), expected, atol=1e-6)
+    assert (np.ptp(expected, axis=0) > [3.9, 0.49]).all()
+    still = make_policy(squash=True, log_std=[-20, -20], **box)
+    drawn = still.sample(observations, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn, still(observations), atol=1e-6)
+
+
+def test_spread_follows_the_observation_within_bounds():
+    policy = make_policy(
+        sizes=(1, 1), log_std=[0.0], log_std_weight=[[1.0]], output=([[0.0]], [0.0]),
+        observation_mean=[0.0], observation_std=[1.0], observation_clip=math.inf,
+        action_low=[-1e9], action_high=[1e9],
+    )  # fmt: skip
+    for value, spread in ((-1.0, math.exp(-1)), (1.0, math.e), (50.0, math.exp(2)), (-50.0, 0.0)):
+        drawn = policy.sample(np.full((20_000, 1), value), np.random.default_rng(0))
+        assert drawn.std() == pytest.approx(spread, rel=0.03, abs=1e-6)
+
+
+def test_an_lstm_equals_a_computation_by_hand():
+    rng = np.random.default_rng(0)
+    policy = make_policy(sizes=(1, 1), lstm=(make_lstm(rng, 1, 1),), observation_clip=math.inf)
+    (inputs, recurrent, bias), (weight, offset) = policy.lstm[0], policy.output
+    act, output, cell = policy.actor(), 0.0, 0.0
+    for step, starts in enumerate((True, False, False, True, False)):
+        x = float(rng.normal())
+        output, cell = (0.0, 0.0) if starts else (output, cell)
+        normal = (x - policy.observation_mean[0]) / policy.observation_std[0]
+        i, f, g, o = (normal * inputs[0] + output * recurrent[0] + bias).tolist()
+        cell = sigmoid(f) * cell + sigmoid(i) * math.tanh(g)
+        output = sigmoid(o) * math.tanh(cell)
+        expected = np.clip(output * weight[0, 0] + offset[0], -3, 3)
+        action = act(np.array([[x]]), np.array([starts]))
+        assert action[0, 0] == pytest.approx(expected, abs=1e-5), step
+    with pytest.raises(ValueError, match="has an LSTM and acts by what it saw before"):
+        policy(np.zeros((1, 1)))
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def test_rows_of_an_lstm_forget_by_themselves():
+    policy = make_new()
+    rng = np.random.default_rng(0)
+    together, alone = policy.actor(), policy.actor()
+    for step in range(6):
+        observations = rng.normal(size=(3, 5))
+        starts = np.array([step == 0, step in (0, 2), step in (0, 4)])
+        actions = together(observations, starts)
+        np.testing.assert_allclose(alone(observations[1:2], starts[1:2]), actions[1:2], atol=1e-6)
+
+
+def test_new_features_survive_saving_and_older_programs_refuse_them(tmp_path):
+    """Version 1 is what the first program read, and it takes nothing else."""
+    plain = make_policy()
+    plain.save(tmp_path)
+    about = json.loads((tmp_path / "policy.json").read_text())
+    assert about["schema_version"] == 1 and "squash" not in about
+    for changes in ({"squash": True}, {"log_std_weight": np.ones((6, 2))}):
+        policy = make_policy(**changes)
+        policy.save(tmp_path)
+        assert json.loads((tmp_path / "policy.json").read_text())["schema_version"] == 2
+        loaded = Policy.load(tmp_path)
+        assert loaded.squash == policy.squash
+        assert (loaded.log_std_weight is None) == (policy.log_std_weight is None)
+    policy = make_new()
+    policy.save(tmp_path)
+    loaded = Policy.load(tmp_path)
+    observations, starts = np.random.default_rng(0).normal(size=(9, 5)), np.ones(9, bool)
+    drawn = [p.actor(np.random.default_rng(0))(observations, starts) for p in (policy, loaded)]
+    np.testing.assert_array_equal(*drawn)
+    path = tmp_path / "policy.json"
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1'))
+    with pytest.raises(PolicyError, match="lacks arrays of a policy, or has others"):
+        Policy.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"squash": 1}, "squash=1 is not true or false"),
+        ({"squash": True, "action_high": [math.inf, 1.0]}, "squash needs finite"),
+        ({"log_std_weight": np.ones((6, 3))}, r"log_std_weight has shape \(6, 3\), expected"),
+        ({"log_std_weight": np.full((6, 2), np.nan)}, "log_std_weight has values that are not"),
+        ({"lstm": ((np.ones((5, 12)), np.ones((4, 12)), np.ones(12)),)}, "LSTM layer 0 has"),
+        ({"lstm": ((np.ones((4, 12)), np.ones((3, 12)), np.ones(12)),)}, "for an input .5,."),
+        ({"lstm": ((np.ones(5), np.ones(()), np.ones(())),)}, "LSTM layer 0 has"),
+        ({"lstm": ((np.ones((5, 32)), np.ones((8, 32)), np.ones(32)),)}, "layer 0 has weight .5, 8"),
+    ],
+)
+def test_new_features_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(PolicyError, match=message):
+        make_policy(**changes)
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 6), min_size=2, max_size=5))
 def test_a_saved_policy_loads_bit_identically(tmp_path_factory, seed, sizes):

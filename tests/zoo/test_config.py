@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motrix_gym
-from adapters import TRAINERS, PPOConfig
+from adapters import ALGORITHMS, TRAINERS, PPOConfig, TD3Config, TQCConfig
 from motrix_gym import registration
 from rl_zoo import config as zoo
 
@@ -145,6 +145,41 @@ def test_errors_of_overrides_do_not_blame_the_file(write):
         with pytest.raises(zoo.ConfigError) as e:
             zoo.load(ENV, file=path, **override)
         assert str(path) not in str(e.value)
+
+
+def test_each_algorithm_has_a_block_of_its_own(write):
+    text = "ppo: {rollouts: 8}\ntqc:\n  tau: 0.01\n  backends: {sb3: {num_envs: 32}}\n"
+    path = write(text + "sac: {rolouts: 3}\n")  # of a block that is not asked for, nothing is read
+    assert zoo.load(ENV, file=path) == PPOConfig(rollouts=8)
+    assert zoo.load(ENV, "tqc", file=path) == TQCConfig(tau=0.01, num_envs=32)
+    assert zoo.load(ENV, "td3", "sb3", file=path) == TD3Config()
+    for text, line, message in [
+        ("tqc:\n  taau: 0.1", 2, "no setting 'taau' (did you mean 'tau'?)"),
+        ("tqc:\n  mini_batches: 4", 2, "no setting 'mini_batches'"),
+        ("tqc:\n  tau: 2", 2, "tau=2 is not a number from 0.0 to 1.0"),
+        ("tqc:\n  backends:\n    skrl-jax: {}", 3, "no trainer 'skrl-jax'; allowed are: sb3"),
+    ]:
+        path = write(text)
+        with pytest.raises(zoo.ConfigError) as e:
+            zoo.load(ENV, "tqc", file=path)
+        assert str(e.value).startswith(f"{path}:{line}: ") and message in str(e.value)
+    with pytest.raises(zoo.ConfigError, match="'skrl-torch' has no algorithm 'tqc'.*these have: s"):
+        zoo.load(ENV, "tqc", "skrl-torch")
+
+
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_a_dumped_configuration_of_any_algorithm_loads_equal(tmp_path, algo):
+    config = ALGORITHMS[algo](seed=5)
+    (tmp_path / "config.yaml").write_text(zoo.dump(config, algo))
+    assert zoo.load(ENV, algo, "sb3", file=tmp_path / "config.yaml") == config
+
+
+def test_set_knows_the_algorithms_settings():
+    assert zoo.parse_set("tau=0.1", "tqc") == ("tau", 0.1)
+    with pytest.raises(zoo.ConfigError, match="no setting 'tau'"):
+        zoo.parse_set("tau=0.1")
+    with pytest.raises(zoo.ConfigError, match="no algorithm 'tqcc' .did you mean 'tqc'"):
+        zoo.parse_set("tau=0.1", "tqcc")
 
 
 def test_unknown_algorithms_trainers_files_and_environments_are_refused(tmp_path):

@@ -122,6 +122,27 @@ def test_the_training_state_comes_back_bit_by_bit(tmp_path):
         assert np.array_equal(state[name], array), name
 
 
+def test_only_the_latest_checkpoint_keeps_a_replay_buffer(tmp_path):
+    run = create(tmp_path, keep=1)
+    for number, score in ((1, 9.0), (2, 1.0), (3, 2.0), (4, 3.0)):
+        state = make_state(number) | {"replay/rewards": np.full(3, number)}
+        run.save_checkpoint(number, make_policy(number), state, score)
+        read = Run.open(run.folder)
+        assert read.state()["replay/rewards"].tolist() == [number] * 3
+        check_whole(read)
+        found = sorted(path.parent.name for path in run.folder.glob("*/*/replay.safetensors"))
+        assert found == [str(number)]
+    assert "replay/rewards" not in run.state("best")
+    assert checkpoints(run) == ["1", "3", "4"]
+    run.promote_latest()
+    assert run.state("best")["replay/rewards"].tolist() == [4] * 3
+    path = run.folder / "checkpoints" / "4" / "replay.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(RunError, match="replay.safetensors is damaged.*last good.*/3 .older"):
+        run.state()
+    assert number_of(run.policy()) == 4  # which needs no buffer
+
+
 def test_an_array_that_no_file_can_hold_is_refused_by_name(tmp_path):
     run = create(tmp_path)
     for array in (np.array("text"), np.array([None]), np.zeros(2, complex)):

@@ -261,6 +261,7 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
         ("--env Motrix/CartPol-v0", "did you mean 'Motrix/CartPole-v0'?"),
         ("--env no_such_module:Mine/Thing-v0", "there is no module 'no_such_module'"),
         ("--algo pp", "no algorithm 'pp' (did you mean 'ppo'?)"),
+        ("--algo ppoo --set tau=0.1", "no algorithm 'ppoo' (did you mean 'ppo'?)"),
         ("--trainer skrl-jaxx", "no trainer 'skrl-jaxx' (did you mean 'skrl-jax'?)"),
         ("--set learning_rat=1", "no setting 'learning_rat' (did you mean 'learning_rate'?)"),
         ("--set learning_rate=fast", "learning_rate='fast' is not a number"),

@@ -1,0 +1,478 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the trainers of Stable-Baselines3's and sb3-contrib's other algorithms promise."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector.utils import batch_space
+from numpy import random as global_random
+from safetensors.numpy import load, save
+
+from adapters import ALGORITHMS, Policy, load_trainer
+from tests.adapters.envs import TIMES, CounterEnv, PointEnv
+from tests.adapters.torch_contract import assert_equal_states, mean_reward
+
+torch.set_num_threads(1)
+
+OFF_POLICY = ("sac", "td3", "tqc", "crossq")
+ON_POLICY = ("trpo", "recurrent_ppo")
+OTHERS = (*OFF_POLICY, *ON_POLICY, "ars")
+ACTS_BY_STEPS = ("sac", "td3", "tqc", "crossq", "trpo", "ars")  # without a memory
+
+SMALL: dict[str, dict[str, Any]] = {
+    "ars": {"n_top": 3},
+    "trpo": {"rollouts": 16, "mini_batches": 2},
+    "recurrent_ppo": {"rollouts": 16, "mini_batches": 2, "learning_epochs": 2}
+    | {"lstm_hidden_size": 8, "n_lstm_layers": 2},
+} | dict.fromkeys(
+    OFF_POLICY,
+    # A buffer that is full after 25 vector steps, and a first update that does not learn.
+    {"rollouts": 3, "learning_starts": 24, "batch_size": 16, "gradient_steps": 2}
+    | {"buffer_size": 200},
+)
+
+
+class NarrowEnv(PointEnv):
+    """A PointEnv whose actions have other bounds, which are not symmetric."""
+
+    def __init__(self, num_envs: int = 8):
+        super().__init__(num_envs)
+        low, high = np.float32([-1.0, -0.25]), np.float32([0.5, 0.75])
+        self.single_action_space = gymnasium.spaces.Box(low, high)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def step(self, actions):
+        if not self.action_space.contains(np.asarray(actions, np.float32)):
+            raise ValueError(f"actions {actions} are not in {self.action_space}")
+        return super().step(actions)
+
+
+def make(algo: str, env: Any = None, **values: Any) -> Any:
+    sizes = {"policy_hidden_layer_sizes": (16, 8), "value_hidden_layer_sizes": (16,)}
+    settings = {"seed": 3, "num_envs": 8} | SMALL[algo] | ({} if algo == "ars" else sizes) | values
+    return load_trainer("sb3", algo)(env or PointEnv(8), ALGORITHMS[algo](**settings))
+
+
+@pytest.fixture(params=OTHERS)
+def algo(request):
+    return request.param
+
+
+def test_an_update_counts_its_steps_and_gives_its_tags(algo):
+    trainer = make(algo)
+    for _ in range(8):
+        scalars = trainer.update()
+    assert all(isinstance(value, float) and np.isfinite(value) for value in scalars.values())
+    wanted = TIMES | {"Learning / Learning rate", "Reward / Total reward (mean)"}
+    wanted |= set() if algo == "ars" else {"Loss / Policy loss", "Loss / Value loss"}
+    assert not wanted - scalars.keys()
+    assert trainer.num_updates == 8
+    if algo != "ars":
+        assert trainer.vector_steps == 8 * trainer.config.rollouts
+    assert trainer.env_steps == 8 * trainer.vector_steps
+    assert trainer.policy().metadata["env_steps"] == trainer.env_steps
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_resumed_run_equals_uninterrupted_one(algo, normalize):
+    """Also after the replay buffer has come round."""
+    for updates in (1, 12):
+        trainer = make(algo, normalize_observations=normalize)
+        for _ in range(updates):
+            trainer.update()
+        saved = trainer.state()
+        stored = save(saved)
+        expected = [trainer.update() for _ in range(3)]
+
+        resumed = make(algo, normalize_observations=normalize, seed=99)
+        resumed.update()
+        resumed.restore(load(stored))
+        assert_equal_states(resumed.state(), load(stored))
+        for scalars in expected:
+            scalars = {tag: value for tag, value in scalars.items() if tag not in TIMES}
+            assert scalars.items() <= resumed.update().items()
+        assert_equal_states(resumed.state(), trainer.state())
+        assert_equal_states(saved, load(stored))  # a state is a copy, which training leaves alone
+
+
+def test_one_seed_gives_identical_weights(algo):
+    states = []
+    for seed in (3, 3, 4):
+        trainer = make(algo, seed=seed)
+        for _ in range(3):
+            trainer.update()
+            torch.rand(1)  # somebody else's use of the global generators must not matter
+            global_random.random()
+        states.append(trainer.state())
+    assert_equal_states(states[0], states[1])
+    name = next(name for name in states[0] if name.startswith("network/"))
+    assert not np.array_equal(states[0][name], states[2][name])
+
+
+def test_global_generators_are_left_alone(algo):
+    env = PointEnv(8)
+    space = env.single_action_space
+    space.seed(7)
+    torch_state, numpy_state = torch.get_rng_state(), global_random.get_state()[1]
+    space_state = space.np_random.bit_generator.state
+    trainer = make(algo, env)
+    for _ in range(2):
+        trainer.update()
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(global_random.get_state()[1], numpy_state)
+    assert space.np_random.bit_generator.state == space_state
+
+
+# Policies.
+
+
+def trained(algo: str, **values: Any) -> Any:
+    """A trainer whose weights are large enough to bound actions, and whose normalisers moved."""
+    trainer = make(algo, NarrowEnv(), **values)
+    for _ in range(10):
+        trainer.update()
+    generator = np.random.default_rng(0)
+    with torch.no_grad():
+        for parameter in trainer.network.parameters():
+            noise = generator.normal(0.0, 0.3, parameter.shape)
+            parameter += torch.from_numpy(noise.astype(np.float32))
+    return trainer
+
+
+def library_actions(trainer: Any, observations: np.ndarray, **how: Any) -> np.ndarray:
+    normalized = trainer.normalizer.normalize_obs(observations)
+    return trainer.model.policy.predict(normalized, **how)[0]
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("activation", ["elu", "relu", "tanh"])
+@pytest.mark.parametrize("algo", ACTS_BY_STEPS)
+def test_portable_policy_acts_as_the_network(tmp_path, algo, activation, normalize):
+    extra = {} if algo == "ars" else {"activation": activation}
+    trainer = trained(algo, normalize_observations=normalize, **extra)
+    observations = np.random.default_rng(1).normal(0.3, 1.0, (500, 4)).astype(np.float32)
+    trainer.policy().save(tmp_path)
+    actions = Policy.load(tmp_path)(observations)
+    expected = library_actions(trainer, observations, deterministic=True)
+    np.testing.assert_allclose(actions, expected, atol=3e-6)
+    assert np.ptp(expected, axis=0).min() > 0.1
+
+
+@pytest.mark.parametrize("algo", ["sac", "tqc", "crossq", "trpo"])
+def test_portable_policy_draws_as_the_network(algo):
+    trainer = trained(algo)
+    policy = trainer.policy()
+    widths = []
+    for observation in np.random.default_rng(2).normal(0.0, 1.0, (4, 4)).astype(np.float32):
+        rows = np.repeat(observation[None], 40_000, axis=0)
+        ours = policy.sample(rows, np.random.default_rng(0))
+        with trainer.seeded():
+            theirs = library_actions(trainer, rows, deterministic=False)
+        q = np.linspace(0.1, 0.9, 9)
+        np.testing.assert_allclose(np.quantile(ours, q, 0), np.quantile(theirs, q, 0), atol=0.03)
+        widths.append(np.quantile(ours, 0.9, 0) - np.quantile(ours, 0.1, 0))
+    assert np.min(widths) > 0.03
+
+
+@pytest.mark.parametrize("algo", ["td3", "ars"])
+def test_policies_that_the_library_draws_nothing_from_have_no_spread(algo):
+    policy = trained(algo).policy()
+    observations = np.random.default_rng(1).normal(0.0, 1.0, (50, 4)).astype(np.float32)
+    drawn = policy.sample(observations, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn, policy(observations), atol=1e-6)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_portable_policy_remembers_as_the_lstm(tmp_path, layers):
+    trainer = trained("recurrent_ppo", n_lstm_layers=layers)
+    trainer.policy().save(tmp_path)
+    policy = Policy.load(tmp_path)
+    act, draw = policy.actor(), policy.actor(np.random.default_rng(0))
+    generator = np.random.default_rng(1)
+    state, starts, gaps = None, np.ones(6, bool), []
+    for _ in range(20):
+        observations = generator.normal(0.0, 1.0, (6, 4)).astype(np.float32)
+        expected, state = trainer.model.policy.predict(
+            trainer.normalizer.normalize_obs(observations), state, starts, deterministic=True
+        )
+        actions = act(observations, starts)
+        np.testing.assert_allclose(actions, expected, atol=3e-6)
+        forgetful = policy.actor()(observations, np.ones(6, bool))
+        gaps.append(np.abs(actions - forgetful).max())
+        assert np.abs(draw(observations, starts) - actions).max() > 0.01
+        starts = generator.random(6) < 0.2
+    assert max(gaps) > 0.05
+    with pytest.raises(ValueError, match="the policy has an LSTM"):
+        policy(observations)
+
+
+def test_crossq_policy_takes_over_the_normalisations():
+    """Also those that have counted many batches, of observations far from 0."""
+    trainer = trained("crossq", normalize_observations=False)
+    generator = torch.Generator().manual_seed(0)
+    for name, buffer in trainer.network.named_buffers():
+        if name.endswith("ra_mean"):
+            buffer.normal_(0.0, 2.0, generator=generator)
+        elif name.endswith("ra_var"):
+            buffer.uniform_(0.01, 4.0, generator=generator)
+    observations = np.random.default_rng(1).normal(0.0, 2.0, (500, 4)).astype(np.float32)
+    expected = library_actions(trainer, observations, deterministic=True)
+    np.testing.assert_allclose(trainer.policy()(observations), expected, atol=1e-5)
+
+
+# Time limits.
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("algo", OFF_POLICY)
+def test_time_limits_do_not_end_the_task_in_the_buffer(algo, normalize):
+    """Rows: truncated, terminated, both at once."""
+
+    class FarEnv(CounterEnv):
+        """Its last observation is so far from the others that a normaliser clips it."""
+
+        def observe(self):
+            observations = super().observe()
+            return np.where(observations == self.horizon, 1e4, observations)
+
+    env = FarEnv(3, terminate=[False, True, True], truncate=[True, False, True])
+    trainer = make(algo, env, num_envs=3, rollouts=7, normalize_observations=normalize)
+    trainer.update()
+    buffer = trainer.model.replay_buffer
+    before, after = buffer.observations[:7, :, 0], buffer.next_observations[:7, :, 0]
+    np.testing.assert_array_equal(before, np.repeat([[0, 1, 2, 0, 1, 2, 0]], 3, 0).T)
+    np.testing.assert_array_equal(after, np.repeat([[1, 2, 1e4, 1, 2, 1e4, 1]], 3, 0).T)
+    np.testing.assert_array_equal(buffer.rewards[:7], 1.0)
+    ends = buffer.dones[:7] * (1 - buffer.timeouts[:7])  # what the targets are made of
+    np.testing.assert_array_equal(ends[:, 0], 0.0)
+    for row in (1, 2):
+        np.testing.assert_array_equal(ends[:, row], [0, 0, 1, 0, 0, 1, 0])
+
+
+def test_trpo_pays_at_time_limits_and_nowhere_else():
+    """As the contract of the PPO trainers: V(s) = s, discount 0.9, lambda 1."""
+    env = CounterEnv(3, terminate=[False, True, True], truncate=[True, False, True])
+    trainer = make(
+        "trpo",
+        env,
+        num_envs=3,
+        rollouts=7,
+        mini_batches=1,
+        discount_factor=0.9,
+        lambda_param=1.0,
+        value_hidden_layer_sizes=(1,),
+        activation="relu",
+        normalize_observations=False,
+        normalize_values=False,
+    )
+    parameters = dict(trainer.network.named_parameters())
+    for layer in ("mlp_extractor.value_net.0", "value_net"):
+        parameters[f"{layer}.weight"].data.fill_(1.0)
+        parameters[f"{layer}.bias"].data.zero_()
+    trainer._collect()
+    truncated, terminated = [4.897, 4.33, 3.7], [2.71, 1.9, 1.0]
+    expected = [truncated * 2 + [1.9], terminated * 2 + [1.9], terminated * 2 + [1.9]]
+    np.testing.assert_allclose(trainer.model.rollout_buffer.returns.T, expected, atol=1e-6)
+
+
+def test_recurrent_ppo_pays_at_time_limits_and_nowhere_else():
+    """V is 10 everywhere, discount 0.9, lambda 1."""
+    env = CounterEnv(3, terminate=[False, True, True], truncate=[True, False, True])
+    trainer = make(
+        "recurrent_ppo",
+        env,
+        num_envs=3,
+        rollouts=7,
+        mini_batches=1,
+        discount_factor=0.9,
+        lambda_param=1.0,
+        normalize_values=False,
+    )
+    trainer.learner.value_net.weight.data.zero_()
+    trainer.learner.value_net.bias.data.fill_(10.0)
+    trainer._collect()
+    truncated, terminated = [10.0, 10.0, 10.0], [2.71, 1.9, 1.0]
+    expected = [truncated * 2 + [10.0], terminated * 2 + [10.0], terminated * 2 + [10.0]]
+    np.testing.assert_allclose(trainer.model.rollout_buffer.returns.T, expected, atol=1e-5)
+
+
+# What is each algorithm's own.
+
+
+@pytest.mark.parametrize("algo", OFF_POLICY)
+def test_learning_starts_when_told_with_as_many_gradient_steps_as_told(algo):
+    trainer = make(algo, learning_starts=80, gradient_steps=5, rollouts=2)
+    for updates in range(1, 8):
+        scalars = trainer.update()
+        learned = max(updates - 80 // 16, 0)
+        assert trainer.model._n_updates == 5 * learned
+        assert ("Loss / Value loss" in scalars) == (learned > 0)
+    assert int(trainer.state()["critic/0/step"]) == 5 * 2
+
+
+@pytest.mark.parametrize("algo", OFF_POLICY)
+def test_first_actions_are_random_and_fill_the_box(algo):
+    trainer = make(algo, NarrowEnv(), learning_starts=10_000, rollouts=25)
+    for _ in range(8):
+        trainer.update()
+    actions = trainer.model.replay_buffer.actions  # scaled to [-1, 1]
+    np.testing.assert_allclose(np.quantile(actions, [0.1, 0.5, 0.9]), [-0.8, 0, 0.8], atol=0.15)
+
+
+def test_settings_reach_the_library_under_its_names():
+    tqc = make(
+        "tqc",
+        n_critics=3,
+        n_quantiles=7,
+        top_quantiles_to_drop_per_net=1,
+        tau=0.02,
+        ent_coef=0.3,
+        target_entropy=-1.5,
+        discount_factor=0.9,
+        learning_rate=2e-4,
+    ).model
+    assert (tqc.critic.n_critics, tqc.critic.n_quantiles) == (3, 7)
+    assert (tqc.top_quantiles_to_drop_per_net, tqc.tau, tqc.gamma) == (1, 0.02, 0.9)
+    assert (float(tqc.ent_coef_tensor), tqc.target_entropy) == (pytest.approx(0.3), -1.5)
+    assert tqc.critic.optimizer.param_groups[0]["lr"] == 2e-4
+    assert tqc.replay_buffer.buffer_size == 200 // 8
+    td3 = make("td3", policy_delay=4, target_policy_noise=0.1, target_noise_clip=0.3).model
+    assert (td3.policy_delay, td3.target_policy_noise, td3.target_noise_clip) == (4, 0.1, 0.3)
+    assert make("crossq", policy_delay=5).model.policy_delay == 5
+    trpo = make("trpo", target_kl=0.02, cg_max_steps=5, cg_damping=0.2, n_critic_updates=3).model
+    assert (trpo.target_kl, trpo.cg_max_steps) == (0.02, 5)
+    assert (trpo.cg_damping, trpo.n_critic_updates, trpo.batch_size) == (0.2, 3, 64)
+    ppo = make("recurrent_ppo", ratio_clip=0.3, value_clip=0.4, clip_predicted_values=True).model
+    assert (ppo.clip_range(1.0), ppo.clip_range_vf(1.0), ppo.batch_size) == (0.3, 0.4, 64)
+
+
+def test_td3_explores_with_noise_and_acts_without():
+    spreads = []
+    for noise in (0.0, 0.4):
+        trainer = make("td3", action_noise=noise, learning_starts=0, rollouts=1, learning_rate=1e-9)
+        for _ in range(20):
+            trainer.update()
+        buffer = trainer.model.replay_buffer
+        flat = buffer.observations[:20].reshape(-1, 4)
+        rest = buffer.actions[:20].reshape(-1, 2) - trainer.policy()(flat)
+        spreads.append(rest.std())
+    assert spreads[0] < 1e-5
+    assert spreads[1] == pytest.approx(0.4, rel=0.15)
+
+
+def test_trpo_keeps_to_its_trust_region():
+    trainer = make("trpo", target_kl=0.005)
+    divergences = [trainer.update()["Learning / KL divergence"] for _ in range(5)]
+    assert max(divergences) <= 0.005
+    assert max(divergences) > 0.0005
+
+
+def test_state_without_its_replay_buffer_is_refused():
+    trainer = make("sac")
+    trainer.update()
+    state = {k: v for k, v in trainer.state().items() if not k.startswith("replay/")}
+    with pytest.raises(ValueError, match="without the replay buffer"):
+        trainer.restore(state)
+
+
+def test_only_the_filled_part_of_the_replay_buffer_is_kept():
+    trainer = make("sac", buffer_size=100_000)
+    for rows in (3, 6):
+        trainer.update()
+        state = trainer.state()
+        assert state["replay/observations"].shape == (rows, 8, 4)
+
+
+@pytest.mark.parametrize("algo", OTHERS)
+def test_actions_without_bounds_are_refused_with_what_fits(algo):
+    env = PointEnv(8)
+    env.single_action_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+    with pytest.raises(ValueError, match="finite bounds; PPO by skrl-jax or skrl-torch does"):
+        make(algo, env)
+
+
+@pytest.mark.parametrize("algo", OTHERS)
+def test_discrete_actions_are_refused_with_what_fits(algo):
+    env = PointEnv(8)
+    env.single_action_space = gymnasium.spaces.Discrete(3)
+    with pytest.raises(ValueError, match="Discrete.3.: trainers need a Box of one dimension"):
+        make(algo, env)
+
+
+# ARS.
+
+
+def test_ars_gives_each_row_a_candidate_and_one_episode():
+    env = PointEnv(8)
+    trainer = make("ars", env, normalize_observations=False, delta_std=0.5)
+    tried, evaluate = [], trainer._evaluate
+
+    def spy(weights):
+        tried.append((weights, evaluate(weights)))
+        return tried[-1][1]
+
+    trainer.model.evaluate = spy
+    for _ in range(2):
+        start, steps = env.snapshot(), trainer.vector_steps
+        centre = trainer.policy().output[0].T.ravel()
+        scalars = trainer.update()
+        weights, returns = tried[-1]
+        np.testing.assert_allclose(weights[:4] - centre, centre - weights[4:], atol=1e-6)
+
+        alone = PointEnv(8)
+        alone.restore(start)
+        observations, expected, lengths = alone.observe(), np.zeros(8), np.zeros(8, int)
+        playing = np.ones(8, bool)
+        while playing.any():
+            matrices = weights.reshape(8, 2, 4)
+            actions = np.stack([m @ o for m, o in zip(matrices, observations, strict=True)])
+            observations, rewards, terminated, truncated, _ = alone.step(np.clip(actions, -1, 1))
+            expected += np.where(playing, rewards, 0.0)
+            lengths += playing
+            playing &= ~(terminated | truncated)
+        np.testing.assert_allclose(returns, expected, rtol=1e-5)
+        assert trainer.vector_steps - steps == lengths.max()
+        assert scalars["Episode / Total timesteps (min)"] == lengths.min()
+        assert scalars["Episode / Total timesteps (mean)"] == lengths.mean()
+        assert scalars["Reward / Total reward (mean)"] == pytest.approx(expected.mean(), rel=1e-5)
+    assert trainer.env_steps == 8 * trainer.vector_steps
+    assert not env.arrays["elapsed"].any()  # the next update begins with whole episodes
+
+
+# Learning.
+
+
+@pytest.mark.parametrize(
+    ("algo", "updates", "values"),
+    [
+        ("sac", 150, {"learning_rate": 2e-3}),
+        ("td3", 150, {"learning_rate": 2e-3}),
+        ("tqc", 150, {"learning_rate": 2e-3}),
+        ("crossq", 150, {"learning_rate": 2e-3}),
+        ("trpo", 40, {"mini_batches": 8, "target_kl": 0.03}),
+        ("ars", 60, {"n_top": 16, "learning_rate": 0.1, "delta_std": 0.1}),
+    ],
+)
+def test_learns_to_reach_a_point(algo, updates, values):
+    if algo in OFF_POLICY:
+        values = values | {"batch_size": 128, "buffer_size": 50_000, "rollouts": 2}
+        values |= {"gradient_steps": 4, "discount_factor": 0.9, "learning_starts": 1000}
+        values |= {"policy_hidden_layer_sizes": (32, 32), "value_hidden_layer_sizes": (64, 64)}
+    trainer = make(algo, PointEnv(64), num_envs=64, **values)
+    before = mean_reward(trainer.policy())
+    for _ in range(updates):
+        trainer.update()
+    assert before < 0.4
+    assert mean_reward(trainer.policy()) > 0.75
+
+
+class BlinkEnv(PointEnv):
+    """Shows its position in an episode's first step only: what is asked for must be remembered."""
+
+    def observe(self):
+        observations = super().observe()
+        observations[self.arrays["elapsed"] > 0, :] = 0.0
+        return observations

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of the algorithms beside PPO, and which trainer has which."""
+
+import re
+
+import pytest
+
+import adapters
+from adapters import ALGORITHMS, STOCK, TRAINERS, FieldError, check_trainer, load_trainer
+
+OTHERS = [name for name in ALGORITHMS if name != "ppo"]
+
+
+@pytest.mark.parametrize("algo", OTHERS)
+def test_every_field_is_checked(algo):
+    class Nonsense:
+        pass
+
+    for field in ALGORITHMS[algo].names():
+        with pytest.raises(FieldError) as e:
+            ALGORITHMS[algo]().replace(**{field: Nonsense()})
+        assert e.value.field == field
+
+
+@pytest.mark.parametrize("algo", OTHERS)
+def test_defaults_survive_a_round_trip(algo):
+    config = ALGORITHMS[algo](seed=3)
+    assert ALGORITHMS[algo].from_dict(config.as_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("algo", "values", "field", "message"),
+    [
+        ("sac", {"gradient_steps": -1}, "gradient_steps", "an integer from 1"),
+        ("sac", {"ent_coef": "automatic"}, "ent_coef", "is not auto or a number of at least 0"),
+        ("sac", {"ent_coef": -0.1}, "ent_coef", "is not auto or a number of at least 0"),
+        ("sac", {"target_entropy": "low"}, "target_entropy", "is not auto or a number that is"),
+        ("sac", {"tau": 0}, "tau", "tau=0 is not a number"),
+        ("sac", {"tua": 0.1}, "tua", "SAC has no setting 'tua' (did you mean 'tau'?)"),
+        ("sac", {"mini_batches": 4}, "mini_batches", "SAC has no setting 'mini_batches'"),
+        ("sac", {"n_quantiles": 4}, "n_quantiles", "SAC has no setting 'n_quantiles'"),
+        ("crossq", {"tau": 0.1}, "tau", "CrossQ has no setting 'tau'"),
+        ("td3", {"ent_coef": 0.1}, "ent_coef", "TD3 has no setting 'ent_coef'"),
+        ("td3", {"buffer_size": 63}, "buffer_size", "buffer_size=63 is less than num_envs=64"),
+        ("td3", {"max_env_steps": 63}, "max_env_steps", "rollouts x num_envs = 1 x 64 = 64"),
+        (
+            "tqc",
+            {"n_quantiles": 5, "top_quantiles_to_drop_per_net": 5},
+            "top_quantiles_to_drop_per_net",
+            "leaves none of n_quantiles=5",
+        ),
+        ("trpo", {"mini_batches": 7}, "mini_batches", "does not divide the batch of rollouts"),
+        ("trpo", {"learning_epochs": 2}, "learning_epochs", "TRPO has no setting"),
+        ("recurrent_ppo", {"mini_batches": 7}, "mini_batches", "lower number that does is 4"),
+        ("ars", {"num_envs": 33}, "num_envs", "num_envs=33 is odd"),
+        ("ars", {"num_envs": 8, "n_top": 5}, "n_top", "more than the num_envs / 2 = 4 directions"),
+        ("ars", {"discount_factor": 0.9}, "discount_factor", "ARS has no setting"),
+    ],
+)
+def test_errors_name_the_field_and_what_is_allowed(algo, values, field, message):
+    with pytest.raises(FieldError, match=re.escape(message)) as e:
+        ALGORITHMS[algo].from_dict(values)
+    assert e.value.field == field
+
+
+def test_entropy_is_a_number_or_learned():
+    sac = ALGORITHMS["sac"]
+    assert sac.from_dict({"ent_coef": 0}).as_dict()["ent_coef"] == 0.0
+    assert sac.from_dict({"ent_coef": "auto", "target_entropy": -3}).as_dict()["ent_coef"] == "auto"
+
+
+@pytest.mark.parametrize("name", [*TRAINERS, *STOCK])
+def test_every_trainer_says_which_algorithms_it_has(name):
+    for algo in ALGORITHMS:
+        if algo in (TRAINERS | STOCK)[name]:
+            check_trainer(name, algo)
+        else:
+            message = f"trainer '{name}' has no algorithm '{algo}', only ppo; {algo} is.*: sb3"
+            with pytest.raises(ValueError, match=message):
+                load_trainer(name, algo)
+
+
+def test_unknown_algorithms_get_a_hint():
+    with pytest.raises(ValueError, match="no algorithm 'tqcc' .did you mean 'tqc'.*allowed are: p"):
+        load_trainer("sb3", "tqcc")
+
+
+def test_a_missing_contrib_names_the_extra(monkeypatch):
+    missing = ("no_such_contrib.trainer", "Trainer")
+    monkeypatch.setitem(adapters.TRAINERS["sb3"], "tqc", missing)
+    message = r"needs 'no_such_contrib' for tqc.*pip install \"motrix-gym\[sb3\]\""
+    with pytest.raises(adapters.MissingLibraryError, match=message):
+        load_trainer("sb3", "tqc")
