@@ -12,7 +12,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.base import with_prefix, without_prefix
-from adapters.policy import LOG_STD_RANGE, Policy
+from adapters.policy import NO_SPREAD, Policy
 from adapters.sb3 import (
     SB3VecEnv,
     check_bounded,
@@ -117,7 +117,7 @@ class ARSTrainer(TorchTrainer):
 
     def policy(self) -> Policy:
         shape = self.env.single_action_space.shape
-        log_std = np.full(shape, LOG_STD_RANGE[0])  # pyright: ignore[reportArgumentType]
+        log_std = np.full(shape, NO_SPREAD)  # pyright: ignore[reportArgumentType]
         layers = linear_layers(self.network)
         return self.make_policy(layers, log_std, observation_moments(self.normalizer))
 
@@ -133,9 +133,7 @@ class ARSTrainer(TorchTrainer):
     def _restore_own(self, state: Arrays) -> None:
         self.observations = np.array(state["observations"])
         self._vector_steps = int(state["vector_steps"])
-        self.model.weights = torch.nn.utils.parameters_to_vector(
-            self.network.parameters()
-        ).detach()
+        self.model.weights = torch.nn.utils.parameters_to_vector(self.network.parameters()).detach()
         if self.normalizer.norm_obs:
             load_moments(self._moments, without_prefix("moments/", state))
 

@@ -7,7 +7,7 @@ call is refused, or stands there as an empty shell. Commands ask for `--allow-pi
 since libraries of more than one maker take part in the reading.
 
 Policies of the common kind can be taken over: linear layers with one activation in between, and a
-spread that does not depend on the observation. What a file does not say is taken to be the
+spread that does not depend on the observation, or as of SAC, TQC and TD3. What a file does not say is taken to be the
 library's default: for skrl, a normaliser that clips at 5, and no function on the output.
 """
 
@@ -20,13 +20,14 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from adapters import MissingLibraryError
-from adapters.policy import Policy, PolicyError
+from adapters.policy import NO_SPREAD, Policy, PolicyError
 from adapters.skrl_settings import LOG_STD_RANGE
 
 Arrays = dict[str, np.ndarray]
@@ -48,19 +49,22 @@ class Contents(NamedTuple):
         network: Weights (out, in), biases and log_std by name, in the order of the layers.
         normalizer: (obs,) mean and standard deviation, and the clip; None for none.
         activation: Its name; None where the file does not say.
+        features: What else the policy has: `squash` and `log_std_weight` of `Policy`.
     """
 
     network: Arrays
     normalizer: tuple[np.ndarray, np.ndarray, float] | None
     activation: str | None
+    features: Mapping[str, Any] = MappingProxyType({})
 
 
 def load_foreign(path: str | Path, env: VectorEnv, activation: str) -> Policy:
     """Reads the policy of another library's file.
 
     That is `agent_*.pt` of skrl on Torch, `agent_*.pickle` of skrl on JAX, or a `.zip` of
-    Stable-Baselines3's PPO or A2C. The normaliser is in skrl's files; that of Stable-Baselines3 is
-    read from `vecnormalize.pkl`, beside the zip or, as rl_zoo3 does, in a folder of its name.
+    Stable-Baselines3's PPO, A2C, SAC or TD3, or of sb3-contrib's TRPO or TQC. The normaliser is in
+    skrl's files; that of Stable-Baselines3 is read from `vecnormalize.pkl`, beside the zip or, as
+    rl_zoo3 does, in a folder of its name.
 
     Args:
         path: The file.
@@ -113,6 +117,7 @@ def _policy(
         action_low=box.low,  # pyright: ignore[reportAttributeAccessIssue]
         action_high=box.high,  # pyright: ignore[reportAttributeAccessIssue]
         metadata=metadata | {"env_id": env_id},
+        **contents.features,
     )
 
 
@@ -221,14 +226,25 @@ def _read_sb3(path: Path) -> Contents:
         tensors = _load_tensors(io.BytesIO(parts.read("policy.pth")), "sb3")
     if data.get("use_sde"):
         raise PolicyError("policies with use_sde cannot be taken over")
-    # The text of a class, such as "<class 'torch.nn.modules.activation.ELU'>"; SB3's default: Tanh.
-    text = data.get("policy_kwargs", {}).get("activation_fn", "Tanh")
+    arrays, prefix = _arrays(tensors), "actor."  # which only those with a replay buffer have
+    actor = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    # The text of a class, such as "<class 'torch.nn.modules.activation.ELU'>", or SB3's default.
+    text = data.get("policy_kwargs", {}).get("activation_fn", "ReLU" if actor else "Tanh")
     names = re.findall(r"activation\.(\w+)|^(\w+)$", text)
     if not names:
         raise PolicyError(f"its activation is not one of Torch's: {text}")
     activation = max(names[0]).lower()
-    network = {name: array for name, array in _arrays(tensors).items() if "value" not in name}
-    return Contents(network, _read_vecnormalize(path), activation)
+    normalizer = _read_vecnormalize(path)
+    if not actor:
+        network = {name: array for name, array in arrays.items() if "value" not in name}
+        return Contents(network, normalizer, activation)
+    features: dict[str, Any] = {"squash": True}
+    if "log_std.weight" in actor:
+        features["log_std_weight"] = actor.pop("log_std.weight").T
+        actor["log_std"] = actor.pop("log_std.bias")
+    else:  # TD3 draws no actions
+        actor["log_std"] = np.full(list(actor.values())[-1].shape, NO_SPREAD)
+    return Contents(actor, normalizer, activation, features)
 
 
 def _read_vecnormalize(path: Path) -> tuple[np.ndarray, np.ndarray, float] | None:

@@ -15,7 +15,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.base import with_prefix, without_prefix
-from adapters.policy import LOG_STD_RANGE, Policy
+from adapters.policy import NO_SPREAD, Policy
 from adapters.sb3 import (
     SB3VecEnv,
     check_bounded,
@@ -265,7 +265,7 @@ class TD3Trainer(OffPolicyTrainer):
 
     def policy(self) -> Policy:
         layers = linear_layers(self.model.actor.mu)
-        log_std = np.full(self.env.single_action_space.shape, LOG_STD_RANGE[0])  # pyright: ignore
+        log_std = np.full(self.env.single_action_space.shape, NO_SPREAD)  # pyright: ignore
         return self.make_policy(layers, log_std, observation_moments(self.normalizer), squash=True)
 
 

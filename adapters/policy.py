@@ -34,6 +34,7 @@ Layer = tuple[np.ndarray, np.ndarray]
 LSTMLayer = tuple[np.ndarray, np.ndarray, np.ndarray]
 LSTM_PARTS = ("input", "recurrent", "bias")
 LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
+NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a policy that is not drawn from
 
 
 class PolicyError(ValueError):

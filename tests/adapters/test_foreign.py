@@ -180,12 +180,14 @@ def sb3_model(path, *, algo="PPO", activation="Tanh", normalizer="", **policy_kw
         for _ in range(5):
             venv.reset()
     extra = {"use_sde": True} if policy_kwargs.pop("use_sde", False) else {}
-    if activation != "Tanh":
+    if activation != ("ReLU" if algo in ("SAC", "TD3") else "Tanh"):
         policy_kwargs["activation_fn"] = getattr(torch.nn, activation)
-    model = getattr(sb3, algo)(
-        "MlpPolicy", venv, seed=0, device="cpu", policy_kwargs=policy_kwargs, **extra
+    library = sb3 if hasattr(sb3, algo) else pytest.importorskip("sb3_contrib")
+    name = "MlpLstmPolicy" if algo == "RecurrentPPO" else "MlpPolicy"
+    model = getattr(library, algo)(
+        name, venv, seed=0, device="cpu", policy_kwargs=policy_kwargs, **extra
     )
-    if algo in ("PPO", "A2C") and not extra:
+    if algo in ("PPO", "A2C", "TRPO") and not extra:
         torch.nn.init.orthogonal_(model.policy.action_net.weight)
     path.parent.mkdir(exist_ok=True)
     model.save(path)
@@ -195,7 +197,16 @@ def sb3_model(path, *, algo="PPO", activation="Tanh", normalizer="", **policy_kw
 
 @pytest.mark.parametrize(
     ("algo", "activation", "sizes"),
-    [("PPO", "Tanh", None), ("PPO", "ELU", [16, 8]), ("A2C", "ReLU", {"pi": TANGLED, "vf": [8]})],
+    [
+        ("PPO", "Tanh", None),
+        ("PPO", "ELU", [16, 8]),
+        ("A2C", "ReLU", {"pi": TANGLED, "vf": [8]}),
+        ("TRPO", "Tanh", None),
+        ("SAC", "ReLU", None),
+        ("SAC", "ELU", [16, 8]),
+        ("TQC", "ELU", {"pi": TANGLED, "qf": [8]}),
+        ("TD3", "ReLU", {"pi": TANGLED, "qf": [8]}),
+    ],
 )
 def test_a_model_of_sb3_says_its_activation_itself(tmp_path, algo, activation, sizes):
     sizes = {"net_arch": sizes} if sizes else {}
@@ -277,8 +288,9 @@ def test_a_policy_of_another_size_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"algo": "SAC"}, "no log_std"),
-        ({"algo": "TD3"}, "no log_std"),
+        ({"algo": "CrossQ"}, r"only linear .* latent_pi\.0\.scale \(4,\)"),
+        ({"algo": "RecurrentPPO"}, r"only linear .* lstm_actor\.weight_ih_l0"),
+        ({"algo": "ARS"}, "no log_std"),
         ({"use_sde": True}, "use_sde"),
         ({"use_sde": True, "squash_output": True}, "use_sde"),
         ({"activation": "SiLU"}, "activation='silu' is not one of elu, relu, tanh"),

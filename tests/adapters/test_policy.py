@@ -212,7 +212,10 @@ def test_new_features_survive_saving_and_older_programs_refuse_them(tmp_path):
         ({"lstm": ((np.ones((5, 12)), np.ones((4, 12)), np.ones(12)),)}, "LSTM layer 0 has"),
         ({"lstm": ((np.ones((4, 12)), np.ones((3, 12)), np.ones(12)),)}, "for an input .5,."),
         ({"lstm": ((np.ones(5), np.ones(()), np.ones(())),)}, "LSTM layer 0 has"),
-        ({"lstm": ((np.ones((5, 32)), np.ones((8, 32)), np.ones(32)),)}, "layer 0 has weight .5, 8"),
+        (
+            {"lstm": ((np.ones((5, 32)), np.ones((8, 32)), np.ones(32)),)},
+            "layer 0 has weight .5, 8",
+        ),
     ],
 )
 def test_new_features_that_do_not_fit_are_refused(changes, message):

@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
 } | dict.fromkeys(
     OFF_POLICY,
     # A buffer that is full after 25 vector steps, and a first update that does not learn.
-    {"rollouts": 3, "learning_starts": 24, "batch_size": 16, "gradient_steps": 2}
+    {"rollouts": 3, "learning_starts": 24, "batch_size": 16, "gradient_steps": 3}
     | {"buffer_size": 200},
 )
 
