@@ -116,8 +116,7 @@ class ARSTrainer(TorchTrainer):
         return self.normalizer.normalize_obs(self.observations)
 
     def policy(self) -> Policy:
-        shape = self.env.single_action_space.shape
-        log_std = np.full(shape, NO_SPREAD)  # pyright: ignore[reportArgumentType]
+        log_std = np.full_like(self.measured_env.low, NO_SPREAD)
         layers = linear_layers(self.network)
         return self.make_policy(layers, log_std, observation_moments(self.normalizer))
 

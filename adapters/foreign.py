@@ -7,8 +7,9 @@ call is refused, or stands there as an empty shell. Commands ask for `--allow-pi
 since libraries of more than one maker take part in the reading.
 
 Policies of the common kind can be taken over: linear layers with one activation in between, and a
-spread that does not depend on the observation, or as of SAC, TQC and TD3. What a file does not say is taken to be the
-library's default: for skrl, a normaliser that clips at 5, and no function on the output.
+spread that does not depend on the observation, or as of SAC, TQC and TD3. What a file does not say
+is taken to be the library's default: for skrl, a normaliser that clips at 5, and no function on the
+output.
 """
 
 import importlib

@@ -10,7 +10,6 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -88,7 +87,7 @@ class OffPolicyTrainer(TorchTrainer):
             norm_reward=False,
         )
         with self.seeded():
-            self.model: OffPolicyAlgorithm | Any = self.algorithm(
+            self.model: Any = self.algorithm(
                 "MlpPolicy",
                 self.normalizer,
                 learning_rate=config.learning_rate,
@@ -250,9 +249,9 @@ class TD3Trainer(OffPolicyTrainer):
 
     def __init__(self, env: VectorEnv, config: TD3Config, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
-        shape = self.env.action_space.shape
         if config.action_noise:
-            self.noise = Noise(np.zeros(shape), np.full(shape, config.action_noise))
+            zeros = np.zeros((env.num_envs, self.measured_env.low.size))
+            self.noise = Noise(zeros, np.full_like(zeros, config.action_noise))
 
     def _settings(self) -> dict[str, Any]:
         config = self.config
@@ -265,7 +264,7 @@ class TD3Trainer(OffPolicyTrainer):
 
     def policy(self) -> Policy:
         layers = linear_layers(self.model.actor.mu)
-        log_std = np.full(self.env.single_action_space.shape, NO_SPREAD)  # pyright: ignore
+        log_std = np.full_like(self.measured_env.low, NO_SPREAD)
         return self.make_policy(layers, log_std, observation_moments(self.normalizer), squash=True)
 
 

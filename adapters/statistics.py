@@ -54,7 +54,7 @@ class RolloutStatistics:
             truncated: (num_envs,) bool.
             info: Read are `reward_terms` and `metrics` (name -> (num_envs,) values of the step,
                 before any reset) and `success` ((num_envs,) bool); each may be missing.
-            rows: (num_envs,) bool, the environments that count, at least one; None: all.
+            rows: (num_envs,) bool, the environments that count; None: all.
 
         Raises:
             ValueError: an array is not (num_envs,).
@@ -133,6 +133,8 @@ class RolloutStatistics:
 
     def _add(self, tag: str, values: np.ndarray) -> None:
         """Counts values into the window of a tag."""
+        if not values.size:
+            return
         total = values.sum(dtype=np.float64)
         new = np.array([values.size, total, values.min(), values.max()])
         if (old := self._window.get(tag)) is not None:

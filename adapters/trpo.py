@@ -53,7 +53,8 @@ class TRPOTrainer(SB3Trainer):
         return model
 
     def _learn(self) -> dict[str, float]:
-        self.model.train()
+        with self.seeded():  # the conjugate gradient may start anew from a random direction
+            self.model.train()
         figures = self.model.logger.name_to_value
         return {
             "Loss / Policy loss": -float(figures["train/policy_objective"]),

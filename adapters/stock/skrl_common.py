@@ -123,18 +123,10 @@ class NextStepStatistics(RolloutStatistics):
         terminated: np.ndarray,
         truncated: np.ndarray,
         info: dict[str, Any],
+        rows: np.ndarray | None = None,
     ) -> None:
-        super().step(reward, terminated, truncated, info)
+        super().step(reward, terminated, truncated, info, self._stepped)
         self._stepped = ~(terminated | truncated)
-
-    def _add(self, tag: str, values: np.ndarray) -> None:
-        # Values are of all rows, or of those that ended; if all rows ended, then all stepped.
-        values = values[self._stepped] if len(values) == self.num_envs else values
-        if values.size:
-            super()._add(tag, values)
-
-    def _accumulate(self, tag: str, values: np.ndarray) -> None:
-        super()._accumulate(tag, np.where(self._stepped, values, 0.0))
 
 
 def ppo_settings(config: PPOConfig, scaler: Any, scheduler: Any, **device: Any) -> dict[str, Any]:

@@ -448,10 +448,10 @@ def test_ars_gives_each_row_a_candidate_and_one_episode():
 @pytest.mark.parametrize(
     ("algo", "updates", "values"),
     [
-        ("sac", 150, {"learning_rate": 2e-3}),
+        ("sac", 150, {"learning_rate": 2e-3, "ent_coef": 0.01}),
         ("td3", 150, {"learning_rate": 2e-3}),
-        ("tqc", 150, {"learning_rate": 2e-3}),
-        ("crossq", 150, {"learning_rate": 2e-3}),
+        ("tqc", 150, {"learning_rate": 2e-3, "ent_coef": 0.01}),
+        ("crossq", 200, {"learning_rate": 2e-3, "ent_coef": 0.01}),
         ("trpo", 40, {"mini_batches": 8, "target_kl": 0.03}),
         ("ars", 60, {"n_top": 16, "learning_rate": 0.1, "delta_std": 0.1}),
     ],
@@ -470,9 +470,34 @@ def test_learns_to_reach_a_point(algo, updates, values):
 
 
 class BlinkEnv(PointEnv):
-    """Shows its position in an episode's first step only: what is asked for must be remembered."""
+    """Shows where the point is in the first step of an episode only, which is to be remembered."""
 
     def observe(self):
         observations = super().observe()
-        observations[self.arrays["elapsed"] > 0, :] = 0.0
+        observations[self.arrays["elapsed"] > 0] = 0.0
         return observations
+
+
+def test_recurrent_ppo_learns_to_remember():
+    values = {"num_envs": 64, "rollouts": 20, "mini_batches": 4, "learning_epochs": 4}
+    values |= {"lstm_hidden_size": 32, "learning_rate": 3e-3, "initial_log_std": -0.5}
+    values |= {"discount_factor": 0.95, "normalize_observations": False}
+    trainer = make("recurrent_ppo", BlinkEnv(64), **values)
+    rewards = [reward_with_memory(trainer.policy(), True)]
+    for _ in range(60):
+        trainer.update()
+    rewards += [reward_with_memory(trainer.policy(), remembers) for remembers in (False, True)]
+    assert rewards[0] < 0.4
+    assert rewards[2] > 0.65 > rewards[1] + 0.1
+
+
+def reward_with_memory(policy: Policy, remembers: bool) -> float:
+    env, rewards = BlinkEnv(64), []
+    act, (observations, _), starts = policy.actor(), env.reset(seed=1000), np.ones(64, bool)
+    for _ in range(60):
+        actions = act(observations, starts if remembers else np.ones(64, bool))
+        observations, reward, terminated, truncated, _ = env.step(actions)
+        starts = terminated | truncated
+        rewards.append(reward.mean())
+    print(np.mean(rewards))
+    return float(np.mean(rewards))
