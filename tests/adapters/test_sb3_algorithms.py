@@ -479,16 +479,17 @@ class BlinkEnv(PointEnv):
 
 
 def test_recurrent_ppo_learns_to_remember():
-    values = {"num_envs": 64, "rollouts": 20, "mini_batches": 4, "learning_epochs": 4}
-    values |= {"lstm_hidden_size": 32, "learning_rate": 3e-3, "initial_log_std": -0.5}
+    values = {"num_envs": 32, "rollouts": 20, "mini_batches": 2, "learning_epochs": 4}
+    values |= {"lstm_hidden_size": 16, "learning_rate": 1e-2, "initial_log_std": -0.5}
+    values |= {"n_lstm_layers": 1}
     values |= {"discount_factor": 0.95, "normalize_observations": False}
-    trainer = make("recurrent_ppo", BlinkEnv(64), **values)
+    trainer = make("recurrent_ppo", BlinkEnv(32), **values)
     rewards = [reward_with_memory(trainer.policy(), True)]
-    for _ in range(60):
+    for _ in range(40):
         trainer.update()
     rewards += [reward_with_memory(trainer.policy(), remembers) for remembers in (False, True)]
     assert rewards[0] < 0.4
-    assert rewards[2] > 0.65 > rewards[1] + 0.1
+    assert rewards[2] > 0.5 > rewards[1] + 0.1
 
 
 def reward_with_memory(policy: Policy, remembers: bool) -> float:
@@ -499,5 +500,4 @@ def reward_with_memory(policy: Policy, remembers: bool) -> float:
         observations, reward, terminated, truncated, _ = env.step(actions)
         starts = terminated | truncated
         rewards.append(reward.mean())
-    print(np.mean(rewards))
     return float(np.mean(rewards))
