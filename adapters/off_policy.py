@@ -123,7 +123,7 @@ class OffPolicyTrainer(TorchTrainer):
 
     def _collect(self) -> None:
         with self.seeded():
-            self.model.action_space.seed(int(np.random.randint(2**31)))
+            self.model.action_space.seed(int(torch.randint(2**31, ())))
             self.model.collect_rollouts(
                 self.model.env,
                 self.callback,
