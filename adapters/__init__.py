@@ -22,14 +22,17 @@ from motrix_gym.names import did_you_mean
 
 # Name of the algorithm -> its settings.
 ALGORITHMS: dict[str, type[AlgorithmConfig]] = {
-    "ppo": PPOConfig,
-    "recurrent_ppo": RecurrentPPOConfig,
-    "trpo": TRPOConfig,
-    "sac": SACConfig,
-    "td3": TD3Config,
-    "tqc": TQCConfig,
-    "crossq": CrossQConfig,
-    "ars": ARSConfig,
+    config.algo: config
+    for config in (
+        PPOConfig,
+        RecurrentPPOConfig,
+        TRPOConfig,
+        SACConfig,
+        TD3Config,
+        TQCConfig,
+        CrossQConfig,
+        ARSConfig,
+    )
 }
 # Name of the trainer, which is also the name of its pip extra -> algorithm -> module and class.
 TRAINERS = {

@@ -65,7 +65,10 @@ class AlgorithmConfig:
     environment. Whole floats (1.5e7) are accepted for integers, and lists for tuples.
 
     Attributes:
-        title: What messages call the algorithm.
+        algo: The algorithm's name in settings and commands.
+        title: What messages call it.
+        log_interval: Vector steps between two entries of a run's log, which are as far apart as
+            two updates at least.
         rollouts: Vector steps per update; this and what follows are fields in most subclasses.
         rewards_shaper_scale: Multiplies the rewards.
         activation: The function between layers, one of `ACTIVATIONS`.
@@ -75,7 +78,9 @@ class AlgorithmConfig:
             than one rollout.
     """
 
+    algo: ClassVar[str]
     title: ClassVar[str]
+    log_interval: ClassVar[int] = 1
     rollouts: ClassVar[int]
     rewards_shaper_scale: ClassVar[float]
     activation: ClassVar[str]
@@ -146,6 +151,11 @@ class AlgorithmConfig:
     def updates(self) -> int:
         """Updates of the run."""
         return self.max_env_steps // self.num_envs // self.rollouts
+
+    @property
+    def fewest_updates(self) -> int:
+        """The least number of updates that the run may turn out to have."""
+        return self.updates
 
     @property
     def env_steps_per_update(self) -> int:

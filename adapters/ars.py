@@ -42,6 +42,9 @@ class ARSTrainer(TorchTrainer):
     An update is one whole episode of every row, each with a candidate of its own. Rows whose
     episode is over idle until the last one's is: what they do counts as environment steps, for the
     environment makes them, and for nothing else.
+
+    Raises:
+        ValueError: the task has no time limit, or as `TorchTrainer`.
     """
 
     config: ARSConfig
@@ -50,6 +53,12 @@ class ARSTrainer(TorchTrainer):
     def __init__(self, env: VectorEnv, config: ARSConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         check_bounded(env)
+        task = getattr(env.unwrapped, "config", None)
+        if getattr(task, "max_episode_steps", "not said") is None:
+            raise ValueError(
+                "the task has no time limit (env.max_episode_steps=null): an update of ARS is a "
+                "whole episode of every row, which must end; set env.max_episode_steps"
+            )
         self.normalizer = VecNormalize(
             SB3VecEnv(self.measured_env),
             norm_obs=config.normalize_observations,

@@ -68,7 +68,11 @@ class Trainer(ABC):
 
     @abstractmethod
     def update(self) -> dict[str, float]:
-        """Makes `config.rollouts` vector steps and learns from them; returns scalars by tag."""
+        """Makes `config.rollouts` vector steps and learns; returns scalars by tag.
+
+        With a replay buffer, what is learned from are earlier steps too, and at first nothing is
+        learned. ARS makes one whole episode of every row, however many steps that is.
+        """
 
     @abstractmethod
     def policy(self) -> Policy:
@@ -122,6 +126,7 @@ class Trainer(ABC):
         task = getattr(self.env.unwrapped, "task", None)
         return {
             "env_id": self.env.spec.id if self.env.spec else None,
+            "algo": self.config.algo,
             "trainer": self.name,
             "env_steps": self.env_steps,
             "seed": self.config.seed,

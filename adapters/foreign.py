@@ -132,8 +132,8 @@ def _layers(network: Arrays) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.nd
     names = [name for name in rest if name in ("log_std", "log_std_parameter")]
     if not names or rest[names[0]].ndim != 1:
         raise PolicyError(
-            "there is no log_std, one number per action: only Gaussian policies whose spread does "
-            "not depend on the observation can be taken over, such as those of PPO"
+            "there is no log_std, one number per action: only policies such as those of PPO, SAC "
+            "or TD3 can be taken over"
         )
     log_std = rest.pop(names[0])
     layers: list[tuple[np.ndarray, np.ndarray]] = []

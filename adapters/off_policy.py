@@ -156,14 +156,32 @@ class OffPolicyTrainer(TorchTrainer):
         """Goes back to a `state()` of a trainer with the same configuration.
 
         Raises:
-            ValueError: the replay buffer is missing, or the networks are others.
+            ValueError: the replay buffer is missing or of another size, or the networks are others.
         """
         replay = without_prefix("replay/", state)
         if sorted(replay) != sorted(REPLAY):
             raise ValueError("the state is without the replay buffer, which cannot be done without")
+        self._check_replay(replay, *(int(part) for part in state["trainer/replay"]))
         super().restore(state)
         for name, filled in replay.items():
             getattr(self.model.replay_buffer, name)[: len(filled)] = filled
+
+    def _check_replay(self, replay: Arrays, position: int, full: int) -> None:
+        """Raises ValueError unless this trainer's buffer can hold what a state's did."""
+        buffer = self.model.replay_buffer
+        size = buffer.buffer_size if full else position
+        if not 0 <= position < buffer.buffer_size:
+            raise ValueError(
+                f"the state's replay buffer goes on at vector step {position}, this one holds "
+                f"{buffer.buffer_size}: was buffer_size changed?"
+            )
+        for name, array in replay.items():
+            wanted = (size, *getattr(buffer, name).shape[1:])
+            if array.shape != wanted:
+                raise ValueError(
+                    f"{name} of the state's replay buffer have shape {array.shape}, expected "
+                    f"{wanted}: was buffer_size changed?"
+                )
 
     def _own_state(self) -> Arrays:
         model, buffer = self.model, self.model.replay_buffer

@@ -133,8 +133,10 @@ class Policy:
             raise PolicyError("observation_std and observation_clip must be positive")
         if not (self.action_low <= self.action_high).all():
             raise PolicyError("action_low must not be above action_high")
-        if self.squash and not np.isfinite([self.action_low, self.action_high]).all():
-            raise PolicyError("squash needs finite action_low and action_high")
+        with np.errstate(over="ignore", invalid="ignore"):
+            span = self.action_high - self.action_low
+        if self.squash and not np.isfinite(span).all():
+            raise PolicyError("squash needs a finite action_high - action_low")
 
     @property
     def observation_size(self) -> int:

@@ -30,6 +30,7 @@ class PPOConfig(OnPolicyConfig):
         FieldError: (a ValueError) as `OnPolicyConfig`.
     """
 
+    algo: ClassVar[str] = "ppo"
     title: ClassVar[str] = "PPO"
 
     # The networks.

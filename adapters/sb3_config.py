@@ -2,7 +2,8 @@
 """The settings of the algorithms that Stable-Baselines3 and sb3-contrib have beside PPO.
 
 What PPO has too is named as there, the rest as in the libraries. Defaults are the libraries', but
-for the number of environments, the normalisers of TRPO and RecurrentPPO, and TD3's noise.
+for the number of environments, and with it the directions that ARS tries (half as many), the
+normalisers of TRPO, RecurrentPPO and ARS, TD3's noise, and how often a run is saved.
 """
 
 from dataclasses import dataclass
@@ -28,11 +29,14 @@ class OffPolicyConfig(AlgorithmConfig):
 
     Raises:
         FieldError: (a ValueError) as `AlgorithmConfig`, or the replay buffer cannot hold a vector
-            step.
+            step, or the budget is spent before anything is learned.
     """
+
+    log_interval: ClassVar[int] = 32
 
     num_envs: int = integer(64, 1)
     max_env_steps: int = integer(1_000_000, 1)
+    check_point_interval: int = integer(5000, 1)  # in vector steps; each writes the replay buffer
 
     # The networks.
     policy_hidden_layer_sizes: tuple[int, ...] = sizes(256, 256)
@@ -61,12 +65,20 @@ class OffPolicyConfig(AlgorithmConfig):
                 f"buffer_size={self.buffer_size} is less than num_envs={self.num_envs}: the "
                 "replay buffer must hold a vector step",
             )
+        budget = self.vector_steps * self.num_envs
+        if self.learning_starts >= budget:
+            raise FieldError(
+                "learning_starts",
+                f"learning_starts={self.learning_starts} is not less than the budget of {budget} "
+                "environment steps: nothing would be learned",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SACConfig(OffPolicyConfig):
     """Settings of one SAC run."""
 
+    algo: ClassVar[str] = "sac"
     title: ClassVar[str] = "SAC"
 
     tau: float = number(0.005, 0.0, 1.0, above=True)  # share by which targets follow
@@ -82,6 +94,7 @@ class TQCConfig(SACConfig):
         FieldError: (a ValueError) as `OffPolicyConfig`, or all quantiles are dropped.
     """
 
+    algo: ClassVar[str] = "tqc"
     title: ClassVar[str] = "TQC"
 
     n_quantiles: int = integer(25, 1)  # per critic
@@ -101,6 +114,7 @@ class TQCConfig(SACConfig):
 class CrossQConfig(OffPolicyConfig):
     """Settings of one CrossQ run, which has no target networks."""
 
+    algo: ClassVar[str] = "crossq"
     title: ClassVar[str] = "CrossQ"
 
     value_hidden_layer_sizes: tuple[int, ...] = sizes(1024, 1024)
@@ -114,6 +128,7 @@ class CrossQConfig(OffPolicyConfig):
 class TD3Config(OffPolicyConfig):
     """Settings of one TD3 run."""
 
+    algo: ClassVar[str] = "td3"
     title: ClassVar[str] = "TD3"
 
     policy_hidden_layer_sizes: tuple[int, ...] = sizes(400, 300)
@@ -156,6 +171,7 @@ class GaussianConfig(OnPolicyConfig):
 class TRPOConfig(GaussianConfig):
     """Settings of one TRPO run; mini-batches and learning rate are the value network's."""
 
+    algo: ClassVar[str] = "trpo"
     title: ClassVar[str] = "TRPO"
 
     learning_rate: float = number(1e-3, above=True)
@@ -169,8 +185,13 @@ class TRPOConfig(GaussianConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentPPOConfig(GaussianConfig):
-    """Settings of one RecurrentPPO run: policy and value each have an LSTM below their layers."""
+    """Settings of one RecurrentPPO run: policy and value each have an LSTM below their layers.
 
+    Raises:
+        FieldError: (a ValueError) as `OnPolicyConfig`, or a mini-batch has less than two steps.
+    """
+
+    algo: ClassVar[str] = "recurrent_ppo"
     title: ClassVar[str] = "RecurrentPPO"
 
     lstm_hidden_size: int = integer(256, 1)
@@ -184,6 +205,15 @@ class RecurrentPPOConfig(GaussianConfig):
     entropy_loss_scale: float = number(0.0)
     value_loss_scale: float = number(0.5)
     kl_threshold: float = number(0.0)  # ends an update early; 0: never
+
+    def _check(self) -> None:
+        super()._check()
+        if self.mini_batch_size < 2:
+            raise FieldError(
+                "mini_batches",
+                f"mini_batches={self.mini_batches} leaves one step in each, of the batch of "
+                f"{self._batch}: RecurrentPPO normalises what they are worth and needs two",
+            )
 
     @property
     def networks(self) -> str:
@@ -206,6 +236,7 @@ class ARSConfig(AlgorithmConfig):
             `n_top`.
     """
 
+    algo: ClassVar[str] = "ars"
     title: ClassVar[str] = "ARS"
     rollouts: ClassVar[int] = 1  # at least
     rewards_shaper_scale: ClassVar[float] = 1.0  # only how returns compare matters
@@ -213,7 +244,7 @@ class ARSConfig(AlgorithmConfig):
 
     num_envs: int = integer(64, 2)
     normalize_observations: bool = flag(True)
-    n_top: int = integer(16, 1)  # directions to learn from, of the num_envs / 2 tried
+    n_top: int | None = integer(None, 1)  # best directions, to learn from; None: all
     learning_rate: float = number(0.02, above=True)
     delta_std: float = number(0.05, above=True)  # of the random steps
     alive_bonus_offset: float = number(0.0, -LARGEST)  # added to each step's reward
@@ -226,7 +257,7 @@ class ARSConfig(AlgorithmConfig):
                 f"num_envs={self.num_envs} is odd: each direction is tried forwards and backwards, "
                 "by two rows",
             )
-        if self.n_top > self.n_delta:
+        if self.n_top is not None and self.n_top > self.n_delta:
             raise FieldError(
                 "n_top",
                 f"n_top={self.n_top} is more than the num_envs / 2 = {self.n_delta} directions "
@@ -237,6 +268,11 @@ class ARSConfig(AlgorithmConfig):
     def n_delta(self) -> int:
         """Directions tried per update."""
         return self.num_envs // 2
+
+    @property
+    def fewest_updates(self) -> int:
+        """One: an episode may be as long as the budget."""
+        return 1
 
     @property
     def schedule(self) -> str:

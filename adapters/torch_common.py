@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the two trainers on Torch share: a trainer's life and state, and the parts of networks."""
+"""What the trainers on Torch share: a trainer's life and state, and the parts of networks."""
 
 import contextlib
 import functools
@@ -49,11 +49,11 @@ class TorchTrainer(Trainer):
 
     @abstractmethod
     def _collect(self) -> None:
-        """Makes `config.rollouts` vector steps through `measured_env`."""
+        """Makes an update's vector steps through `measured_env`; see `update`."""
 
     @abstractmethod
     def _learn(self) -> dict[str, float]:
-        """Makes one PPO update of what was collected; returns scalars by TensorBoard tag."""
+        """Learns from what was collected; returns scalars by TensorBoard tag."""
 
     @abstractmethod
     def _own_state(self) -> Arrays:

@@ -206,7 +206,8 @@ def test_new_features_survive_saving_and_older_programs_refuse_them(tmp_path):
     ("changes", "message"),
     [
         ({"squash": 1}, "squash=1 is not true or false"),
-        ({"squash": True, "action_high": [math.inf, 1.0]}, "squash needs finite"),
+        ({"squash": True, "action_high": [math.inf, 1.0]}, "squash needs a finite"),
+        ({"squash": True, "action_low": [-3e38] * 2, "action_high": [3e38] * 2}, "squash needs a"),
         ({"log_std_weight": np.ones((6, 3))}, r"log_std_weight has shape \(6, 3\), expected"),
         ({"log_std_weight": np.full((6, 2), np.nan)}, "log_std_weight has values that are not"),
         ({"lstm": ((np.ones((5, 12)), np.ones((4, 12)), np.ones(12)),)}, "LSTM layer 0 has"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the trainers of Stable-Baselines3's and sb3-contrib's other algorithms promise."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -73,7 +74,8 @@ def test_an_update_counts_its_steps_and_gives_its_tags(algo):
     if algo != "ars":
         assert trainer.vector_steps == 8 * trainer.config.rollouts
     assert trainer.env_steps == 8 * trainer.vector_steps
-    assert trainer.policy().metadata["env_steps"] == trainer.env_steps
+    about = trainer.policy().metadata
+    assert (about["algo"], about["env_steps"]) == (algo, trainer.env_steps)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
@@ -378,6 +380,27 @@ def test_state_without_its_replay_buffer_is_refused():
         trainer.restore(state)
 
 
+@pytest.mark.parametrize(
+    ("saved", "given", "message"),
+    [
+        (200, 80, "goes on at vector step 15, this one holds 10: was buffer_size changed"),
+        (80, 200, r"have shape \(10, 8, 4\), expected \(25, 8, 4\): was buffer_size changed"),
+        (120, 200, r"have shape \(15, 8, 4\), expected \(25, 8, 4\): was buffer_size changed"),
+        (200, 120, "goes on at vector step 15, this one holds 15: was buffer_size changed"),
+    ],
+)
+def test_a_replay_buffer_of_another_size_is_refused_before_anything_is_changed(
+    saved, given, message
+):
+    trainer, other = make("sac", buffer_size=saved), make("sac", buffer_size=given, seed=4)
+    for _ in range(5):
+        trainer.update()
+    before = other.state()
+    with pytest.raises(ValueError, match=message):
+        other.restore(trainer.state())
+    assert_equal_states(other.state(), before)
+
+
 def test_only_the_filled_part_of_the_replay_buffer_is_kept():
     trainer = make("sac", buffer_size=100_000)
     for rows in (3, 6):
@@ -440,6 +463,13 @@ def test_ars_gives_each_row_a_candidate_and_one_episode():
         assert scalars["Reward / Total reward (mean)"] == pytest.approx(expected.mean(), rel=1e-5)
     assert trainer.env_steps == 8 * trainer.vector_steps
     assert not env.arrays["elapsed"].any()  # the next update begins with whole episodes
+
+
+def test_ars_refuses_a_task_without_a_time_limit():
+    env: Any = PointEnv(8)
+    env.config = SimpleNamespace(max_episode_steps=None)
+    with pytest.raises(ValueError, match="no time limit .env.max_episode_steps=null"):
+        make("ars", env)
 
 
 # Learning.

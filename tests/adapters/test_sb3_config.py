@@ -43,6 +43,7 @@ def test_defaults_survive_a_round_trip(algo):
         ("td3", {"ent_coef": 0.1}, "ent_coef", "TD3 has no setting 'ent_coef'"),
         ("td3", {"buffer_size": 63}, "buffer_size", "buffer_size=63 is less than num_envs=64"),
         ("td3", {"max_env_steps": 63}, "max_env_steps", "rollouts x num_envs = 1 x 64 = 64"),
+        ("sac", {"max_env_steps": 99}, "learning_starts", "not less than the budget of 64"),
         (
             "tqc",
             {"n_quantiles": 5, "top_quantiles_to_drop_per_net": 5},
@@ -52,6 +53,7 @@ def test_defaults_survive_a_round_trip(algo):
         ("trpo", {"mini_batches": 7}, "mini_batches", "does not divide the batch of rollouts"),
         ("trpo", {"learning_epochs": 2}, "learning_epochs", "TRPO has no setting"),
         ("recurrent_ppo", {"mini_batches": 7}, "mini_batches", "lower number that does is 4"),
+        ("recurrent_ppo", {"mini_batches": 2048}, "mini_batches", "leaves one step in each"),
         ("ars", {"num_envs": 33}, "num_envs", "num_envs=33 is odd"),
         ("ars", {"num_envs": 8, "n_top": 5}, "n_top", "more than the num_envs / 2 = 4 directions"),
         ("ars", {"discount_factor": 0.9}, "discount_factor", "ARS has no setting"),
@@ -61,6 +63,12 @@ def test_errors_name_the_field_and_what_is_allowed(algo, values, field, message)
     with pytest.raises(FieldError, match=re.escape(message)) as e:
         ALGORITHMS[algo].from_dict(values)
     assert e.value.field == field
+
+
+def test_ars_learns_from_all_directions_unless_told():
+    ars = ALGORITHMS["ars"]
+    assert ars(num_envs=4).as_dict()["n_top"] is None
+    assert ars(num_envs=4, n_top=2).n_top == ars(num_envs=4).n_delta == 2
 
 
 def test_entropy_is_a_number_or_learned():
