@@ -138,8 +138,8 @@ def _wanted(args: argparse.Namespace) -> "list[list[Run]]":
     if commands and args.no_train:
         lines = "\n".join(f"  {cli.command_line(*words)}" for _, words in commands)
         raise cli.CommandError(f"--no-train, and runs are missing; these train them:\n{lines}")
-    for trainer in dict.fromkeys(job.trainer for job, _ in commands):
-        load_trainer(trainer)  # a missing library is told before anything is trained
+    for trainer, algo in dict.fromkeys((job.trainer, job.algo) for job, _ in commands):
+        load_trainer(trainer, algo)  # a missing library is told before anything is trained
     for i, (job, words) in enumerate(commands, 1):
         print(f"training {i} of {len(commands)}: {job}", flush=True)
         if status := _run(words):
@@ -240,7 +240,8 @@ def _fixed(config: "AlgorithmConfig") -> dict[str, Any]:
 
 
 def _least(config: "AlgorithmConfig") -> int:
-    return min(LEAST, config.updates)
+    """How many checkpoints a run must have; one that has few updates cannot have more."""
+    return min(LEAST, config.fewest_updates)
 
 
 def _flaw(run: "Run") -> str:

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import signal
+import statistics
 import sys
 import threading
 import time
@@ -115,7 +116,9 @@ def _planned(args: argparse.Namespace) -> Plan:
         values["seed"] = secrets.randbelow(2**31)
     if asked != "auto":  # a wrong name is told before anything is looked for
         zoo_config.load(env_id, algo, asked, file=args.config, **values)
-    trainer, device, reason = choose(asked, args.device or "auto", zoo_config.trainers(algo))
+    trainer, device, reason = choose(
+        asked, args.device or "auto", algo, zoo_config.trainers(algo)
+    )
     config = zoo_config.load(env_id, algo, trainer, file=args.config, **values)
     if config.seed is None:
         config = config.replace(seed=0)
@@ -149,22 +152,23 @@ def _resumed(args: argparse.Namespace) -> Plan:
 
 
 def choose(
-    trainer: str, device: str, having: Sequence[str] = tuple(REQUIRED)
+    trainer: str, device: str, algo: str = "ppo", having: Sequence[str] = tuple(REQUIRED)
 ) -> tuple[str, str, str]:
     """Returns trainer, device and the reason, "auto" replaced by the best that is installed.
 
-    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3, of those in `having`, which
-    have the algorithm. A library is imported only to ask for a GPU, and only where there are signs
+    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3, of those in `having`: the
+    ones with the algorithm. A library is imported only to ask for a GPU, and only where there are signs
     of one.
 
     Raises:
-        CommandError: no trainer is installed, or no GPU found where one was asked for.
+        CommandError: no trainer with the algorithm is installed, or no GPU found where one was asked for.
     """
     asked = [trainer] if trainer != "auto" else list(having)
     there = [name for name in asked if _installed(*REQUIRED[_library(name)])]
     if trainer == "auto" and not there:
         extras = ", ".join(f'"motrix-gym[{name}]"' for name in having)
-        raise cli.CommandError(f"no trainer is installed: pip install one of {extras}")
+        which = extras if len(having) == 1 else f"one of {extras}"
+        raise cli.CommandError(f"no trainer with {algo} is installed: pip install {which}")
     if device != "cpu":
         for name in there:
             if _finds_gpu(_library(name)):
@@ -326,17 +330,26 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
     seconds_before = manifest.get("train_seconds", manifest["wall_seconds"])
     memory_before = manifest.get("peak_memory_mib", 0.0)
     interval = config.check_point_interval
-    whole_window = max(interval // config.rollouts, 1) * config.rollouts
+    logged, unlogged, unlogged_seconds = saved, [], 0.0
+
+    def write_log() -> None:
+        nonlocal logged, unlogged_seconds
+        scalars = _combined(unlogged)
+        rate = (trainer.vector_steps - logged) * config.num_envs / unlogged_seconds
+        log.write(trainer.env_steps, scalars | {"Time / Steps per second": rate})
+        progress.update(trainer.env_steps, scalars)
+        logged, unlogged_seconds = trainer.vector_steps, 0.0
+        unlogged.clear()
 
     def save() -> None:
         nonlocal saved
         # Few updates, as before an interruption, may have a high return by luck.
-        whole = returns and trainer.vector_steps - saved >= whole_window
+        enough = returns and 2 * (trainer.vector_steps - saved) > interval
         run.save_checkpoint(
             trainer.env_steps,
             trainer.policy(),
             trainer.state(),
-            sum(returns) / len(returns) if whole else None,
+            sum(returns) / len(returns) if enough else None,
             train_seconds=seconds_before + seconds,
             steps_per_second=trainer.env_steps / (seconds_before + seconds),
             peak_memory_mib=max(memory_before, peak_memory()),
@@ -352,16 +365,31 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
             scalars = _update(trainer)
             elapsed = time.perf_counter() - started
             seconds += elapsed
-            rate = (trainer.vector_steps - before) * config.num_envs / elapsed
-            log.write(trainer.env_steps, scalars | {"Time / Steps per second": rate})
-            progress.update(trainer.env_steps, scalars)
+            unlogged.append(scalars)
+            unlogged_seconds += elapsed
+            if trainer.vector_steps // config.log_interval > before // config.log_interval:
+                write_log()
             if RETURN in scalars:
                 returns.append(scalars[RETURN])
             if trainer.vector_steps // interval > before // interval:
                 save()
+        if unlogged:
+            write_log()
         if trainer.vector_steps > saved:
             save()
     return seconds
+
+
+def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Returns the scalars of successive updates as one's: extremes of extremes, else means."""
+    if len(parts) == 1:
+        return parts[0]
+    found: dict[str, list[float]] = {}
+    for scalars in parts:
+        for tag, value in scalars.items():
+            found.setdefault(tag, []).append(value)
+    kinds = {"(max)": max, "(min)": min}
+    return {tag: kinds.get(tag[-5:], statistics.fmean)(values) for tag, values in found.items()}
 
 
 def _update(trainer: "Trainer") -> dict[str, float]:

@@ -11,6 +11,7 @@ import pytest
 import adapters
 from adapters import ALGORITHMS
 from rl_zoo import compare, evaluate, play, train
+from rl_zoo.progress import RETURN
 from rl_zoo.runs import Run
 
 pytest.importorskip("sb3_contrib")
@@ -73,13 +74,56 @@ def test_a_run_is_trained_stopped_resumed_evaluated_and_played(here, monkeypatch
     env.close()
 
 
-def test_compare_takes_an_algorithm(here):
-    settings = [*SMALL["sac"].split(), "max_env_steps=320", "env.max_episode_steps=10"]
-    flags = ["--algo", "sac", "--seeds", "1", "--eval-episodes", "4", "--curve-episodes", "4"]
+@pytest.mark.parametrize("algo", ["sac", "ars"])
+def test_compare_takes_an_algorithm(here, algo):
+    """Also ARS, whose few long updates leave fewer checkpoints than a curve has otherwise."""
+    settings = [*SMALL[algo].split(), "max_env_steps=160", "env.max_episode_steps=10"]
+    flags = ["--algo", algo, "--seeds", "1", "--eval-episodes", "4", "--curve-episodes", "4"]
     assert compare.main([*flags, "--set", "num_envs=4", *settings]) == 0
     text = Path("comparison/comparison.md").read_text()
-    assert text.startswith("# Comparison of sb3: sac\n")
-    assert only(os.listdir("runs/CartPole-v0")).endswith("_sac_sb3")
+    assert text.startswith(f"# Comparison of sb3: {algo}\n")
+    assert only(os.listdir("runs/CartPole-v0")).endswith(f"_{algo}_sb3")
+    comparison = json.loads(Path("comparison/comparison.json").read_text())
+    curve = comparison["environments"][0]["trainers"]["sb3"][0]["curve"]
+    assert len(curve) == (4 if algo == "ars" else 20)
+
+
+def test_short_updates_are_logged_together_and_checkpoints_hold_the_buffer(here):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert train.main([*words("sac"), "--eval-episodes", "0"]) == 0
+    folder = only(Path("runs").glob("*/*"))
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    for tag in ("Reward / Instantaneous reward (mean)", "Time / Steps per second"):
+        assert [e.step for e in events.Scalars(tag)] == [128, 256, 320]
+    assert Run.open(folder).state()["replay/rewards"].shape == (80, 4)
+
+
+def test_the_score_of_a_checkpoint_is_of_updates_a_little_under_the_interval_too(
+    here, fake_trainer, monkeypatch
+):
+    """ARS: 9 vector steps per update, a checkpoint every 20."""
+    saved = []
+
+    def save(_, steps, policy, state, score, **facts):
+        saved.append((steps // 4, score))
+
+    def on_update(trainer):
+        trainer.scalars = {RETURN: 10.0}
+
+    monkeypatch.setattr(Run, "save_checkpoint", save)
+    fake_trainer.on_update = on_update
+    fake_trainer.vector_steps = property(lambda trainer: 9 * trainer.num_updates)
+    assert train.main([*words("ars"), "--eval-episodes", "0"]) == 0
+    assert saved == [(27, 10.0), (45, 10.0), (63, 10.0), (81, 10.0)]
+
+
+def test_scalars_of_several_updates_are_means_and_extremes():
+    parts = [{"a (max)": 1.0, "a (min)": 1.0, "a": 1.0}, {"a (max)": 3.0, "a (min)": 3.0, "a": 3.0}]
+    parts.append({"b (mean)": 5.0})
+    expected = {"a (max)": 3.0, "a (min)": 1.0, "a": 2.0, "b (mean)": 5.0}
+    assert train._combined(parts) == expected
 
 
 def test_a_missing_contrib_is_told_with_its_extra(here, capsys, monkeypatch):
@@ -87,6 +131,40 @@ def test_a_missing_contrib_is_told_with_its_extra(here, capsys, monkeypatch):
     assert train.main(words("tqc")) == 1
     assert 'pip install "motrix-gym[sb3]"' in capsys.readouterr().err
     assert not list(here.iterdir())
+
+
+def test_compare_tells_a_missing_contrib_before_anything_is_trained(here, capsys, monkeypatch):
+    monkeypatch.setitem(adapters.TRAINERS["sb3"], "tqc", ("no_such_contrib.tqc", "Trainer"))
+    assert compare.main(["--algo", "tqc", "--seeds", "1"]) == 1
+    said = capsys.readouterr()
+    assert 'pip install "motrix-gym[sb3]"' in said.err and "training" not in said.out
+
+
+def test_no_trainer_with_the_algorithm_is_told_with_the_extra(here, capsys, monkeypatch):
+    monkeypatch.setattr(train, "_installed", lambda *packages: "jax" in packages)
+    assert train.main(words("sac")) == 1
+    told = 'no trainer with sac is installed: pip install "motrix-gym[sb3]"\n'
+    assert capsys.readouterr().err.endswith(told)
+
+
+def test_ars_refuses_a_task_without_a_time_limit(here, capsys):
+    endless = [*words("ars"), "env.max_episode_steps=null", "--eval-episodes", "0"]
+    assert train.main(endless) == 1
+    assert "no time limit (env.max_episode_steps=null)" in capsys.readouterr().err
+    assert not list(here.iterdir())
+
+
+def test_a_changed_buffer_size_is_told_and_the_run_is_not_touched(here, capsys):
+    assert train.main(words("sac")) == 0
+    folder = only(Path("runs").glob("*/*"))
+    settings = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(settings.replace("buffer_size: 1000000", "buffer_size: 40"))
+    before = (folder / "manifest.json").read_text()
+    capsys.readouterr()
+    assert train.main(["--resume", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be resumed: the state's replay buffer" in error and error.count("\n") == 1
+    assert (folder / "manifest.json").read_text() == before
 
 
 def test_a_trainer_without_the_algorithm_is_told_who_has_it(here, capsys):
