@@ -116,9 +116,7 @@ def _planned(args: argparse.Namespace) -> Plan:
         values["seed"] = secrets.randbelow(2**31)
     if asked != "auto":  # a wrong name is told before anything is looked for
         zoo_config.load(env_id, algo, asked, file=args.config, **values)
-    trainer, device, reason = choose(
-        asked, args.device or "auto", algo, zoo_config.trainers(algo)
-    )
+    trainer, device, reason = choose(asked, args.device or "auto", algo, zoo_config.trainers(algo))
     config = zoo_config.load(env_id, algo, trainer, file=args.config, **values)
     if config.seed is None:
         config = config.replace(seed=0)

@@ -256,7 +256,10 @@ def test_other_networks_and_agents_of_skrl_are_refused(tmp_path):
 
     refused("no 'policy' with a 'value'", value=None)
     refused("no 'policy' with a 'value'", value=None, critic_1={})
-    refused("no log_std.*such as those of PPO, SAC or TD3", policy={k: v for k, v in policy.items() if "log_std" not in k})
+    refused(
+        "no log_std.*such as those of PPO, SAC or TD3",
+        policy={k: v for k, v in policy.items() if "log_std" not in k},
+    )
     wide = torch.zeros(2, 4)
     refused("no log_std", policy=policy | {"log_std_parameter": wide})
     refused(r"only linear .* gru\.weight_ih_l0 \(48, 4\)", policy=policy | gru(torch))
