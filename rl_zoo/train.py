@@ -154,12 +154,13 @@ def choose(
 ) -> tuple[str, str, str]:
     """Returns trainer, device and the reason, "auto" replaced by the best that is installed.
 
-    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3, of those in `having`: the
-    ones with the algorithm. A library is imported only to ask for a GPU, and only where there are signs
+    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3, of those in `having`, which
+    have the algorithm. A library is imported only to ask for a GPU, and only where there are signs
     of one.
 
     Raises:
-        CommandError: no trainer with the algorithm is installed, or no GPU found where one was asked for.
+        CommandError: no trainer with the algorithm is installed, or no GPU found where one was
+            asked for.
     """
     asked = [trainer] if trainer != "auto" else list(having)
     there = [name for name in asked if _installed(*REQUIRED[_library(name)])]
