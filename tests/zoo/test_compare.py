@@ -343,10 +343,10 @@ def test_without_matplotlib_nothing_is_begun(here, capsys, trainings, monkeypatc
 
 
 def test_without_a_trainers_library_nothing_is_begun(here, capsys, trainings, monkeypatch):
-    def load(name):
+    def load(name, algo):
         if name == "sb3":
             raise adapters.MissingLibraryError("trainer 'sb3' needs 'torch'")
-        return fake(name)
+        return fake(name, algo)
 
     fake = adapters.load_trainer
     monkeypatch.setattr(adapters, "load_trainer", load)
