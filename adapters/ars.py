@@ -9,16 +9,14 @@ import torch
 from gymnasium.vector import VectorEnv
 from sb3_contrib import ARS
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.vec_env import VecNormalize
 
-from adapters.base import with_prefix, without_prefix
 from adapters.policy import NO_SPREAD, Policy
 from adapters.sb3 import (
-    SB3VecEnv,
     check_bounded,
-    load_moments,
-    moment_arrays,
+    make_observation_normalizer,
     observation_moments,
+    observation_state,
+    restore_observations,
 )
 from adapters.sb3_config import ARSConfig
 from adapters.torch_common import Arrays, TorchTrainer, linear_layers
@@ -59,11 +57,7 @@ class ARSTrainer(TorchTrainer):
                 "the task has no time limit (env.max_episode_steps=null): an update of ARS is a "
                 "whole episode of every row, which must end; set env.max_episode_steps"
             )
-        self.normalizer = VecNormalize(
-            SB3VecEnv(self.measured_env),
-            norm_obs=config.normalize_observations,
-            norm_reward=False,
-        )
+        self.normalizer = make_observation_normalizer(self.measured_env, config)
         with self.seeded():
             self.model = TrainerARS(
                 "LinearPolicy",
@@ -121,7 +115,8 @@ class ARSTrainer(TorchTrainer):
     def _normalised(self, rows: np.ndarray) -> Any:
         """Returns the observations normalised, those of `rows` counted before."""
         if self.normalizer.norm_obs:
-            self._moments.update(self.observations[rows])
+            moments: Any = self.normalizer.obs_rms
+            moments.update(self.observations[rows])
         return self.normalizer.normalize_obs(self.observations)
 
     def policy(self) -> Policy:
@@ -130,21 +125,14 @@ class ARSTrainer(TorchTrainer):
         return self.make_policy(layers, log_std, observation_moments(self.normalizer))
 
     def _own_state(self) -> Arrays:
-        arrays = {
+        return {
             "observations": self.observations,
             "vector_steps": np.array(self._vector_steps),
+            **observation_state(self.normalizer),
         }
-        if self.normalizer.norm_obs:
-            arrays |= with_prefix("moments/", moment_arrays(self._moments))
-        return arrays
 
     def _restore_own(self, state: Arrays) -> None:
         self.observations = np.array(state["observations"])
         self._vector_steps = int(state["vector_steps"])
         self.model.weights = torch.nn.utils.parameters_to_vector(self.network.parameters()).detach()
-        if self.normalizer.norm_obs:
-            load_moments(self._moments, without_prefix("moments/", state))
-
-    @property
-    def _moments(self) -> Any:
-        return self.normalizer.obs_rms
+        restore_observations(self.normalizer, state)

@@ -11,16 +11,15 @@ from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
-from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.base import with_prefix, without_prefix
 from adapters.policy import NO_SPREAD, Policy
 from adapters.sb3 import (
-    SB3VecEnv,
     check_bounded,
-    load_moments,
-    moment_arrays,
+    make_observation_normalizer,
     observation_moments,
+    observation_state,
+    restore_observations,
 )
 from adapters.sb3_config import OffPolicyConfig, SACConfig, TD3Config
 from adapters.torch_common import (
@@ -81,11 +80,7 @@ class OffPolicyTrainer(TorchTrainer):
     def __init__(self, env: VectorEnv, config: OffPolicyConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         check_bounded(env)
-        self.normalizer = VecNormalize(
-            SB3VecEnv(self.measured_env),
-            norm_obs=config.normalize_observations,
-            norm_reward=False,
-        )
+        self.normalizer = make_observation_normalizer(self.measured_env, config)
         with self.seeded():
             self.model: Any = self.algorithm(
                 "MlpPolicy",
@@ -191,9 +186,8 @@ class OffPolicyTrainer(TorchTrainer):
             "counters": np.array([model.num_timesteps, model._n_updates]),
             "replay": np.array([buffer.pos, buffer.full]),
             **with_prefix("buffers/", {k: to_array(v) for k, v in self.network.named_buffers()}),
+            **observation_state(self.normalizer),
         }
-        if self.normalizer.norm_obs:
-            arrays |= with_prefix("moments/", moment_arrays(self._moments))
         if self._entropy is not None:
             arrays["log_ent_coef"] = to_array(self._entropy)
         return arrays
@@ -207,14 +201,9 @@ class OffPolicyTrainer(TorchTrainer):
         buffer.pos, buffer.full = int(state["replay"][0]), bool(state["replay"][1])
         for name, tensor in self.network.named_buffers():
             tensor.copy_(torch.from_numpy(np.array(state[f"buffers/{name}"])))
-        if self.normalizer.norm_obs:
-            load_moments(self._moments, without_prefix("moments/", state))
+        restore_observations(self.normalizer, state)
         if self._entropy is not None:
             self._entropy.copy_(torch.from_numpy(np.array(state["log_ent_coef"])))
-
-    @property
-    def _moments(self) -> Any:
-        return self.normalizer.obs_rms
 
     @property
     def _entropy(self) -> torch.Tensor | None:

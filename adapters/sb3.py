@@ -31,7 +31,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from adapters.base import with_prefix, without_prefix
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
-from adapters.sb3_config import GaussianConfig, RecurrentPPOConfig
+from adapters.sb3_config import ARSConfig, GaussianConfig, OffPolicyConfig, RecurrentPPOConfig
 from adapters.torch_common import (
     ACTIVATIONS,
     Arrays,
@@ -327,6 +327,13 @@ def make_normalizer(env: VectorEnv, config: PPOConfig) -> VecNormalize:
     )
 
 
+def make_observation_normalizer(
+    env: VectorEnv, config: OffPolicyConfig | ARSConfig
+) -> VecNormalize:
+    """Returns the environment for Stable-Baselines3, rewards as they are."""
+    return VecNormalize(SB3VecEnv(env), norm_obs=config.normalize_observations, norm_reward=False)
+
+
 def check_bounded(env: VectorEnv) -> None:
     """Raises ValueError unless actions have finite bounds, as Stable-Baselines3 needs them."""
     space = env.single_action_space
@@ -354,6 +361,21 @@ def load_moments(moments: RunningMeanStd, arrays: Arrays) -> None:
     """Writes `moment_arrays` into a RunningMeanStd."""
     for name in MOMENTS:
         setattr(moments, name, np.array(arrays[name])[()])
+
+
+def observation_state(normalizer: VecNormalize) -> Arrays:
+    """Returns the moments of observations under "moments/"; {} if nothing is normalised."""
+    if not normalizer.norm_obs:
+        return {}
+    moments: Any = normalizer.obs_rms
+    return with_prefix("moments/", moment_arrays(moments))
+
+
+def restore_observations(normalizer: VecNormalize, state: Arrays) -> None:
+    """Goes back to the `observation_state` in a state."""
+    if normalizer.norm_obs:
+        moments: Any = normalizer.obs_rms
+        load_moments(moments, without_prefix("moments/", state))
 
 
 def sb3_settings(config: PPOConfig | RecurrentPPOConfig) -> dict[str, Any]:

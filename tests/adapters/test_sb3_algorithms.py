@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the trainers of Stable-Baselines3's and sb3-contrib's other algorithms promise."""
 
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 import torch
 from gymnasium.vector.utils import batch_space
 from numpy import random as global_random
-from safetensors.numpy import load, save
 
 from adapters import ALGORITHMS, Policy, load_trainer
 from tests.adapters.envs import TIMES, CounterEnv, PointEnv
-from tests.adapters.torch_contract import assert_equal_states, mean_reward
+from tests.adapters.torch_contract import (
+    assert_equal_states,
+    assert_resumes_exactly,
+    mean_reward,
+)
 
 torch.set_num_threads(1)
 
@@ -82,22 +86,8 @@ def test_an_update_counts_its_steps_and_gives_its_tags(algo):
 def test_resumed_run_equals_uninterrupted_one(algo, normalize):
     """Also after the replay buffer has come round."""
     for updates in (1, 12):
-        trainer = make(algo, normalize_observations=normalize)
-        for _ in range(updates):
-            trainer.update()
-        saved = trainer.state()
-        stored = save(saved)
-        expected = [trainer.update() for _ in range(3)]
-
-        resumed = make(algo, normalize_observations=normalize, seed=99)
-        resumed.update()
-        resumed.restore(load(stored))
-        assert_equal_states(resumed.state(), load(stored))
-        for scalars in expected:
-            scalars = {tag: value for tag, value in scalars.items() if tag not in TIMES}
-            assert scalars.items() <= resumed.update().items()
-        assert_equal_states(resumed.state(), trainer.state())
-        assert_equal_states(saved, load(stored))  # a state is a copy, which training leaves alone
+        make_one = functools.partial(make, algo, normalize_observations=normalize)
+        assert_resumes_exactly(make_one, updates)
 
 
 def test_one_seed_gives_identical_weights(algo):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What both trainers on Torch promise, as tests; `test_skrl_torch` and `test_sb3` run them."""
 
+import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -110,22 +112,7 @@ class TorchTrainerContract:
 
     def test_resumed_run_equals_uninterrupted_one(self):
         rising = {"learning_rate": 2e-5, "learning_rate_scheduler_kl_threshold": 1e3}
-        trainer = self.make(**rising)
-        for _ in range(2):
-            trainer.update()
-        saved = trainer.state()
-        stored = save(saved)
-        expected = [trainer.update() for _ in range(3)]
-
-        resumed = self.make(**rising | {"seed": 99})
-        resumed.update()
-        resumed.restore(load(stored))
-        assert_equal_states(resumed.state(), load(stored))
-        for scalars in expected:
-            scalars = {tag: value for tag, value in scalars.items() if tag not in TIMES}
-            assert scalars.items() <= resumed.update().items()
-        assert_equal_states(resumed.state(), trainer.state())
-        assert_equal_states(saved, load(stored))  # a state is a copy, which training leaves alone
+        assert_resumes_exactly(functools.partial(self.make, **rising), updates=2)
 
     def test_one_seed_gives_identical_weights(self):
         states = []
@@ -274,6 +261,29 @@ def mean_reward(policy: Any) -> float:
         observations, reward, *_ = env.step(policy(observations))
         rewards.append(reward.mean())
     return float(np.mean(rewards))
+
+
+def assert_resumes_exactly(make: Callable[..., Any], updates: int) -> None:
+    """A trainer that goes on from a state after so many updates ends as one that was not stopped.
+
+    `make` returns a trainer, with another seed if it is given `seed`.
+    """
+    trainer = make()
+    for _ in range(updates):
+        trainer.update()
+    saved = trainer.state()
+    stored = save(saved)
+    expected = [trainer.update() for _ in range(3)]
+
+    resumed = make(seed=99)
+    resumed.update()
+    resumed.restore(load(stored))
+    assert_equal_states(resumed.state(), load(stored))
+    for scalars in expected:
+        scalars = {tag: value for tag, value in scalars.items() if tag not in TIMES}
+        assert scalars.items() <= resumed.update().items()
+    assert_equal_states(resumed.state(), trainer.state())
+    assert_equal_states(saved, load(stored))  # a state is a copy, which training leaves alone
 
 
 def assert_equal_states(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
