@@ -135,11 +135,26 @@ def _take_options(env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
 def _register_suite() -> None:
     """The suite's own environments."""
     from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig
+    from motrix_gym.tasks.control.cheetah import Cheetah, CheetahConfig
+    from motrix_gym.tasks.control.hopper import Hopper, HopperConfig
+    from motrix_gym.tasks.control.reacher import Reacher, ReacherConfig
+    from motrix_gym.tasks.control.walker import Walker, WalkerConfig
     from motrix_gym.tasks.locomotion.go1 import Go1, Go1Config
 
     register_task(
         "Motrix/CartPole-v0", CartPole, CartPoleConfig(), goals=[Goal("return", ">=", 990)]
     )
+    for name, task, config, threshold in (
+        ("WalkerStand", Walker, WalkerConfig(), 970),
+        ("WalkerWalk", Walker, WalkerConfig(move_speed=1), 950),
+        ("WalkerRun", Walker, WalkerConfig(move_speed=8), 760),
+        ("CheetahRun", Cheetah, CheetahConfig(), 883),
+        ("HopperStand", Hopper, HopperConfig(), 900),
+        ("HopperHop", Hopper, HopperConfig(hop_speed=2), 250),
+        ("ReacherEasy", Reacher, ReacherConfig(target_size=0.05), 955),
+        ("ReacherHard", Reacher, ReacherConfig(target_size=0.015), 947),
+    ):
+        register_task(f"Motrix/{name}-v0", task, config, goals=[Goal("return", ">=", threshold)])
     register_task(
         "Motrix/Go1-v0",
         Go1,

@@ -182,6 +182,8 @@ class Task:
     current: ClassVar[bool] = False
     """Whether derived fields must describe the state after the step, not one substep before:
     needed if ``observe`` reads them; costs about a fifth of a substep."""
+    settle: ClassVar[int] = 0
+    """Physics steps that a row makes with the controls that ``reset`` left, before its episode."""
     per_world: ClassVar[tuple[str, ...]] = ()
     """MjModel fields that ``reset`` randomises; start each from ``self.model``, never from the
     row's last value."""

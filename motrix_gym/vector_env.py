@@ -286,6 +286,11 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.task.reset(v, self._random.rows(ids))
         v.commit()
         self.simulation.refresh(ids)
+        if self.task.settle:
+            fault = self.simulation.step(self.task.settle, ids)
+            if fault is not None:
+                self._neutralise(np.flatnonzero(fault))
+            self.simulation.refresh(ids)
         self._elapsed[ids] = 0
         self._ended[ids] = False
         self._started[ids] = True

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A two-legged cheetah in a plane: run, at 10 m/s if it can.
+
+Observation (17): torso height from its start (m), torso angle (rad), angles of back thigh, shin,
+foot, front thigh, shin, foot (rad); velocities (9: forwards and upwards in m/s, then the same
+seven in rad/s). Action (6): torques of back thigh, shin, foot, front thigh, shin, foot: +-120, 90,
+60, 90, 60, 30 N m. Reward, in [0, 1]: forward speed of the mass centre / 10 m/s. No termination;
+truncated after 1000 steps (10 s). Start: every joint anywhere in its range, then two seconds
+without torques to fall to the floor and come to rest.
+
+Source: dm_control's ``cheetah`` (Tassa et al., "DeepMind Control Suite", 2018).
+
+v0: first version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from motrix_gym.random import RowRandom
+from motrix_gym.rewards import tolerance
+from motrix_gym.simulation import View
+from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.tasks.control.planar import PlanarTree, pose_range
+
+_JOINTS = ("back_thigh", "back_shin", "back_foot", "front_thigh", "front_shin", "front_foot")
+_TORQUES = ("120 N m", "90 N m", "60 N m", "90 N m", "60 N m", "30 N m")
+_TORSO_ANGLE = 2  # in qpos: it starts at 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheetahConfig(TaskConfig):
+    """Settings of the cheetah."""
+
+    control_timestep: float = 0.01
+    physics_timestep: float = 0.01
+    run_speed: float = 10.0
+    """Forward speed at which the reward is 1 (m/s)."""
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
+
+    def __post_init__(self) -> None:
+        """Check the speed."""
+        super().__post_init__()
+        if self.run_speed <= 0:
+            raise ValueError(f"run_speed must be positive, got {self.run_speed}")
+
+
+class Cheetah(Task):
+    """Run; the module's docstring has the numbers."""
+
+    config: CheetahConfig
+    model_file = Path(__file__).with_suffix(".xml")
+    camera = "side"
+    # dm_control's first of these steps still has the accelerations of the model's own pose.
+    settle = 200
+    observation = (
+        Channel("torso_rise", "m"),
+        Channel("torso_angle", "rad"),
+        *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
+        Channel("root_velocity_forward_up", "m/s", 2),
+        Channel("torso_rate", "rad/s"),
+        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
+    )
+    action = tuple(
+        Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
+    )
+    metrics = {"speed": Metric("m/s", "mean", "forward speed of the mass centre")}
+
+    def __init__(self, config: CheetahConfig):
+        """Compile the model and read its links."""
+        super().__init__(config)
+        self._tree = PlanarTree(self.model)
+        self._low, self._high = pose_range(self.model)
+        self._low[_TORSO_ANGLE] = self._high[_TORSO_ANGLE] = 0.0
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Any pose of the legs; the engine then lets it settle."""
+        v.qpos = rng.uniform(self._low, self._high, self.model.nq)
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """The motors' gears scale."""
+        v.ctrl = action
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """Forward speed."""
+        fast = self.config.run_speed
+        return {"task": tolerance(self._tree.speed(v), (fast, np.inf), fast, "linear", 0.0)}
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Forward speed."""
+        return {"speed": self._tree.speed(v)}
+
+    def observe(self, v: View) -> np.ndarray:
+        """Positions, but for the way run, then velocities."""
+        return np.concatenate([v.qpos[:, 1:], v.qvel], axis=1)

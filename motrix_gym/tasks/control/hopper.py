@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A one-legged hopper in a plane: stand, or hop forwards at 2 m/s.
+
+Observation (15): torso height from 1 m (m), torso angle, angles of waist, hip, knee, ankle (rad);
+velocities (7: forwards and upwards in m/s, then the same five in rad/s); log(1 + force in N) on
+toe and heel, in the last physics step. Action (4): torques of waist, hip, knee, ankle: +-30, 40,
+30, 10 N m. Reward, in [0, 1]: [mass centre of the torso 0.6 to 2 m above the foot's], times
+(4 + [small action]) / 5 for standing, or times [forward speed] for hopping; the brackets are
+tolerances. No termination; truncated after 1000 steps (20 s). Start: every joint anywhere in its
+range, the torso at any angle, at rest; it may reach into the floor, which pushes it out.
+
+Source: dm_control's ``hopper`` (Tassa et al., "DeepMind Control Suite", 2018).
+
+v0: first version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from motrix_gym.random import RowRandom
+from motrix_gym.rewards import tolerance
+from motrix_gym.simulation import View
+from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.tasks.control.planar import PlanarTree, pose_range
+
+_STAND_HEIGHTS = (0.6, 2.0)
+_JOINTS = ("waist", "hip", "knee", "ankle")
+_TORQUES = ("30 N m", "40 N m", "30 N m", "10 N m")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopperConfig(TaskConfig):
+    """Settings of the hopper."""
+
+    control_timestep: float = 0.02
+    physics_timestep: float = 0.005
+    hop_speed: float = 0.0
+    """Forward speed that is asked for (m/s); 0 asks for standing only."""
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
+
+    def __post_init__(self) -> None:
+        """Check the speed."""
+        super().__post_init__()
+        if self.hop_speed < 0:
+            raise ValueError(f"hop_speed must be >= 0, got {self.hop_speed}")
+
+
+class Hopper(Task):
+    """Stand or hop; the module's docstring has the numbers."""
+
+    config: HopperConfig
+    model_file = Path(__file__).with_suffix(".xml")
+    camera = "side"
+    observation = (
+        Channel("torso_rise", "m"),
+        Channel("torso_angle", "rad"),
+        *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
+        Channel("root_velocity_forward_up", "m/s", 2),
+        Channel("torso_rate", "rad/s"),
+        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
+        Channel("toe_touch", "log(1 + N)"),
+        Channel("heel_touch", "log(1 + N)"),
+    )
+    action = tuple(
+        Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
+    )
+    metrics = {
+        "speed": Metric("m/s", "mean", "forward speed of the mass centre"),
+        "height": Metric("m", "mean", "height of the torso above the foot"),
+    }
+
+    def __init__(self, config: HopperConfig):
+        """Compile the model and read its links."""
+        super().__init__(config)
+        self._tree = PlanarTree(self.model)
+        self._low, self._high = pose_range(self.model)
+        torso, foot = (self._tree.centre(self.model.body(name).id) for name in ("torso", "foot"))
+        self._foot_to_torso = torso - foot
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Any pose, at rest."""
+        v.qpos = rng.uniform(self._low, self._high, self.model.nq)
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """The motors' gears scale."""
+        v.ctrl = action
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """Standing, times either little effort or speed."""
+        reward = tolerance(self._height(v), _STAND_HEIGHTS)
+        speed = self.config.hop_speed
+        if speed > 0:
+            reward *= tolerance(self._tree.speed(v), (speed, np.inf), speed / 2, "linear", 0.5)
+        else:
+            small = np.ascontiguousarray(tolerance(v.ctrl, (0, 0), 1.0, "quadratic", 0.0))
+            reward *= (small.mean(axis=1) + 4) / 5
+        return {"task": reward}
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Forward speed and height."""
+        return {"speed": self._tree.speed(v), "height": self._height(v)}
+
+    def observe(self, v: View) -> np.ndarray:
+        """Positions, but for the way hopped, velocities, touch."""
+        return np.concatenate([v.qpos[:, 1:], v.qvel, np.log1p(v.sensordata)], axis=1)
+
+    def _height(self, v: View) -> np.ndarray:
+        """(n,) height of the torso's mass centre above the foot's (m)."""
+        return self._tree.height(self._foot_to_torso, v)

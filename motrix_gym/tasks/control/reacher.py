@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An arm of two links in a plane: keep the finger in a target, large (easy) or small (hard).
+
+Observation (6): angles of shoulder and wrist (rad), target minus finger (x and y in m), velocities
+of shoulder and wrist (rad/s). Action (2): torques of shoulder and wrist, +-0.05 N m. Reward: 1 while
+finger and target overlap, which is the success of a step too, else 0. No termination; truncated
+after 1000 steps (20 s). Start: shoulder at any angle, wrist anywhere in its range, at rest; target
+at any angle, 5 to 20 cm from the shoulder.
+
+Source: dm_control's ``reacher`` (Tassa et al., "DeepMind Control Suite", 2018).
+
+v0: first version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from motrix_gym.random import RowRandom
+from motrix_gym.rewards import tolerance
+from motrix_gym.simulation import View
+from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.tasks.control.planar import pose_range
+
+_NEAREST, _FARTHEST = 0.05, 0.20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReacherConfig(TaskConfig):
+    """Settings of the reacher."""
+
+    control_timestep: float = 0.02
+    physics_timestep: float = 0.02
+    target_size: float = 0.05
+    """Radius of the target (m)."""
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
+
+    def __post_init__(self) -> None:
+        """Check the size."""
+        super().__post_init__()
+        if self.target_size <= 0:
+            raise ValueError(f"target_size must be positive, got {self.target_size}")
+
+
+class Reacher(Task):
+    """Reach the target; the module's docstring has the numbers."""
+
+    config: ReacherConfig
+    model_file = Path(__file__).with_suffix(".xml")
+    camera = "above"
+    observation = (
+        Channel("shoulder_angle", "rad"),
+        Channel("wrist_angle", "rad"),
+        Channel("finger_to_target", "m", 2),
+        Channel("shoulder_velocity", "rad/s"),
+        Channel("wrist_velocity", "rad/s"),
+    )
+    action = (Channel("shoulder_torque", "0.05 N m"), Channel("wrist_torque", "0.05 N m"))
+    metrics = {"distance": Metric("m", "mean", "distance of the finger from the target's middle")}
+
+    def __init__(self, config: ReacherConfig):
+        """Compile the model and read its lengths."""
+        super().__init__(config)
+        self._low, self._high = pose_range(self.model)
+        self._upper, self._lower = (self.model.body(name).pos[0] for name in ("hand", "finger"))
+        self._radius = config.target_size + self.model.geom("finger").size[0]
+
+    def build_model(self) -> mujoco.MjModel:
+        """With the target's size."""
+        spec = mujoco.MjSpec.from_file(str(self.model_file))
+        spec.geom("target").size[0] = self.config.target_size
+        return spec.compile()
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Any pose, at rest, and a new target."""
+        v.qpos = rng.uniform(self._low, self._high, 2)
+        angle = rng.uniform(0, 2 * np.pi)
+        radius = rng.uniform(_NEAREST, _FARTHEST)
+        v.mocap_pos[:, 0, 0] = radius * np.sin(angle)
+        v.mocap_pos[:, 0, 1] = radius * np.cos(angle)
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """The motors' gears scale."""
+        v.ctrl = action
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """Whether finger and target overlap."""
+        return {"task": tolerance(self._distance(v), (0, self._radius))}
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Distance from the target."""
+        return {"distance": self._distance(v)}
+
+    def success(self, v: View) -> np.ndarray:
+        """Whether finger and target overlap."""
+        return self._distance(v) <= self._radius
+
+    def observe(self, v: View) -> np.ndarray:
+        """Angles, way to the target, velocities."""
+        x, y = self._to_target(v)
+        return np.concatenate([v.qpos, x[:, None], y[:, None], v.qvel], axis=1)
+
+    def _to_target(self, v: View) -> tuple[np.ndarray, np.ndarray]:
+        """The way from finger to target along x and y, (n,) each (m), from the state as it is."""
+        angle = np.cumsum(v.qpos, axis=1)
+        cos, sin = np.cos(angle), np.sin(angle)
+        x = self._upper * cos[:, 0] + self._lower * cos[:, 1]
+        y = self._upper * sin[:, 0] + self._lower * sin[:, 1]
+        return v.mocap_pos[:, 0, 0] - x, v.mocap_pos[:, 0, 1] - y
+
+    def _distance(self, v: View) -> np.ndarray:
+        """(n,) distance from finger to target (m)."""
+        x, y = self._to_target(v)
+        return np.sqrt(x * x + y * y)
