@@ -287,7 +287,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         v.commit()
         self.simulation.refresh(ids)
         if self.task.settle:
-            fault = self.simulation.step(self.task.settle, ids)
+            fault = self.simulation.settle(self.task.settle, ids)
             if fault is not None:
                 self._neutralise(np.flatnonzero(fault))
             self.simulation.refresh(ids)

@@ -105,9 +105,12 @@ def test_observations_describe_the_state_after_the_step(env_id, player):
         return task.observe(fresh.all)
 
     np.testing.assert_allclose(env.reset(seed=0)[0], forwarded(), rtol=0, atol=1e-6)
+    # Touch is the force of the last physics step, which brought this state about.
+    channels = [channel.name for channel in task.observation for _ in range(channel.size)]
+    of_state = np.array([not name.endswith("_touch") for name in channels])
     for action in player.actions(env, 60):
-        step = env.step(action)
-        np.testing.assert_allclose(step[0], forwarded(), rtol=1e-6, atol=1e-6)
+        seen = env.step(action)[0][:, of_state]
+        np.testing.assert_allclose(seen, forwarded()[:, of_state], rtol=1e-6, atol=1e-6)
 
 
 def test_derived_fields_after_a_reset_are_of_the_row_itself(env_id, player):

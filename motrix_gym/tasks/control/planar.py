@@ -29,23 +29,23 @@ class PlanarTree:
     link's angle turns z towards x.
 
     Attributes:
-        mass_centre: (links, 2) x and z of the robot's mass centre, from the root's, as ``along``
+        mass_centre: (links, 2) x and z of the robot's mass centre, from the root's, as ``height``
             takes them.
     """
 
     def __init__(self, model: mujoco.MjModel):
         """Read the links from ``model``, whose bodies other than the world are the robot."""
-        self._forward = int(np.flatnonzero(_slides(model, 0))[0])
-        self._hinges = []  # of each link: the link it hangs on, its hinge's index and sign
+        slides = model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
+        self._forward = int(np.flatnonzero(slides & (model.jnt_axis[:, 0] == 1))[0])
+        self._parents = model.body_parentid[1:] - 1
+        self._hinges = model.body_jntadr[1:] + model.body_jntnum[1:] - 1
+        self._signs = model.jnt_axis[self._hinges, 1]
         frame = np.zeros((model.nbody, model.nbody - 1, 2))  # of each body's origin
         centre = np.zeros_like(frame)  # of each body's mass centre
         plane = [0, 2]
         for body in range(1, model.nbody):
             link, parent = body - 1, int(model.body_parentid[body])
-            first = int(model.body_jntadr[body])
-            hinge = first + int(model.body_jntnum[body]) - 1
-            self._hinges.append((parent - 1, hinge, float(model.jnt_axis[hinge, 1])))
-            anchor = model.jnt_pos[hinge, plane]
+            anchor = model.jnt_pos[self._hinges[link], plane]
             frame[body] = frame[parent]
             if parent:
                 frame[body, parent - 1] += model.body_pos[body, plane] + anchor
@@ -61,34 +61,22 @@ class PlanarTree:
 
     def turn(self, coordinates: np.ndarray) -> np.ndarray:
         """(links, n): the links' angles if (n, nq) positions are given, their rates if (n, nv)."""
-        # In this order, row by row, so that the sums do not depend on n.
-        angles = np.empty((len(self._hinges), len(coordinates)))
-        for link, (parent, hinge, sign) in enumerate(self._hinges):
-            angles[link] = sign * coordinates[:, hinge]
-            if parent >= 0:
-                angles[link] += angles[parent]
+        angles = coordinates.T[self._hinges] * self._signs[:, None]
+        for link, parent in enumerate(self._parents[1:], start=1):
+            angles[link] += angles[parent]
         return angles
 
     def height(self, place: np.ndarray, v: View) -> np.ndarray:
         """(n,) how far above the root's origin a place is, given as ``mass_centre`` is, in m."""
-        angle = self.turn(v.qpos)
-        cos, sin = np.cos(angle), np.sin(angle)
-        height = np.zeros(v.n)
-        for link, (x, z) in enumerate(place):
-            height += z * cos[link] - x * sin[link]
-        return height
+        return sum(self._rises(place, v))
 
     def speed(self, v: View) -> np.ndarray:
         """(n,) velocity of the robot's mass centre along x, in m/s."""
-        angle, rate = self.turn(v.qpos), self.turn(v.qvel)
-        cos, sin = np.cos(angle), np.sin(angle)
-        speed = v.qvel[:, self._forward].copy()
-        for link, (x, z) in enumerate(self.mass_centre):
-            speed += rate[link] * (z * cos[link] - x * sin[link])
-        return speed
+        # A turning link moves forward what lies above its hinge.
+        turned = self.turn(v.qvel) * self._rises(self.mass_centre, v)
+        return v.qvel[:, self._forward] + sum(turned)
 
-
-def _slides(model: mujoco.MjModel, axis: int) -> np.ndarray:
-    """(njnt,) bool: the joints that slide along x (0), y (1) or z (2)."""
-    slide = model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
-    return slide & (model.jnt_axis[:, axis] == 1)
+    def _rises(self, place: np.ndarray, v: View) -> np.ndarray:
+        """(links, n) how far up each link leads on the way to ``place``, in m."""
+        length, phase = np.hypot(*place.T), np.arctan2(*place.T)
+        return length[:, None] * np.cos(self.turn(v.qpos) + phase[:, None])

@@ -2,10 +2,10 @@
 """An arm of two links in a plane: keep the finger in a target, large (easy) or small (hard).
 
 Observation (6): angles of shoulder and wrist (rad), target minus finger (x and y in m), velocities
-of shoulder and wrist (rad/s). Action (2): torques of shoulder and wrist, +-0.05 N m. Reward: 1 while
-finger and target overlap, which is the success of a step too, else 0. No termination; truncated
-after 1000 steps (20 s). Start: shoulder at any angle, wrist anywhere in its range, at rest; target
-at any angle, 5 to 20 cm from the shoulder.
+of shoulder and wrist (rad/s). Action (2): torques of shoulder and wrist, +-0.05 N m. Reward: 1
+while finger and target overlap, else 0. No termination; truncated after 1000 steps (20 s). Start:
+shoulder at any angle, wrist anywhere in its range, at rest; target at any angle, 5 to 20 cm from
+the shoulder.
 
 Source: dm_control's ``reacher`` (Tassa et al., "DeepMind Control Suite", 2018).
 
@@ -94,22 +94,18 @@ class Reacher(Task):
         """Distance from the target."""
         return {"distance": self._distance(v)}
 
-    def success(self, v: View) -> np.ndarray:
-        """Whether finger and target overlap."""
-        return self._distance(v) <= self._radius
-
     def observe(self, v: View) -> np.ndarray:
         """Angles, way to the target, velocities."""
-        x, y = self._to_target(v)
-        return np.concatenate([v.qpos, x[:, None], y[:, None], v.qvel], axis=1)
+        return np.concatenate([v.qpos, self._to_target(v).T, v.qvel], axis=1)
 
-    def _to_target(self, v: View) -> tuple[np.ndarray, np.ndarray]:
-        """The way from finger to target along x and y, (n,) each (m), from the state as it is."""
-        angle = np.cumsum(v.qpos, axis=1)
-        cos, sin = np.cos(angle), np.sin(angle)
-        x = self._upper * cos[:, 0] + self._lower * cos[:, 1]
-        y = self._upper * sin[:, 0] + self._lower * sin[:, 1]
-        return v.mocap_pos[:, 0, 0] - x, v.mocap_pos[:, 0, 1] - y
+    def _to_target(self, v: View) -> np.ndarray:
+        """(2, n) the way from finger to target along x and y (m), from the state as it is."""
+        upper, lower = v.qpos.T.copy()
+        lower += upper  # the angle from the world's x
+        way = v.mocap_pos[:, 0, :2].T.copy()
+        way[0] -= self._upper * np.cos(upper) + self._lower * np.cos(lower)
+        way[1] -= self._upper * np.sin(upper) + self._lower * np.sin(lower)
+        return way
 
     def _distance(self, v: View) -> np.ndarray:
         """(n,) distance from finger to target (m)."""
