@@ -135,6 +135,7 @@ def _take_options(env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
 def _register_suite() -> None:
     """The suite's own environments."""
     from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig
+    from motrix_gym.tasks.control.bounce_ball import BounceBall, BounceBallConfig
     from motrix_gym.tasks.control.cheetah import Cheetah, CheetahConfig
     from motrix_gym.tasks.control.hopper import Hopper, HopperConfig
     from motrix_gym.tasks.control.reacher import Reacher, ReacherConfig
@@ -155,6 +156,12 @@ def _register_suite() -> None:
         ("ReacherHard", Reacher, ReacherConfig(target_size=0.015), 947),
     ):
         register_task(f"Motrix/{name}-v0", task, config, goals=[Goal("return", ">=", threshold)])
+    register_task(
+        "Motrix/BounceBall-v0",
+        BounceBall,
+        BounceBallConfig(),
+        goals=[Goal("bounces", ">=", 20), Goal("dropped", "<=", 0.10)],
+    )
     register_task(
         "Motrix/Go1-v0",
         Go1,

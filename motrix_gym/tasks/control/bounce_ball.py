@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bounce a table-tennis ball to a given height, on a paddle that an arm of six joints holds.
+
+Places are seen from the middle of the paddle's top at home, 0.28 m above the floor: x leads away
+from the arm, z up. The ball's apex is as high as its present speed takes it, z + v_z^2 / 2g, which
+is the same all through a flight.
+
+Observation (32): ball position (3, m) and velocity (3, m/s), paddle position (3, m) and normal
+(3), joint angles (6, rad), velocities (6, rad/s) and targets (6, rad), the angles and targets from
+home, target height of the ball (m), apex minus target height (m).
+Action (6): the joints' targets, +-0.3 rad from home; they move there at 3 rad/s at most.
+Reward: height (Gaussian in apex minus target, 0.15 m) times centre (Gaussian in the ball's
+distance from the vertical axis, 0.1 m), a little for a paddle at home and level, and small
+penalties for the targets' changes and the joints' velocities.
+The episode terminates when the ball is dropped: 0.15 m below home or 0.4 m from the axis. It is
+truncated after 1000 steps (20 s).
+Start: arm at home within +-0.01 (rad, rad/s), ball 0.35 to 0.45 m up, x and y within +-0.02 m,
+rising or falling with at most 0.2 m/s; target height 0.25 to 0.55 m.
+
+Source: MotrixLab's ``bounce_ball``, with the target height of its later version. The action is
+another: the origin's is added to the measured angle, 0.0008 rad at most, so that targets are lost
+from step to step; ours are kept, and their speed is limited.
+
+v0: first version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from motrix_gym.random import RowRandom
+from motrix_gym.rewards import sum_of_squares, tracking
+from motrix_gym.simulation import View
+from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
+
+_JOINTS = tuple(f"joint{i}" for i in range(1, 7))
+_START_HEIGHT = 0.40
+_FALLING, _RISING = -0.5, 1.0  # m/s: a bounce turns a fall into a rise of 5 cm and more
+
+
+@dataclass(frozen=True, kw_only=True)
+class BounceBallConfig(TaskConfig):
+    """Settings of the ball bouncing."""
+
+    control_timestep: float = 0.02
+    physics_timestep: float = 0.001
+    target_heights: tuple[float, float] = (0.25, 0.55)
+    """Lowest and highest target of the ball's middle above the paddle's home (m)."""
+    action_scale: float = 0.3
+    """Joint target at action 1, from home (rad)."""
+    target_speed: float = 3.0
+    """How fast a joint's target moves at most (rad/s)."""
+    height_scale: float = 0.15
+    """Error of the apex at which the height reward is 1/e (m)."""
+    centre_scale: float = 0.1
+    """Distance from the axis at which the centre reward is 1/e (m)."""
+    drop_depth: float = 0.15
+    """How far below the paddle's home the ball is dropped (m)."""
+    drop_radius: float = 0.4
+    """How far from the axis the ball is dropped (m)."""
+    reward_weights: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "bounce_height": 1.0,
+            "paddle_home": 0.1,
+            "action_rate": -0.02,
+            "joint_velocity": -0.001,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        low, high = self.target_heights
+        if not 0 < low <= high:
+            raise ValueError(f"target_heights must be 0 < low <= high, got {self.target_heights}")
+        for name in (
+            *("action_scale", "target_speed", "height_scale", "centre_scale"),
+            *("drop_depth", "drop_radius"),
+        ):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+class BounceBall(Task):
+    """Bounce the ball; the module's docstring has the numbers."""
+
+    config: BounceBallConfig
+    model_file = Path(__file__).with_suffix(".xml")
+    camera = "side"
+    derived = ("site_xpos", "site_xmat")
+    current = True
+    observation = (
+        Channel("ball_position", "m", 3),
+        Channel("ball_velocity", "m/s", 3),
+        Channel("paddle_position", "m", 3),
+        Channel("paddle_normal", "1", 3),
+        *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
+        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
+        *(Channel(f"{joint}_target", "rad") for joint in _JOINTS),
+        Channel("target_height", "m"),
+        Channel("apex_error", "m"),
+    )
+    action = tuple(Channel(f"{joint}_target", "action_scale rad") for joint in _JOINTS)
+    metrics = {
+        "bounces": Metric("1", "last", "bounces so far that rise 5 cm and more"),
+        "height_error": Metric("m", "mean", "distance of the ball's apex from the target height"),
+        "horizontal_error": Metric("m", "mean", "distance of the ball from the axis"),
+        "dropped": Metric("1", "last", "whether the ball was dropped"),
+    }
+
+    def __init__(self, config: BounceBallConfig):
+        """Compile the model and read its home pose."""
+        super().__init__(config)
+        home = self.model.key("home")
+        self._home_joints, self._home_qpos = home.ctrl.copy(), home.qpos.copy()
+        data = mujoco.MjData(self.model)
+        mujoco.mj_resetDataKeyframe(self.model, data, home.id)
+        mujoco.mj_forward(self.model, data)
+        self._home = data.site("paddle").xpos.copy()
+        self._gravity = -self.model.opt.gravity[2]
+
+    def buffers(self) -> dict[str, Buffer]:
+        """Joint targets from home, their last change, target height, and the bounces."""
+        return {
+            "joint_target": Buffer((6,)),
+            "target_change": Buffer((6,)),
+            "target_height": Buffer(),
+            "falling": Buffer(dtype=np.bool_, reset=False),
+            "bounces": Buffer(),
+        }
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Arm at home, ball above it, a new target height."""
+        v.qpos = self._home_qpos
+        v.qpos[:, :6] += rng.uniform(-0.01, 0.01, 6)
+        v.qvel[:, :6] = rng.uniform(-0.01, 0.01, 6)
+        v.ctrl = self._home_joints
+        spread = np.array([0.02, 0.02, 0.05])
+        v.joint("ball").qpos[:, :3] = self._home + [0, 0, _START_HEIGHT]
+        v.joint("ball").qpos[:, :3] += rng.uniform(-spread, spread, 3)
+        v.joint("ball").qvel[:, 2] = rng.uniform(-0.2, 0.2)
+        v.target_height = rng.uniform(*self.config.target_heights)
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """Move the joints' targets towards the action, at a limited speed."""
+        step = self.config.target_speed * self.dt
+        change = np.clip(self.config.action_scale * action - v.joint_target, -step, step)
+        v.target_change = change
+        v.joint_target += change
+        v.ctrl = self._home_joints + v.joint_target
+
+    def terminated(self, v: View) -> np.ndarray:
+        """The ball is dropped."""
+        ball = self._ball(v)
+        away = sum_of_squares(ball[:, :2]) > self.config.drop_radius**2
+        return away | (ball[:, 2] < -self.config.drop_depth)
+
+    def rewards(self, v: View) -> dict[str, np.ndarray]:
+        """Height at the centre, a paddle at home, and penalties."""
+        config = self.config
+        ball, paddle = self._ball(v), v.site("paddle").xpos - self._home
+        height = tracking((self._apex(v) - v.target_height)[:, None], config.height_scale)
+        level = tracking(v.site("paddle").xmat[:, 2:6:3], 0.3)
+        return {
+            "bounce_height": height * tracking(ball[:, :2], config.centre_scale),
+            "paddle_home": tracking(paddle, 0.1) * level,
+            "action_rate": sum_of_squares(v.target_change / (config.target_speed * self.dt)),
+            "joint_velocity": sum_of_squares(v.qvel[:, :6]),
+        }
+
+    def measure(self, v: View) -> dict[str, np.ndarray]:
+        """Bounces, errors, and whether it is over."""
+        return {
+            "bounces": v.bounces + self._bounced(v),
+            "height_error": abs(self._apex(v) - v.target_height),
+            "horizontal_error": np.sqrt(sum_of_squares(self._ball(v)[:, :2])),
+            "dropped": self.terminated(v).astype(float),
+        }
+
+    def advance(self, v: View, rng: RowRandom) -> None:
+        """Count bounces."""
+        bounced = self._bounced(v)
+        v.bounces += bounced
+        v.falling = (v.falling & ~bounced) | (v.joint("ball").qvel[:, 2] < _FALLING)
+
+    def observe(self, v: View) -> np.ndarray:
+        """Ball, paddle, joints, and what is asked for."""
+        return np.concatenate(
+            [
+                self._ball(v),
+                v.joint("ball").qvel[:, :3],
+                v.site("paddle").xpos - self._home,
+                v.site("paddle").xmat[:, 2::3],
+                v.qpos[:, :6] - self._home_joints,
+                v.qvel[:, :6],
+                v.joint_target,
+                v.target_height[:, None],
+                (self._apex(v) - v.target_height)[:, None],
+            ],
+            axis=1,
+        )
+
+    def _ball(self, v: View) -> np.ndarray:
+        """(n, 3) the ball's middle, from the paddle's home (m)."""
+        return v.joint("ball").qpos[:, :3] - self._home
+
+    def _apex(self, v: View) -> np.ndarray:
+        """(n,) how high the ball's speed takes it, from the paddle's home (m)."""
+        return self._ball(v)[:, 2] + v.joint("ball").qvel[:, 2] ** 2 / (2 * self._gravity)
+
+    def _bounced(self, v: View) -> np.ndarray:
+        """(n,) bool: rising now, after a fall."""
+        return v.falling & (v.joint("ball").qvel[:, 2] > _RISING)
