@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What dm_control's robots share: random start poses, and the kinematics of those in a plane."""
 
+from functools import reduce
+
 import mujoco
 import numpy as np
 
@@ -68,15 +70,20 @@ class PlanarTree:
 
     def height(self, place: np.ndarray, v: View) -> np.ndarray:
         """(n,) how far above the root's origin a place is, given as ``mass_centre`` is, in m."""
-        return sum(self._rises(place, v))
+        return _total(self._rises(place, v))
 
     def speed(self, v: View) -> np.ndarray:
         """(n,) velocity of the robot's mass centre along x, in m/s."""
         # A turning link moves forward what lies above its hinge.
         turned = self.turn(v.qvel) * self._rises(self.mass_centre, v)
-        return v.qvel[:, self._forward] + sum(turned)
+        return v.qvel[:, self._forward] + _total(turned)
 
     def _rises(self, place: np.ndarray, v: View) -> np.ndarray:
         """(links, n) how far up each link leads on the way to ``place``, in m."""
         length, phase = np.hypot(*place.T), np.arctan2(*place.T)
         return length[:, None] * np.cos(self.turn(v.qpos) + phase[:, None])
+
+
+def _total(rows: np.ndarray) -> np.ndarray:
+    """The sum of the rows, one after the other: NumPy's own would depend on their length."""
+    return reduce(np.add, rows)
