@@ -148,6 +148,11 @@ RACES = [
     ("Motrix/Go1-v0", 1024, 10),
     ("Motrix/Go1-v0", 4096, 5),
     ("Motrix/CartPole-v0", 1024, 50),
+    ("Motrix/WalkerRun-v0", 1024, 5),
+    ("Motrix/HopperHop-v0", 1024, 10),
+    ("Motrix/CheetahRun-v0", 1024, 30),
+    ("Motrix/ReacherHard-v0", 1024, 50),
+    ("Motrix/BounceBall-v0", 1024, 5),
 ]
 
 
