@@ -18,7 +18,7 @@ This is the only module that touches ``mujoco.batch``.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import mujoco
@@ -304,6 +304,17 @@ class View:
             for name, target in self.__dict__["_simulation"].writable.items():
                 if name in self.__dict__:
                     target[self.ids] = self.__dict__[name]
+
+    def once(self, quantity: Callable[["View"], Any]) -> Any:
+        """``quantity(view)``, computed on its first use in this view and then kept.
+
+        For what rewards, metrics and observation share. They see one view, and ``advance`` between
+        them: what that changes must not go into the quantity.
+        """
+        kept = self.__dict__.setdefault("_kept", {})
+        if quantity not in kept:
+            kept[quantity] = quantity(self)
+        return kept[quantity]
 
     def sensor(self, name: str) -> np.ndarray:
         """(n, dim) readings of a sensor."""

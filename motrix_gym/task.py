@@ -13,7 +13,8 @@ for all environments or for a few that were just reset, row axis first. The engi
     observe  the state as it is now
 
 They must be functions of the view and of nothing else, and use element-wise NumPy, row sums,
-norms and einsum, whose results do not depend on the number of rows; BLAS ``@`` is not so.
+norms and einsum, whose results do not depend on the number of rows; BLAS ``@`` is not so. What
+several of them need of a step, ``v.once`` computes once.
 """
 
 import dataclasses

@@ -202,8 +202,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self._neutralise(np.flatnonzero(fault))
         self._elapsed[rows] += 1
 
-        if ids is not None:
-            v = self.simulation.rows(ids)  # the step has changed what the old view copied
+        # The step has changed what the old view copied and kept.
+        v = self.simulation.all if ids is None else self.simulation.rows(ids)
         # Copied, since a task may return a field or a buffer itself, which lives on.
         terminated = self._spread(np.array(self.task.terminated(v), bool), rows)
         terms = {k: self._spread(x, rows) for k, x in self._weighted(self.task.rewards(v)).items()}

@@ -101,6 +101,22 @@ def test_commit_writes_only_what_was_read(model):
     assert simulation.fields["qpos"][0, 0] == 9.0
 
 
+def test_a_view_computes_a_quantity_once(model):
+    simulation, asked = make(model), []
+
+    def height(v):
+        asked.append(v)
+        return v.qpos[:, 2].copy()
+
+    view = simulation.all
+    before = view.once(height)
+    simulation.step(5)
+    assert view.once(height) is before
+    assert asked == [view]
+    assert (simulation.all.once(height) < before).all()
+    assert_array_equal(simulation.rows(np.array([1, 3])).once(height), height(view)[[1, 3]])
+
+
 def test_both_views_give_named_objects(model):
     simulation = make(model, derived=("xpos", "xquat", "site_xpos", "geom_xpos", "actuator_force"))
     stream = np.random.default_rng(0)

@@ -2,24 +2,25 @@
 """Bounce a table-tennis ball to a given height, on a paddle that an arm of six joints holds.
 
 Places are seen from the middle of the paddle's top at home, 0.28 m above the floor: x leads away
-from the arm, z up. The ball's apex is as high as its present speed takes it, z + v_z^2 / 2g, which
-is the same all through a flight.
+from the arm, z up. The ball's apex is as high as its present speed takes it, z + v_z^2 / 2g, and it
+lands where it falls back to z = 0; both are the same all through a flight.
 
-Observation (32): ball position (3, m) and velocity (3, m/s), paddle position (3, m) and normal
+Observation (35): ball position (3, m) and velocity (3, m/s), paddle position (3, m) and normal
 (3), joint angles (6, rad), velocities (6, rad/s) and targets (6, rad), the angles and targets from
-home, target height of the ball (m), apex minus target height (m).
-Action (6): the joints' targets, +-0.3 rad from home; they move there at 3 rad/s at most.
-Reward: height (Gaussian in apex minus target, 0.15 m) times centre (Gaussian in the ball's
+home, target height of the ball (m), apex minus target height (m), where the ball lands (x and y in
+m) and when (s).
+Action (6): the speeds of the joints' targets, +-1 rad/s; targets stay within 0.3 rad of home.
+Reward: height (Gaussian in apex minus target, 0.15 m) times centre (Gaussian in the landing place's
 distance from the vertical axis, 0.1 m), a little for a paddle at home and level, and small
-penalties for the targets' changes and the joints' velocities.
+penalties for the actions and the joints' velocities.
 The episode terminates when the ball is dropped: 0.15 m below home or 0.4 m from the axis. It is
 truncated after 1000 steps (20 s).
 Start: arm at home within +-0.01 (rad, rad/s), ball 0.35 to 0.45 m up, x and y within +-0.02 m,
 rising or falling with at most 0.2 m/s; target height 0.25 to 0.55 m.
 
 Source: MotrixLab's ``bounce_ball``, with the target height of its later version. The action is
-another: the origin's is added to the measured angle, 0.0008 rad at most, so that targets are lost
-from step to step; ours are kept, and their speed is limited.
+another: the origin's is added to the measured angle, 0.0008 rad at most in 0.01 s, so that what the
+arm has not yet reached is forgotten; ours adds to the target, which is kept.
 
 v0: first version.
 """
@@ -49,14 +50,14 @@ class BounceBallConfig(TaskConfig):
     physics_timestep: float = 0.001
     target_heights: tuple[float, float] = (0.25, 0.55)
     """Lowest and highest target of the ball's middle above the paddle's home (m)."""
-    action_scale: float = 0.3
-    """Joint target at action 1, from home (rad)."""
-    target_speed: float = 3.0
-    """How fast a joint's target moves at most (rad/s)."""
+    target_speed: float = 1.0
+    """How fast a joint's target moves at action 1 (rad/s)."""
+    target_range: float = 0.3
+    """How far from home a joint's target gets (rad)."""
     height_scale: float = 0.15
     """Error of the apex at which the height reward is 1/e (m)."""
     centre_scale: float = 0.1
-    """Distance from the axis at which the centre reward is 1/e (m)."""
+    """Distance of the landing place from the axis at which the centre reward is 1/e (m)."""
     drop_depth: float = 0.15
     """How far below the paddle's home the ball is dropped (m)."""
     drop_radius: float = 0.4
@@ -65,7 +66,7 @@ class BounceBallConfig(TaskConfig):
         default_factory=lambda: {
             "bounce_height": 1.0,
             "paddle_home": 0.1,
-            "action_rate": -0.02,
+            "action": -0.02,
             "joint_velocity": -0.001,
         }
     )
@@ -77,7 +78,7 @@ class BounceBallConfig(TaskConfig):
         if not 0 < low <= high:
             raise ValueError(f"target_heights must be 0 < low <= high, got {self.target_heights}")
         for name in (
-            *("action_scale", "target_speed", "height_scale", "centre_scale"),
+            *("target_speed", "target_range", "height_scale", "centre_scale"),
             *("drop_depth", "drop_radius"),
         ):
             if getattr(self, name) <= 0:
@@ -102,8 +103,10 @@ class BounceBall(Task):
         *(Channel(f"{joint}_target", "rad") for joint in _JOINTS),
         Channel("target_height", "m"),
         Channel("apex_error", "m"),
+        Channel("landing_place", "m", 2),
+        Channel("landing_time", "s"),
     )
-    action = tuple(Channel(f"{joint}_target", "action_scale rad") for joint in _JOINTS)
+    action = tuple(Channel(f"{joint}_target_speed", "target_speed rad/s") for joint in _JOINTS)
     metrics = {
         "bounces": Metric("1", "last", "bounces so far that rise 5 cm and more"),
         "height_error": Metric("m", "mean", "distance of the ball's apex from the target height"),
@@ -123,10 +126,10 @@ class BounceBall(Task):
         self._gravity = -self.model.opt.gravity[2]
 
     def buffers(self) -> dict[str, Buffer]:
-        """Joint targets from home, their last change, target height, and the bounces."""
+        """The action, joint targets from home, target height, and the bounces."""
         return {
+            "action": Buffer((6,)),
             "joint_target": Buffer((6,)),
-            "target_change": Buffer((6,)),
             "target_height": Buffer(),
             "falling": Buffer(dtype=np.bool_, reset=False),
             "bounces": Buffer(),
@@ -145,11 +148,10 @@ class BounceBall(Task):
         v.target_height = rng.uniform(*self.config.target_heights)
 
     def act(self, v: View, action: np.ndarray) -> None:
-        """Move the joints' targets towards the action, at a limited speed."""
-        step = self.config.target_speed * self.dt
-        change = np.clip(self.config.action_scale * action - v.joint_target, -step, step)
-        v.target_change = change
-        v.joint_target += change
+        """Move the joints' targets, within their range."""
+        change, limit = self.config.target_speed * self.dt * action, self.config.target_range
+        v.action = action
+        v.joint_target = np.clip(v.joint_target + change, -limit, limit)
         v.ctrl = self._home_joints + v.joint_target
 
     def terminated(self, v: View) -> np.ndarray:
@@ -161,13 +163,14 @@ class BounceBall(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Height at the centre, a paddle at home, and penalties."""
         config = self.config
-        ball, paddle = self._ball(v), v.site("paddle").xpos - self._home
+        paddle = v.site("paddle").xpos - self._home
+        place, _ = v.once(self._landing)
         height = tracking((self._apex(v) - v.target_height)[:, None], config.height_scale)
         level = tracking(v.site("paddle").xmat[:, 2:6:3], 0.3)
         return {
-            "bounce_height": height * tracking(ball[:, :2], config.centre_scale),
+            "bounce_height": height * tracking(place, config.centre_scale),
             "paddle_home": tracking(paddle, 0.1) * level,
-            "action_rate": sum_of_squares(v.target_change / (config.target_speed * self.dt)),
+            "action": sum_of_squares(v.action),
             "joint_velocity": sum_of_squares(v.qvel[:, :6]),
         }
 
@@ -187,7 +190,8 @@ class BounceBall(Task):
         v.falling = (v.falling & ~bounced) | (v.joint("ball").qvel[:, 2] < _FALLING)
 
     def observe(self, v: View) -> np.ndarray:
-        """Ball, paddle, joints, and what is asked for."""
+        """Ball, paddle, joints, what is asked for, and what will be."""
+        place, time = v.once(self._landing)
         return np.concatenate(
             [
                 self._ball(v),
@@ -199,6 +203,8 @@ class BounceBall(Task):
                 v.joint_target,
                 v.target_height[:, None],
                 (self._apex(v) - v.target_height)[:, None],
+                place,
+                time[:, None],
             ],
             axis=1,
         )
@@ -210,6 +216,14 @@ class BounceBall(Task):
     def _apex(self, v: View) -> np.ndarray:
         """(n,) how high the ball's speed takes it, from the paddle's home (m)."""
         return self._ball(v)[:, 2] + v.joint("ball").qvel[:, 2] ** 2 / (2 * self._gravity)
+
+    def _landing(self, v: View) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 2) where the ball falls to the paddle's home height (m), and (n,) when (s)."""
+        speed = v.joint("ball").qvel[:, 2]
+        below = np.maximum(self._apex(v), 0) * (2 * self._gravity)
+        time = np.maximum(speed + np.sqrt(below), 0) / self._gravity
+        place = self._ball(v)[:, :2] + v.joint("ball").qvel[:, :2] * time[:, None]
+        return place, time
 
     def _bounced(self, v: View) -> np.ndarray:
         """(n,) bool: rising now, after a fall."""

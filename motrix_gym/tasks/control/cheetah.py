@@ -86,11 +86,11 @@ class Cheetah(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed."""
         fast = self.config.run_speed
-        return {"task": tolerance(self._tree.speed(v), (fast, np.inf), fast, "linear", 0.0)}
+        return {"task": tolerance(v.once(self._tree.speed), (fast, np.inf), fast, "linear", 0.0)}
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed."""
-        return {"speed": self._tree.speed(v)}
+        return {"speed": v.once(self._tree.speed)}
 
     def observe(self, v: View) -> np.ndarray:
         """Positions, but for the way run, then velocities."""

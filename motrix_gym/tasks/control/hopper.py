@@ -90,10 +90,10 @@ class Hopper(Task):
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Standing, times either little effort or speed."""
-        reward = tolerance(self._height(v), _STAND_HEIGHTS)
+        reward = tolerance(v.once(self._height), _STAND_HEIGHTS)
         speed = self.config.hop_speed
         if speed > 0:
-            reward *= tolerance(self._tree.speed(v), (speed, np.inf), speed / 2, "linear", 0.5)
+            reward *= tolerance(v.once(self._tree.speed), (speed, np.inf), speed / 2, "linear", 0.5)
         else:
             small = np.ascontiguousarray(tolerance(v.ctrl, (0, 0), 1.0, "quadratic", 0.0))
             reward *= (small.mean(axis=1) + 4) / 5
@@ -101,7 +101,7 @@ class Hopper(Task):
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed and height."""
-        return {"speed": self._tree.speed(v), "height": self._height(v)}
+        return {"speed": v.once(self._tree.speed), "height": v.once(self._height)}
 
     def observe(self, v: View) -> np.ndarray:
         """Positions, but for the way hopped, velocities, touch."""

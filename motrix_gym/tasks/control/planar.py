@@ -61,6 +61,10 @@ class PlanarTree:
         """(links, 2) like ``mass_centre``, of one body's own mass centre."""
         return self._centre[body]
 
+    def angles(self, v: View) -> np.ndarray:
+        """(links, n) angles of the links, in rad."""
+        return self.turn(v.qpos)
+
     def turn(self, coordinates: np.ndarray) -> np.ndarray:
         """(links, n): the links' angles if (n, nq) positions are given, their rates if (n, nv)."""
         angles = coordinates.T[self._hinges] * self._signs[:, None]
@@ -81,7 +85,7 @@ class PlanarTree:
     def _rises(self, place: np.ndarray, v: View) -> np.ndarray:
         """(links, n) how far up each link leads on the way to ``place``, in m."""
         length, phase = np.hypot(*place.T), np.arctan2(*place.T)
-        return length[:, None] * np.cos(self.turn(v.qpos) + phase[:, None])
+        return length[:, None] * np.cos(v.once(self.angles) + phase[:, None])
 
 
 def _total(rows: np.ndarray) -> np.ndarray:

@@ -88,15 +88,15 @@ class Reacher(Task):
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Whether finger and target overlap."""
-        return {"task": tolerance(self._distance(v), (0, self._radius))}
+        return {"task": tolerance(v.once(self._distance), (0, self._radius))}
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Distance from the target."""
-        return {"distance": self._distance(v)}
+        return {"distance": v.once(self._distance)}
 
     def observe(self, v: View) -> np.ndarray:
         """Angles, way to the target, velocities."""
-        return np.concatenate([v.qpos, self._to_target(v).T, v.qvel], axis=1)
+        return np.concatenate([v.qpos, v.once(self._to_target).T, v.qvel], axis=1)
 
     def _to_target(self, v: View) -> np.ndarray:
         """(2, n) the way from finger to target along x and y (m), from the state as it is."""
@@ -109,5 +109,5 @@ class Reacher(Task):
 
     def _distance(self, v: View) -> np.ndarray:
         """(n,) distance from finger to target (m)."""
-        x, y = self._to_target(v)
+        x, y = v.once(self._to_target)
         return np.sqrt(x * x + y * y)

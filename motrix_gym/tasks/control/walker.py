@@ -89,21 +89,21 @@ class Walker(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """High and upright, and fast if asked for."""
         standing = tolerance(self._height(v), (_STAND_HEIGHT, np.inf), _STAND_HEIGHT / 2)
-        upright = (1 + np.cos(self._tree.turn(v.qpos)[0])) / 2
+        upright = (1 + np.cos(v.once(self._tree.angles)[0])) / 2
         reward = (3 * standing + upright) / 4
         speed = self.config.move_speed
         if speed > 0:
-            moving = tolerance(self._tree.speed(v), (speed, np.inf), speed / 2, "linear", 0.5)
+            moving = tolerance(v.once(self._tree.speed), (speed, np.inf), speed / 2, "linear", 0.5)
             reward *= (5 * moving + 1) / 6
         return {"task": reward}
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed and height."""
-        return {"speed": self._tree.speed(v), "height": self._height(v)}
+        return {"speed": v.once(self._tree.speed), "height": self._height(v)}
 
     def observe(self, v: View) -> np.ndarray:
         """Directions of the links, height, velocities."""
-        angle = self._tree.turn(v.qpos)
+        angle = v.once(self._tree.angles)
         observation = np.empty((v.n, 24))
         observation[:, 0:14:2] = np.cos(angle).T
         observation[:, 1:14:2] = np.sin(angle).T
