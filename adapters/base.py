@@ -35,6 +35,7 @@ class Trainer(ABC):
     Attributes:
         num_updates: Updates made so far; part of `state()`.
         mirror: The task's, if `config.symmetry_augmentation` and the trainer has that; else None.
+        elapsed_steps: For `MeasuredEnv`, if `config.stagger_episodes`; else None.
 
     Raises:
         ValueError: the environment or the seed is not as said above, or the task has no mirror.
@@ -55,6 +56,8 @@ class Trainer(ABC):
         mirrors = asked and "symmetry_augmentation" not in self.without_effect
         self.mirror = find_mirror(env) if mirrors else None
         self.statistics = RolloutStatistics(env.num_envs)
+        staggered = getattr(config, "stagger_episodes", False)
+        self.elapsed_steps = random_ages(env, config.seed) if staggered else None
 
     @property
     def vector_steps(self) -> int:
@@ -155,20 +158,34 @@ class MeasuredEnv(VectorWrapper):
         env: The environment.
         statistics: Takes in every step.
         reward_scale: Multiplies what the learner gets; the statistics have the reward as it is.
+        elapsed_steps: How many steps old the first episodes count as, (N,); None for 0.
 
     Attributes:
         seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
         counted: (N,) bool, the rows that the statistics take in; None: all.
     """
 
-    def __init__(self, env: VectorEnv, statistics: RolloutStatistics, reward_scale: float = 1.0):
+    def __init__(
+        self,
+        env: VectorEnv,
+        statistics: RolloutStatistics,
+        reward_scale: float = 1.0,
+        elapsed_steps: np.ndarray | None = None,
+    ):
         super().__init__(env)
         space = env.single_action_space
         assert isinstance(space, Box)
         self.low, self.high = space.low, space.high
         self.statistics, self.reward_scale = statistics, reward_scale
+        self.elapsed_steps = elapsed_steps
         self.seconds = 0.0
         self.counted: np.ndarray | None = None
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None):
+        """Begins all episodes."""
+        if self.elapsed_steps is not None:
+            options = (options or {}) | {"elapsed_steps": self.elapsed_steps}
+        return self.env.reset(seed=seed, options=options)
 
     def step(self, actions: np.ndarray):
         """Steps the environment; actions (N, act), rewards (N,) float32."""
@@ -200,6 +217,19 @@ def find_mirror(env: VectorEnv) -> Mirror:
             f"symmetry_augmentation=True: {name} has no mirror (`Task.mirror`); leave it at False"
         )
     return mirror
+
+
+def random_ages(env: VectorEnv, seed: int | None) -> np.ndarray:
+    """Returns how many steps old the first episodes shall count as, (N,), below their time limit.
+
+    Raises:
+        ValueError: the environment says no time limit.
+    """
+    limit = getattr(getattr(env.unwrapped, "config", None), "max_episode_steps", None)
+    if limit is None:
+        name = env.spec.id if env.spec else type(env.unwrapped).__name__
+        raise ValueError(f"stagger_episodes=True: {name} has no time limit; leave it at False")
+    return np.random.default_rng(seed).integers(limit, size=env.num_envs)
 
 
 def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) -> None:

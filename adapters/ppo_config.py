@@ -46,6 +46,8 @@ class PPOConfig(OnPolicyConfig):
 
     # Collecting.
     rollouts: int = integer(32, 1)  # vector steps per update
+    # First episodes end at random times, so that a rollout sees all phases of an episode.
+    stagger_episodes: bool = flag(False)
     random_timesteps: int = integer(0, 0)
     learning_starts: int = integer(0, 0)
     time_limit_bootstrap: bool = flag(True)

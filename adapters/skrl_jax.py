@@ -76,11 +76,11 @@ class SkrlJaxTrainer(Trainer):
         super().__init__(env, config, device=device)
         observation_box: Any = env.single_observation_space
         action_box: Any = env.single_action_space
-        self.measured_env = MeasuredEnv(env, self.statistics)
+        self.measured_env = MeasuredEnv(env, self.statistics, elapsed_steps=self.elapsed_steps)
         self.agent = SkrlJaxAgent(
             config, observation_box, action_box, find_device(device), self.mirror
         )
-        self.observations, _ = env.reset(seed=config.seed)
+        self.observations, _ = self.measured_env.reset(seed=config.seed)
         self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
 
     def update(self) -> dict[str, float]:

@@ -69,7 +69,7 @@ class SkrlTorchTrainer(TorchTrainer):
         self.agent.init()
         self.agent.enable_training_mode(True)
         self.network, self.optimizer = model, self.agent.optimizer
-        self.observations, _ = env.reset(seed=config.seed)
+        self.observations, _ = self.measured_env.reset(seed=config.seed)
 
     def _collect(self) -> None:
         now = {"timestep": 0, "timesteps": 0}  # skrl's clock, which its PPO does not read

@@ -45,7 +45,9 @@ class TorchTrainer(Trainer):
         super().__init__(env, config, device=device)
         self.torch_device = available_device(device)
         self.generator = torch.Generator(self.torch_device).manual_seed(config.seed or 0)
-        self.measured_env = MeasuredEnv(env, self.statistics, config.rewards_shaper_scale)
+        self.measured_env = MeasuredEnv(
+            env, self.statistics, config.rewards_shaper_scale, self.elapsed_steps
+        )
 
     @abstractmethod
     def _collect(self) -> None:

@@ -11,6 +11,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from motrix_gym.names import did_you_mean
 from motrix_gym.random import RandomStreams
 from motrix_gym.simulation import Simulation, View, copy_into, tile
 from motrix_gym.task import Task, TaskConfig
@@ -148,20 +149,24 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             seed: s restarts the stream of environment i from s + i; a list gives each its own
                 (None leaves that one as it is); None goes on with the streams as they are.
             options: ``{"reset_mask": mask}``, (num_envs,) bool, resets those rows only.
+                ``{"elapsed_steps": steps}``, (num_envs,) integers, makes the new episodes count as
+                so many steps old: rows that begin together then reach their time limits apart.
 
         Returns:
             Observations (num_envs, obs_dim), of all rows, and an empty info.
 
         Raises:
-            ValueError: if the seeds or the mask have the wrong length, type or sign, or a
-                row that was never reset is left out.
+            ValueError: if the seeds or the options have the wrong length, type or sign, an
+                episode would be over at once, or a row that was never reset is left out.
         """
-        mask = self._reset_mask(options)
+        mask, elapsed = self._reset_options(options)
         self._seed(seed, mask)
         if not (mask | self._started).all():
             raise ValueError("the first reset must be of all environments: leave out reset_mask")
         ids = np.flatnonzero(mask)
         self._observations[ids] = self._reset_rows(ids)
+        if elapsed is not None:
+            self._elapsed[ids] = elapsed[ids]
         return self._observations.copy(), {}
 
     def step(
@@ -348,11 +353,33 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"actions of environments {_some(rows)} are not finite")
         return np.clip(action, -1.0, 1.0)
 
-    def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
-        unknown = sorted((options or {}).keys() - {"reset_mask"})
-        if unknown:
-            raise ValueError(f"no reset option {unknown[0]!r}: the only one is 'reset_mask'")
-        mask = (options or {}).get("reset_mask")
+    def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Any]:
+        """The checked mask and elapsed steps."""
+        options = options or {}
+        names = ("reset_mask", "elapsed_steps")
+        for name in options:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ValueError(f"no reset option {name!r}{hint}; allowed are: {', '.join(names)}")
+        mask, elapsed = options.get("reset_mask"), options.get("elapsed_steps")
+        return self._reset_mask(mask), None if elapsed is None else self._elapsed_steps(elapsed)
+
+    def _elapsed_steps(self, elapsed: Any) -> np.ndarray:
+        elapsed = np.asarray(elapsed)
+        if elapsed.dtype.kind not in "iu" or elapsed.shape != (self.num_envs,):
+            raise ValueError(
+                f"elapsed_steps must be integers of shape ({self.num_envs},), "
+                f"got {elapsed.dtype} of shape {elapsed.shape}"
+            )
+        limit = self.config.max_episode_steps or np.inf
+        if not ((elapsed >= 0) & (elapsed < limit)).all():
+            raise ValueError(
+                f"elapsed_steps must be at least 0 and below max_episode_steps={limit}, "
+                f"got {elapsed.min()} to {elapsed.max()}"
+            )
+        return elapsed
+
+    def _reset_mask(self, mask: Any) -> np.ndarray:
         if mask is None:
             return self._every_row
         mask = np.asarray(mask)

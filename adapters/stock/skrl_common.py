@@ -36,7 +36,9 @@ class StockSkrlTrainer(StockTrainer):
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         self.statistics = NextStepStatistics(env.num_envs)
-        self.measured_env = MeasuredEnv(env, self.statistics, config.rewards_shaper_scale)
+        self.measured_env = MeasuredEnv(
+            env, self.statistics, config.rewards_shaper_scale, self.elapsed_steps
+        )
 
     def _begin(
         self,

@@ -193,3 +193,30 @@ def test_reset_in_the_middle_of_an_episode_starts_anew(env_id, player, mode):
     assert_array_equal(env.unwrapped.elapsed_steps, 0)
     steps = player.play(env, player.actions(env, 39))
     assert not any(step[3].any() for step in steps)  # nothing is left of the old episodes' time
+
+
+def test_episodes_that_count_as_older_are_truncated_earlier(env_id, player):
+    env = player.make(env_id, 4, autoreset_mode=DISABLED, max_episode_steps=4)
+    env.reset(seed=0, options={"elapsed_steps": np.array([3, 0, 2, 1])})
+    assert_array_equal(env.unwrapped.elapsed_steps, [3, 0, 2, 1])
+    action = np.zeros(env.action_space.shape, np.float32)
+    assert_array_equal(env.step(action)[3], [True, False, False, False])
+    mask = np.array([True, False, False, False])
+    env.reset(options={"reset_mask": mask, "elapsed_steps": np.full(4, 2)})
+    assert_array_equal(env.unwrapped.elapsed_steps, [2, 1, 3, 2])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"elapsed_step": [0, 0]}, "did you mean 'elapsed_steps'"),
+        ({"elapsed_steps": [0]}, r"integers of shape \(2,\), got int64 of shape \(1,\)"),
+        ({"elapsed_steps": [0.5, 1]}, "integers of shape"),
+        ({"elapsed_steps": [0, 40]}, "below max_episode_steps=40, got 0 to 40"),
+        ({"elapsed_steps": [-1, 0]}, "at least 0"),
+    ],
+)
+def test_wrong_ages_are_refused(player, options, message):
+    env = player.make("Motrix/CartPole-v0", 2)
+    with pytest.raises(ValueError, match=message):
+        env.reset(seed=0, options=options)
