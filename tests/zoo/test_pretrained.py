@@ -24,7 +24,8 @@ def test_every_environment_has_a_policy_that_meets_its_goals(env_id):
     evaluation = evaluate_policy(env_id, policy, episodes=32, seed=7, settings=steps)
     for goal in registration.entry(env_id).goals:
         mean = evaluation.figures[goal.figure].mean()
-        assert goal.met(mean * 4 if goal.figure == "return" else mean), evaluation.report()
+        grows = goal.figure in ("return", "bounces")  # with the length of the episode
+        assert goal.met(mean * 4 if grows else mean), evaluation.report()
 
 
 def test_shipped_go1_walks():
