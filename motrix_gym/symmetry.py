@@ -57,6 +57,11 @@ def signs(*sign: float) -> Reflection:
     return Reflection(tuple(range(len(sign))), sign)
 
 
+def exchange(size: int) -> Reflection:
+    """A reflection that exchanges the first ``size`` entries with as many that follow them."""
+    return Reflection((*range(size, 2 * size), *range(size)), (1.0,) * (2 * size))
+
+
 @dataclass(frozen=True)
 class Mirror:
     """A task's reflection: a mirrored action in a mirrored state has a mirrored outcome.

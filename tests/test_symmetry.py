@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import motrix_gym
 from motrix_gym import Reflection, registration
-from motrix_gym.symmetry import signs
+from motrix_gym.symmetry import exchange, signs
+from motrix_gym.tasks.control.reacher import Reacher
+from motrix_gym.tasks.control.walker import Walker
 from motrix_gym.tasks.locomotion.velocity import VelocityTracking
 
 
@@ -110,3 +112,36 @@ def test_a_mirrored_state_has_a_mirrored_future(env_id):
         assert np.median(abs(rewards[left] - rewards[right])) < 0.05 * np.median(abs(rewards))
         assert (terminated[left] == terminated[right]).mean() > 0.9
     env.close()
+
+
+PLANAR = {  # the mirror of qpos
+    Walker: signs(1, 1, 1) + exchange(3),
+    Reacher: signs(-1, -1),
+}
+EXACT = [id for id in MIRRORED if registration.entry(id).task in PLANAR]
+
+
+@pytest.mark.parametrize("env_id", EXACT)
+def test_a_planar_task_has_an_exact_mirror(env_id):
+    pairs = 16
+    env = gymnasium.make_vec(env_id, num_envs=2 * pairs).unwrapped
+    env.reset(seed=0)
+    mirror, v = env.task.mirror, env.simulation.all
+    left, right = slice(0, pairs), slice(pairs, None)
+    v.qpos[right] = PLANAR[type(env.task)](v.qpos[left])
+    if isinstance(env.task, Reacher):
+        v.mocap_pos[right] = v.mocap_pos[left] * [1, -1, 1]
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        action = generator.uniform(-1, 1, (pairs, *env.single_action_space.shape))
+        actions = np.concatenate([action, mirror.action(action)]).astype(np.float32)
+        observations, rewards, *_ = env.step(actions)
+        np.testing.assert_allclose(
+            mirror.observation(observations[left]), observations[right], atol=1e-3
+        )
+        np.testing.assert_allclose(rewards[left], rewards[right], atol=1e-4)
+    env.close()
+
+
+def test_every_mirror_is_compared_with_physics():
+    assert set(MIRRORED) == {*VELOCITY, *EXACT}

@@ -22,6 +22,7 @@ import numpy as np
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.simulation import View
+from motrix_gym.symmetry import Mirror, signs
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import pose_range
 
@@ -59,6 +60,7 @@ class Reacher(Task):
         Channel("wrist_velocity", "rad/s"),
     )
     action = (Channel("shoulder_torque", "0.05 N m"), Channel("wrist_torque", "0.05 N m"))
+    mirror = Mirror(observation=signs(-1, -1, 1, -1, -1, -1), action=signs(-1, -1))  # of y
     metrics = {"distance": Metric("m", "mean", "distance of the finger from the target's middle")}
 
     def __init__(self, config: ReacherConfig):

@@ -24,6 +24,7 @@ import numpy as np
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.simulation import View
+from motrix_gym.symmetry import Mirror, exchange, signs
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import PlanarTree, pose_range
 
@@ -65,6 +66,10 @@ class Walker(Task):
     )
     action = tuple(
         Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
+    )
+    mirror = Mirror(  # the legs are alike
+        observation=signs(1, 1) + exchange(6) + signs(1, 1, 1, 1) + exchange(3),
+        action=exchange(3),
     )
     metrics = {
         "speed": Metric("m/s", "mean", "forward speed of the mass centre"),
