@@ -111,9 +111,24 @@ def command_line(name: str, *words: str | Path) -> str:
     return shlex.join([python, "-m", f"rl_zoo.{name}", *map(str, words)])
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells which flag a wrong one may have been meant to be."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Returns the arguments; ends the program if one is unknown."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            from motrix_gym.names import did_you_mean
+
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            hint = did_you_mean(unknown[0].partition("=")[0], flags)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known
+
+
 def parser(name: str, description: str) -> argparse.ArgumentParser:
     """A parser in the commands' style."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"motrix {name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -307,6 +307,9 @@ def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
     except RunError as error:
         raise cli.CommandError(f"{error}\n{advice}") from error
     steps = trainer.env_steps - before
+    if not (steps or stop):
+        print(f"complete already, with {before:,} steps")
+        return 0
     rate = steps / seconds if steps else 0.0
     print(
         f"{'stopped' if stop else 'trained'}: {steps:,} steps in {seconds:.1f} s "

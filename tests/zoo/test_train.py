@@ -342,6 +342,13 @@ def test_an_unknown_command_names_the_nearest(capsys):
     assert "evaluate" in capsys.readouterr().out
 
 
+def test_an_unknown_flag_names_the_nearest(capsys):
+    with pytest.raises(SystemExit) as stop:
+        motrix(["train", "--sed=3"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --sed=3 (did you mean '--seed'?)" in capsys.readouterr().err
+
+
 def test_a_run_directory_that_cannot_be_written_is_told(here, capsys, fake_trainer):
     (here / "taken").write_text("")
     assert run_tiny("--run-dir", "taken") == 1
@@ -485,13 +492,14 @@ def test_training_works_outside_of_the_main_thread(here, fake_trainer):
     assert statuses == [0]
 
 
-def test_a_complete_run_resumed_is_only_evaluated_again(here, fake_trainer, manifest_of):
+def test_a_complete_run_resumed_is_only_evaluated_again(here, capsys, fake_trainer, manifest_of):
     run_tiny()
     (newest() / "evaluation.json").unlink()
     steps = manifest_of(newest())["latest"]
     assert train.main(["--resume", str(newest()), "--eval-episodes", "2"]) == 0
     assert json.loads((newest() / "evaluation.json").read_text())["episodes"] == 2
     assert manifest_of(newest())["latest"] == steps
+    assert "complete already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("flag", ["--trainer sb3", "--seed 0", "--set rollouts=4", "--num-envs 8"])
