@@ -8,7 +8,11 @@ import pytest
 
 from motrix_gym.registration import make_task
 
-pytest.importorskip("dm_control", reason="dm_control, the oracle, is not installed")
+pytest.importorskip(
+    "dm_control",
+    reason="dm_control, the oracle, is not installed: labmaze, which it needs, has no wheel for "
+    "Python 3.13 and newer",
+)
 stats = pytest.importorskip("scipy.stats")  # dm_control brings it
 from dm_control.mujoco.wrapper.mjbindings import sizes  # noqa: E402
 
