@@ -46,7 +46,16 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start a new episode; ``seed`` restarts the environment's random stream."""
+        """Start a new episode; ``seed`` restarts the environment's random stream.
+
+        Raises:
+            ValueError: if there are options; only a vector environment has some.
+        """
+        if options:
+            raise ValueError(
+                f"options must be None or empty, got {options}: a single environment has none, "
+                "gymnasium.make_vec's have"
+            )
         super().reset(seed=seed)
         observations, info = self.vector_env.reset(seed=seed)
         return observations[0], _first(info)

@@ -134,7 +134,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def elapsed_steps(self) -> np.ndarray:
-        """(num_envs,) steps made in the current episodes (a copy)."""
+        """(num_envs,) steps that the current episodes count (a copy)."""
         return self._elapsed.copy()
 
     def reset(
@@ -293,8 +293,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.simulation.refresh(ids)
         if self.task.settle:
             fault = self.simulation.settle(self.task.settle, ids)
-            if fault is not None:
-                self._neutralise(np.flatnonzero(fault))
+            if fault is not None:  # of other rows, their own next step reports it
+                self._neutralise(ids[fault[ids]])
             self.simulation.refresh(ids)
         self._elapsed[ids] = 0
         self._ended[ids] = False
@@ -371,11 +371,11 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"elapsed_steps must be integers of shape ({self.num_envs},), "
                 f"got {elapsed.dtype} of shape {elapsed.shape}"
             )
-        limit = self.config.max_episode_steps or np.inf
-        if not ((elapsed >= 0) & (elapsed < limit)).all():
+        limit = self.config.max_episode_steps
+        if not ((elapsed >= 0) & (elapsed < (limit or np.inf))).all():
+            below = f" and below max_episode_steps={limit}" if limit else ""
             raise ValueError(
-                f"elapsed_steps must be at least 0 and below max_episode_steps={limit}, "
-                f"got {elapsed.min()} to {elapsed.max()}"
+                f"elapsed_steps must be at least 0{below}, got {elapsed.min()} to {elapsed.max()}"
             )
         return elapsed
 

@@ -195,14 +195,25 @@ def test_reset_in_the_middle_of_an_episode_starts_anew(env_id, player, mode):
     assert not any(step[3].any() for step in steps)  # nothing is left of the old episodes' time
 
 
-def test_episodes_that_count_as_older_are_truncated_earlier(env_id, player):
-    env = player.make(env_id, 4, autoreset_mode=DISABLED, max_episode_steps=4)
-    env.reset(seed=0, options={"elapsed_steps": np.array([3, 0, 2, 1])})
-    assert_array_equal(env.unwrapped.elapsed_steps, [3, 0, 2, 1])
+def test_episodes_that_count_as_older_are_truncated_earlier(env_id, player, mode):
+    env = player.make(env_id, 4, autoreset_mode=mode, max_episode_steps=4)
+    other = player.make(env_id, 4, autoreset_mode=DISABLED)
+    ages = np.array([3, 0, 2, 1])
+    starts = env.reset(seed=0, options={"elapsed_steps": ages})
+    assert_equal(other.reset(seed=0), starts)  # the age is all that differs
+    assert_array_equal(env.unwrapped.elapsed_steps, ages)
     action = np.zeros(env.action_space.shape, np.float32)
-    assert_array_equal(env.step(action)[3], [True, False, False, False])
-    mask = np.array([True, False, False, False])
-    env.reset(options={"reset_mask": mask, "elapsed_steps": np.full(4, 2)})
+    observations, *_, truncated, info = env.step(action)
+    over = np.array([True, False, False, False])
+    assert_array_equal(truncated, over)
+    last = other.step(action)[0]
+    if mode is SAME_STEP:
+        assert_array_equal(info["_final_obs"], over)
+        assert_array_equal(info["final_obs"][over], last[over])
+        last[over] = other.reset(options={"reset_mask": over})[0][over]
+    assert_array_equal(observations, last)
+    assert_array_equal(env.unwrapped.elapsed_steps, [0 if mode is SAME_STEP else 4, 1, 3, 2])
+    env.reset(options={"reset_mask": over, "elapsed_steps": np.full(4, 2)})
     assert_array_equal(env.unwrapped.elapsed_steps, [2, 1, 3, 2])
 
 
@@ -220,3 +231,10 @@ def test_wrong_ages_are_refused(player, options, message):
     env = player.make("Motrix/CartPole-v0", 2)
     with pytest.raises(ValueError, match=message):
         env.reset(seed=0, options=options)
+
+
+def test_wrong_ages_are_refused_without_a_time_limit(player):
+    env = player.make("Motrix/CartPole-v0", 2, max_episode_steps=None)
+    with pytest.raises(ValueError, match="elapsed_steps must be at least 0, got -1 to 0"):
+        env.reset(seed=0, options={"elapsed_steps": [-1, 0]})
+    env.reset(seed=0, options={"elapsed_steps": [5_000_000, 0]})

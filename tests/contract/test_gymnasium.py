@@ -42,6 +42,15 @@ def test_the_single_environment_has_gymnasiums_time_limit(env_id):
     env.close()
 
 
+def test_the_single_environment_refuses_reset_options(env_id):
+    env = gymnasium.make(env_id)
+    for options in (None, {}):
+        env.reset(seed=0, options=options)
+    with pytest.raises(ValueError, match="None or empty, got {'elapsed_steps': 3}"):
+        env.reset(seed=0, options={"elapsed_steps": 3})
+    env.close()
+
+
 def test_gymnasiums_own_vectorisers_take_the_single_environment(env_id):
     env = gymnasium.make_vec(env_id, num_envs=2, vectorization_mode="sync", max_episode_steps=5)
     reference = gymnasium.make_vec(
