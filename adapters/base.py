@@ -38,7 +38,8 @@ class Trainer(ABC):
         elapsed_steps: For `MeasuredEnv`, if `config.stagger_episodes`; else None.
 
     Raises:
-        ValueError: the environment or the seed is not as said above, or the task has no mirror.
+        ValueError: the environment or the seed is not as said above, or the task has no mirror or
+            no time limit where the configuration needs it.
     """
 
     name: ClassVar[str]
@@ -55,9 +56,12 @@ class Trainer(ABC):
         asked = getattr(config, "symmetry_augmentation", False)
         mirrors = asked and "symmetry_augmentation" not in self.without_effect
         self.mirror = find_mirror(env) if mirrors else None
-        self.statistics = RolloutStatistics(env.num_envs)
-        staggered = getattr(config, "stagger_episodes", False)
-        self.elapsed_steps = random_ages(env, config.seed) if staggered else None
+        self.elapsed_steps, limit = None, 0
+        if getattr(config, "stagger_episodes", False):
+            limit = find_time_limit(env)
+            generator = np.random.default_rng(config.seed)
+            self.elapsed_steps = generator.integers(limit, size=env.num_envs)
+        self.statistics = RolloutStatistics(env.num_envs, limit)
 
     @property
     def vector_steps(self) -> int:
@@ -219,17 +223,15 @@ def find_mirror(env: VectorEnv) -> Mirror:
     return mirror
 
 
-def random_ages(env: VectorEnv, seed: int | None) -> np.ndarray:
-    """Returns how many steps old the first episodes shall count as, (N,), below their time limit.
-
-    Raises:
-        ValueError: the environment says no time limit.
-    """
-    limit = getattr(getattr(env.unwrapped, "config", None), "max_episode_steps", None)
+def find_time_limit(env: VectorEnv) -> int:
+    """Returns an environment's `config.max_episode_steps`; raises ValueError if there is none."""
+    config = getattr(env.unwrapped, "config", None)
+    limit = getattr(config, "max_episode_steps", None)
     if limit is None:
         name = env.spec.id if env.spec else type(env.unwrapped).__name__
-        raise ValueError(f"stagger_episodes=True: {name} has no time limit; leave it at False")
-    return np.random.default_rng(seed).integers(limit, size=env.num_envs)
+        says = "has no" if hasattr(config, "max_episode_steps") else "does not say its"
+        raise ValueError(f"stagger_episodes=True: {name} {says} time limit; leave it at False")
+    return limit
 
 
 def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) -> None:

@@ -24,10 +24,13 @@ class RolloutStatistics:
 
     Args:
         num_envs: Rows of the environment.
+        time_limit: Steps of a whole episode. One truncated after fewer, whose age was above 0 when
+            it began, is left out of the tags of episodes. With 0 all count.
     """
 
-    def __init__(self, num_envs: int):
+    def __init__(self, num_envs: int, time_limit: int = 0):
         self.num_envs = num_envs
+        self.time_limit = time_limit
         self._running: dict[
             str, np.ndarray
         ] = {}  # tag -> sum over the episode under way, (num_envs,)
@@ -76,12 +79,14 @@ class RolloutStatistics:
         ends[counted] = (terminated | truncated)[counted]
         ended = np.flatnonzero(ends)
         if ended.size:
+            long = self._running["Episode / Total timesteps"] >= self.time_limit
+            whole = ended[(terminated | long)[ended]]
             for tag, total in self._running.items():
-                self._add(tag, total[ended])
+                self._add(tag, total[whole])
                 total[ended] = 0.0
-            self._add("Episode / Terminated rate", terminated[ended])
+            self._add("Episode / Terminated rate", terminated[whole])
             if "success" in info:
-                self._add("Episode / Success rate", np.asarray(info["success"])[ended])
+                self._add("Episode / Success rate", np.asarray(info["success"])[whole])
 
     def summary(self) -> dict[str, float]:
         """Returns the scalars since the last summary and starts anew."""

@@ -35,7 +35,7 @@ class StockSkrlTrainer(StockTrainer):
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
-        self.statistics = NextStepStatistics(env.num_envs)
+        self.statistics = NextStepStatistics(env.num_envs, self.statistics.time_limit)
         self.measured_env = MeasuredEnv(
             env, self.statistics, config.rewards_shaper_scale, self.elapsed_steps
         )
@@ -115,8 +115,8 @@ class StockSkrlTrainer(StockTrainer):
 class NextStepStatistics(RolloutStatistics):
     """Statistics under NEXT_STEP autoreset, where a row's step after its end only resets it."""
 
-    def __init__(self, num_envs: int):
-        super().__init__(num_envs)
+    def __init__(self, num_envs: int, time_limit: int = 0):
+        super().__init__(num_envs, time_limit)
         self._stepped = np.ones(num_envs, bool)  # rows whose present step is one of an episode
 
     def step(

@@ -123,6 +123,23 @@ def test_a_time_limit_is_not_counted_as_terminated():
     assert "Episode / Success rate" not in scalars
 
 
+def test_episodes_truncated_before_the_time_limit_are_left_out():
+    """Rows: truncated early, terminated early, truncated in time."""
+    statistics = RolloutStatistics(3, time_limit=2)
+    off = np.zeros(3, bool)
+    for terminated, truncated in (([0, 1, 0], [1, 0, 0]), ([0, 0, 0], [0, 0, 1])):
+        info = {"success": ~off}
+        statistics.step(np.arange(3), np.array(terminated, bool), np.array(truncated, bool), info)
+    scalars = statistics.summary()
+    assert scalars["Reward / Instantaneous reward (mean)"] == 1.0
+    assert scalars["Episode / Total timesteps (min)"] == 1.0
+    assert scalars["Episode / Total timesteps (mean)"] == 1.5
+    assert scalars["Reward / Total reward (mean)"] == (1 + 4) / 2
+    assert scalars["Episode / Terminated rate"] == 0.5
+    statistics.step(np.arange(3), off, np.array([0, 0, 1], bool), info)
+    assert statistics.summary()["Reward / Total reward (min)"] == 1.0  # as before: none is whole
+
+
 def test_returned_and_restored_states_are_copies():
     statistics = RolloutStatistics(1)
     on, off = np.ones(1, bool), np.zeros(1, bool)
