@@ -109,28 +109,33 @@ def test_targets_move_at_the_speed_of_the_action_and_stay_in_range():
 
 def test_bounces_are_those_of_the_physics():
     """On a resting paddle a ball bounces lower and lower; only rises of 5 cm count."""
-    env = make(4)
+    env = make(8)
     env.reset(seed=1)
     simulation, model = env.unwrapped.simulation, env.unwrapped.model
-    twins = [simulation.batch.get_data(row) for row in range(4)]
+    twins = [simulation.batch.get_data(row) for row in range(8)]
     control = model.key("home").ctrl
-    rises = np.zeros((2, 4))  # faster than what counts, and so much faster that a step sees it
     for _ in range(200):
-        *_, info = env.step(np.zeros((4, 6), np.float32))
-    for row, data in enumerate(twins):
-        falling = False
+        *_, info = env.step(np.zeros((8, 6), np.float32))
+    rises = []  # per row, those of the flights that follow a touch
+    for data in twins:
+        rises.append([])
+        touched = False
         for _ in range(200 * 20):
             data.ctrl[:] = control
-            mujoco.mj_step(model, data)
             speed = data.qvel[BALL]
-            falling |= speed < -0.5
-            if falling and data.ncon == 0 and speed > 0:
-                rises[:, row] += speed > 1.0, speed > 1.0 + 0.02 * 9.81
-                falling = False
+            mujoco.mj_step(model, data)
+            touched |= data.ncon > 0
+            if touched and speed > 0 >= data.qvel[BALL]:
+                rises[-1].append(data.qpos[BALL] - HOME - RADIUS)
+                touched = False
+    heights = np.concatenate(rises)
+    for low in (0.04, 0.051):  # some that do not count, and some that hardly do
+        assert ((heights > low) & (heights < low + 0.009)).any()
     counted = info["metrics"]["bounces"]
-    assert ((counted <= rises[0]) & (counted >= rises[1])).all()
+    # Physics steps make an apex a millimetre higher or lower than the flight's parabola.
+    least, most = ([sum(x > low for x in row) for row in rises] for low in (0.051, 0.049))
+    assert ((counted >= least) & (counted <= most)).all()
     assert counted.min() >= 4
-    assert counted.max() < 15
     env.close()
 
 
@@ -169,6 +174,11 @@ def test_reward_is_highest_for_the_target_height_above_the_middle():
     [
         {"target_heights": (0.5, 0.3)},
         {"target_heights": (0.0, 0.3)},
+        {"target_heights": 0.5},
+        {"target_heights": (0.2,)},
+        {"target_heights": "ab"},
+        {"target_heights": (0.2, float("inf"))},
+        {"drop_depth": float("nan")},
         {"target_range": 0.0},
         {"target_speed": -1.0},
         {"drop_radius": 0.0},

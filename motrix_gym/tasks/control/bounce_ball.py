@@ -39,7 +39,9 @@ from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
 
 _JOINTS = tuple(f"joint{i}" for i in range(1, 7))
 _START_HEIGHT = 0.40
-_FALLING, _RISING = -0.5, 1.0  # m/s: a bounce turns a fall into a rise of 5 cm and more
+# A bounce turns a fall into a rise, whose height is that above a ball on the paddle at home.
+_FALLING = -0.5  # m/s
+_RISE = 0.05  # m
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +76,28 @@ class BounceBallConfig(TaskConfig):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        low, high = self.target_heights
-        if not 0 < low <= high:
-            raise ValueError(f"target_heights must be 0 < low <= high, got {self.target_heights}")
+        try:
+            low, high = self.target_heights
+            possible = 0 < low <= high < np.inf
+        except (TypeError, ValueError):
+            possible = False
+        if not possible:
+            raise ValueError(
+                f"target_heights must be (low, high), 0 < low <= high, got {self.target_heights}"
+            )
         for name in (
             *("target_speed", "target_range", "height_scale", "centre_scale"),
             *("drop_depth", "drop_radius"),
         ):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 class BounceBall(Task):
-    """Bounce the ball; the module's docstring has the numbers."""
+    """Bounce a table-tennis ball to a given height.
+
+    The module's docstring has the numbers.
+    """
 
     config: BounceBallConfig
     model_file = Path(__file__).with_suffix(".xml")
@@ -124,6 +135,7 @@ class BounceBall(Task):
         mujoco.mj_forward(self.model, data)
         self._home = data.site("paddle").xpos.copy()
         self._gravity = -self.model.opt.gravity[2]
+        self._bounce_apex = self.model.geom("ball").size[0] + _RISE
 
     def buffers(self) -> dict[str, Buffer]:
         """The action, joint targets from home, target height, and the bounces."""
@@ -226,5 +238,6 @@ class BounceBall(Task):
         return place, time
 
     def _bounced(self, v: View) -> np.ndarray:
-        """(n,) bool: rising now, after a fall."""
-        return v.falling & (v.joint("ball").qvel[:, 2] > _RISING)
+        """(n,) bool: rising now, high enough, after a fall."""
+        rising = v.joint("ball").qvel[:, 2] > 0
+        return v.falling & rising & (self._apex(v) >= self._bounce_apex)
