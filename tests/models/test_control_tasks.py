@@ -171,13 +171,25 @@ def test_a_settling_row_that_diverges_starts_from_the_model():
     assert 0 < default.sum() < 8
     np.testing.assert_array_equal(observations[default], 0)
 
+    # Nor does it hide that another row, which is not reset, has diverged.
+    wild = int(np.flatnonzero(default)[0])
+    sound = (wild + 1) % 8
+    env.simulation.fields["qpos"][sound] = np.nan
+    mask = np.arange(8) == wild
+    env.reset(seed=[0] * 8, options={"reset_mask": mask})
+    assert np.isnan(env.simulation.fields["qpos"][sound]).all()
+    *_, terminated, _, info = env.step(np.zeros((8, 6), np.float32))
+    assert terminated[sound] and info["fault"][sound]
+
 
 @pytest.mark.parametrize(
     ("name", "setting"),
     [
         ("WalkerRun", {"move_speed": -1.0}),
+        ("WalkerRun", {"move_speed": float("nan")}),
         ("CheetahRun", {"run_speed": 0.0}),
         ("HopperHop", {"hop_speed": -2.0}),
+        ("HopperHop", {"hop_speed": float("nan")}),
         ("ReacherEasy", {"target_size": 0.0}),
     ],
 )

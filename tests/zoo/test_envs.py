@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import pytest
+
 import motrix_gym
 from motrix_gym import registration
 from rl_zoo import cli
 from rl_zoo.__main__ import main as motrix
+from rl_zoo.envs import details
 
 
 def test_every_environment_has_a_line(capsys):
@@ -61,6 +64,13 @@ def test_env_tells_all_about_one(capsys):
     assert ["0", "FR_hip_joint_offset", "action_scale", "rad"] in lines
     assert ["commands.standing_share", "0.1"] in lines
     assert any(line[:1] == ["reward_weights.linear_velocity"] for line in lines)
+
+
+@pytest.mark.parametrize("env_id", motrix_gym.list_envs())
+def test_what_is_said_first_needs_no_source_file(env_id):
+    first = details(env_id).splitlines()[0]
+    assert first.startswith(f"{env_id}: ") and first.endswith(".")
+    assert "docstring" not in first
 
 
 def test_a_near_miss_of_an_id_is_hinted_at(capsys):

@@ -40,7 +40,10 @@ class CartPoleConfig(TaskConfig):
 
 
 class CartPole(Task):
-    """Balance a pole on a cart; the module's docstring has the numbers."""
+    """Balance a pole on a cart.
+
+    The module's docstring has the numbers.
+    """
 
     config: CartPoleConfig
     model_file = Path(__file__).with_suffix(".xml")

@@ -4,9 +4,10 @@
 Observation (17): torso height from its start (m), torso angle (rad), angles of back thigh, shin,
 foot, front thigh, shin, foot (rad); velocities (9: forwards and upwards in m/s, then the same
 seven in rad/s). Action (6): torques of back thigh, shin, foot, front thigh, shin, foot: +-120, 90,
-60, 90, 60, 30 N m. Reward, in [0, 1]: forward speed of the mass centre / 10 m/s. No termination;
-truncated after 1000 steps (10 s). Start: every joint anywhere in its range, then two seconds
-without torques to fall to the floor and come to rest.
+60, 90, 60, 30 N m. Reward, in [0, 1]: forward speed of the mass centre / 10 m/s, which is a
+tolerance: speed >= 10 m/s, margin 10 m/s, linear, 0 at the margin. No termination; truncated after
+1000 steps (10 s). Start: every joint anywhere in its range, then 200 physics steps (2 s) without
+torques to fall to the floor and come to rest.
 
 Source: dm_control's ``cheetah`` (Tassa et al., "DeepMind Control Suite", 2018).
 
@@ -43,17 +44,21 @@ class CheetahConfig(TaskConfig):
     def __post_init__(self) -> None:
         """Check the speed."""
         super().__post_init__()
-        if self.run_speed <= 0:
-            raise ValueError(f"run_speed must be positive, got {self.run_speed}")
+        if not 0 < self.run_speed < np.inf:
+            raise ValueError(f"run_speed must be positive and finite, got {self.run_speed}")
 
 
 class Cheetah(Task):
-    """Run; the module's docstring has the numbers."""
+    """Run on two legs of three links in a plane.
+
+    The module's docstring has the numbers.
+    """
 
     config: CheetahConfig
     model_file = Path(__file__).with_suffix(".xml")
     camera = "side"
-    # dm_control's first of these steps still has the accelerations of the model's own pose.
+    # As dm_control's, but for the first: theirs moves the random pose by accelerations that were
+    # derived before that pose was written, from the model's own.
     settle = 200
     observation = (
         Channel("torso_rise", "m"),

@@ -5,9 +5,11 @@ Observation (15): torso height from 1 m (m), torso angle, angles of waist, hip, 
 velocities (7: forwards and upwards in m/s, then the same five in rad/s); log(1 + force in N) on
 toe and heel, in the last physics step. Action (4): torques of waist, hip, knee, ankle: +-30, 40,
 30, 10 N m. Reward, in [0, 1]: [mass centre of the torso 0.6 to 2 m above the foot's], times
-(4 + [small action]) / 5 for standing, or times [forward speed] for hopping; the brackets are
-tolerances. No termination; truncated after 1000 steps (20 s). Start: every joint anywhere in its
-range, the torso at any angle, at rest; it may reach into the floor, which pushes it out.
+(4 + [small action]) / 5 for standing, or times [forward speed] for hopping. The brackets are
+tolerances: height without margin; actions of 0, margin 1, quadratic, 0 at the margin, averaged over
+the motors; speed >= that asked for, margin half of it, linear, 0.5 at the margin and so 0 at rest.
+No termination; truncated after 1000 steps (20 s). Start: every joint anywhere in its range, the
+torso at any angle, at rest; it may reach into the floor, which pushes it out.
 
 Source: dm_control's ``hopper`` (Tassa et al., "DeepMind Control Suite", 2018).
 
@@ -44,12 +46,15 @@ class HopperConfig(TaskConfig):
     def __post_init__(self) -> None:
         """Check the speed."""
         super().__post_init__()
-        if self.hop_speed < 0:
-            raise ValueError(f"hop_speed must be >= 0, got {self.hop_speed}")
+        if not 0 <= self.hop_speed < np.inf:
+            raise ValueError(f"hop_speed must be >= 0 and finite, got {self.hop_speed}")
 
 
 class Hopper(Task):
-    """Stand or hop; the module's docstring has the numbers."""
+    """Stand or hop on one leg in a plane.
+
+    The module's docstring has the numbers.
+    """
 
     config: HopperConfig
     model_file = Path(__file__).with_suffix(".xml")

@@ -31,8 +31,9 @@ class PlanarTree:
     link's angle turns z towards x.
 
     Attributes:
-        mass_centre: (links, 2) x and z of the robot's mass centre, from the root's, as ``height``
-            takes them.
+        mass_centre: (links, 2) the way from the root's origin to the robot's mass centre, which is
+            the sum of its rows. Row i is the part that turns with link i: (x, z) in that link's
+            frame, in m.
     """
 
     def __init__(self, model: mujoco.MjModel):

@@ -3,9 +3,9 @@
 
 Observation (6): angles of shoulder and wrist (rad), target minus finger (x and y in m), velocities
 of shoulder and wrist (rad/s). Action (2): torques of shoulder and wrist, +-0.05 N m. Reward: 1
-while finger and target overlap, else 0. No termination; truncated after 1000 steps (20 s). Start:
-shoulder at any angle, wrist anywhere in its range, at rest; target at any angle, 5 to 20 cm from
-the shoulder.
+while finger and target overlap, else 0: a tolerance of distance <= the sum of their radii, without
+margin. No termination; truncated after 1000 steps (20 s). Start: shoulder at any angle, wrist
+anywhere in its range, at rest; target at any angle, 5 to 20 cm from the shoulder.
 
 Source: dm_control's ``reacher`` (Tassa et al., "DeepMind Control Suite", 2018).
 
@@ -42,12 +42,15 @@ class ReacherConfig(TaskConfig):
     def __post_init__(self) -> None:
         """Check the size."""
         super().__post_init__()
-        if self.target_size <= 0:
-            raise ValueError(f"target_size must be positive, got {self.target_size}")
+        if not 0 < self.target_size < np.inf:
+            raise ValueError(f"target_size must be positive and finite, got {self.target_size}")
 
 
 class Reacher(Task):
-    """Reach the target; the module's docstring has the numbers."""
+    """Reach a target with an arm of two links.
+
+    The module's docstring has the numbers.
+    """
 
     config: ReacherConfig
     model_file = Path(__file__).with_suffix(".xml")

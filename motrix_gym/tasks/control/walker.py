@@ -6,9 +6,11 @@ and sine of its angle from the world's axes (14), torso height (m), velocities (
 forwards in m/s; torso, right hip, knee, ankle, left hip, knee, ankle in rad/s).
 Action (6): torques of right hip, knee, ankle, left hip, knee, ankle: +-100, +-50, +-20 N m.
 Reward, in [0, 1]: stand = (3 x [torso higher than 1.2 m] + uprightness) / 4; walking and running,
-stand x (5 x [forward speed] + 1) / 6; the brackets are tolerances. No termination; truncated after
-1000 steps (25 s). Start: every joint anywhere in its range, the torso at any angle, at rest; it
-falls to the floor.
+stand x (5 x [forward speed] + 1) / 6; uprightness is (1 + cosine of the torso's angle) / 2. The
+brackets are tolerances: height >= 1.2 m, margin 0.6 m, Gaussian, 0.1 at the margin; speed >= that
+asked for, margin half of it, linear, 0.5 at the margin and so 0 at rest. No termination; truncated
+after 1000 steps (25 s). Start: every joint anywhere in its range, the torso at any angle, at rest;
+it falls to the floor.
 
 Source: dm_control's ``walker`` (Tassa et al., "DeepMind Control Suite", 2018).
 
@@ -47,12 +49,15 @@ class WalkerConfig(TaskConfig):
     def __post_init__(self) -> None:
         """Check the speed."""
         super().__post_init__()
-        if self.move_speed < 0:
-            raise ValueError(f"move_speed must be >= 0, got {self.move_speed}")
+        if not 0 <= self.move_speed < np.inf:
+            raise ValueError(f"move_speed must be >= 0 and finite, got {self.move_speed}")
 
 
 class Walker(Task):
-    """Stand, walk or run; the module's docstring has the numbers."""
+    """Stand, walk or run on two legs in a plane.
+
+    The module's docstring has the numbers.
+    """
 
     config: WalkerConfig
     model_file = Path(__file__).with_suffix(".xml")

@@ -146,9 +146,10 @@ class VelocityConfig(TaskConfig):
 
 
 class VelocityTracking(Task):
-    """Track velocity commands; the module's docstring has the observation and the action.
+    """Track velocity commands.
 
-    A robot's task is a subclass that sets ``robot``.
+    The module's docstring has the observation and the action. A robot's task is a subclass that
+    sets ``robot``.
     """
 
     config: VelocityConfig
