@@ -23,6 +23,7 @@ import motrix_gym  # noqa: F401, registers the environments
 
 NUM_ENVS = 1024
 WARM_UP = 60  # steps before the timed ones, after which robots lie about in all ways
+EPISODE = 1000  # steps of all the tasks
 ROUNDS = 15
 # Steps per block, of a tenth of a second and more.
 RACES = {
@@ -42,6 +43,11 @@ def missing() -> str | None:
     if importlib.util.find_spec("envpool") is None:
         return "EnvPool is not installed: pip install envpool==1.2.5"
     return None
+
+
+def most_rounds(task: str) -> int:
+    """How many rounds end before the episodes do."""
+    return (EPISODE - 1 - WARM_UP) // RACES[task]
 
 
 class Race:
@@ -127,10 +133,17 @@ def main():
     for task in args.tasks:
         if task not in RACES:
             parser.error(f"no task {task!r}; there are {', '.join(RACES)}")
+    tasks = args.tasks or RACES
+    task = min(tasks, key=most_rounds)
+    if not 1 <= args.rounds <= most_rounds(task):
+        parser.error(
+            f"--rounds must be 1 to {most_rounds(task)}, after which episodes of {task} would end, "
+            f"got {args.rounds}"
+        )
     if reason := missing():
         print(f"The races are skipped: {reason}")
         return
-    for task in args.tasks or RACES:
+    for task in tasks:
         print(describe(task, figures(task, args.rounds)), flush=True)
 
 
