@@ -54,9 +54,11 @@ class CompiledPPO:
         optimizers: Optax's for policy and value, without the rate.
         chunk: Samples per gradient; divides a mini-batch.
         mirror: Epochs take each sample or, as often, its mirror image; None for no mirroring.
+        noise_correlation: Of the actions' noise with that of the step before.
 
     Attributes:
-        act: (learner, observations (n, obs), scale) -> new key, actions, log_probs, values.
+        act: (learner, observations (n, obs), scale, last noise (n, act)) -> new key, noise,
+            actions, log_probs, values.
         values: (value parameters, observations (n, obs), scale) -> (n,).
         targets: (value parameters, rollout, scale, value_scale) -> values, advantages and returns,
             (steps, n) each, in units of reward.
@@ -73,8 +75,10 @@ class CompiledPPO:
         optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation],
         chunk: int,
         mirror: Mirror | None = None,
+        noise_correlation: float = 0.0,
     ):
         self.cfg, self.chunk, self.mirror = cfg, chunk, mirror
+        self._noise_correlation = noise_correlation
         self._policy_network, self._value_network = policy, value
         self._policy_optimizer, self._value_optimizer = optimizers
         self.act = jax.jit(self._act)
@@ -92,13 +96,18 @@ class CompiledPPO:
     def _values(self, params: Any, observations: Any, scale: Scale) -> jax.Array:
         return self._value(params, {"observations": scale.normalize(observations)})
 
-    def _act(self, learner: Learner, observations: Any, scale: Scale) -> tuple[jax.Array, ...]:
+    def _act(
+        self, learner: Learner, observations: Any, scale: Scale, last_noise: jax.Array
+    ) -> tuple[jax.Array, ...]:
         key, noise_key = jax.random.split(learner.key)
         inputs = {"observations": scale.normalize(observations)}
         mean, log_std = self._distribution(learner.policy, inputs)
-        actions = mean + jnp.exp(log_std) * jax.random.normal(noise_key, mean.shape)
+        noise = jax.random.normal(noise_key, mean.shape)
+        if share := self._noise_correlation:
+            noise = share * last_noise + math.sqrt(1.0 - share**2) * noise
+        actions = mean + jnp.exp(log_std) * noise
         log_probs = log_probability(actions, mean, log_std)
-        return key, actions, log_probs, self._value(learner.value, inputs)
+        return key, noise, actions, log_probs, self._value(learner.value, inputs)
 
     def _targets(self, value: Any, rollout: Arrays, scale: Scale, value_scale: Scale) -> Arrays:
         discount, goes_on = self.cfg.discount_factor, 1.0 - rollout["ended"]

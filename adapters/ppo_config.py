@@ -48,6 +48,10 @@ class PPOConfig(OnPolicyConfig):
     rollouts: int = integer(32, 1)  # vector steps per update
     # First episodes end at random times, so that a rollout sees all phases of an episode.
     stagger_episodes: bool = flag(False)
+    # Of an action's noise with that of the step before: noise that lasts moves limbs further.
+    # Likelihoods stay those of independent noise, as in Hollenstein et al., "Colored Noise in PPO:
+    # Improved Exploration and Performance through Correlated Action Sampling", 2024.
+    noise_correlation: float = number(0.0, 0.0, 0.99)
     random_timesteps: int = integer(0, 0)
     learning_starts: int = integer(0, 0)
     time_limit_bootstrap: bool = flag(True)

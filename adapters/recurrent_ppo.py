@@ -12,7 +12,7 @@ from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from adapters.policy import LSTMLayer, Policy
 from adapters.sb3 import SB3Trainer, SeededGaussian, network_settings, sb3_settings
 from adapters.sb3_config import RecurrentPPOConfig
-from adapters.torch_common import Arrays, to_array
+from adapters.torch_common import Arrays, Noise, to_array
 
 LSTM_STATES = ("policy_output", "policy_cell", "value_output", "value_cell")
 
@@ -39,7 +39,7 @@ class RecurrentPPOTrainer(SB3Trainer):
             policy_kwargs=network_settings(config) | lstm,
             device=self.torch_device,
         )
-        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), self.generator)
+        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), Noise(self.generator))
         return model
 
     def _learn(self) -> dict[str, float]:

@@ -35,6 +35,7 @@ from adapters.sb3_config import ARSConfig, GaussianConfig, OffPolicyConfig, Recu
 from adapters.torch_common import (
     ACTIVATIONS,
     Arrays,
+    Noise,
     TorchTrainer,
     linear_layers,
     make_trunk,
@@ -295,6 +296,7 @@ class SB3Trainer(TorchTrainer):
             "episode_starts": model._last_episode_starts,
             "counters": np.array([model.num_timesteps, model._n_updates]),
             "returns": self.normalizer.returns,
+            **self._noise.state(),
         }
         for name, moments in self._moments().items():
             arrays |= with_prefix(f"{name}/", moment_arrays(moments))
@@ -306,8 +308,13 @@ class SB3Trainer(TorchTrainer):
         model._last_episode_starts = np.array(state["episode_starts"])
         model.num_timesteps, model._n_updates = (int(count) for count in state["counters"])
         self.normalizer.returns = np.array(state["returns"])
+        self._noise.restore(state)
         for name, moments in self._moments().items():
             load_moments(moments, without_prefix(f"{name}/", state))
+
+    @property
+    def _noise(self) -> Noise:
+        return self.learner.action_dist.noise
 
     def _moments(self) -> dict[str, Any]:
         """Returns the running moments of VecNormalize by name, those of observations where used."""
@@ -434,7 +441,8 @@ def make_ppo(
         policy_kwargs=networks,
         device=device,
     )
-    model.policy.action_dist = SeededGaussian(len(model.policy.log_std), generator)
+    noise = Noise(generator, config.noise_correlation)
+    model.policy.action_dist = SeededGaussian(len(model.policy.log_std), noise)
     return model
 
 
@@ -457,16 +465,15 @@ class SharedTrunk(BaseFeaturesExtractor):
 
 
 class SeededGaussian(DiagGaussianDistribution):
-    """Draws actions from its own generator instead of Torch's global one."""
+    """Draws actions with its own noise instead of Torch's global generator."""
 
-    def __init__(self, action_dim: int, generator: torch.Generator):
+    def __init__(self, action_dim: int, noise: Noise):
         super().__init__(action_dim)
-        self.generator = generator
+        self.noise = noise
 
     def sample(self) -> torch.Tensor:
         mean = self.distribution.mean
-        noise = torch.randn(mean.shape, generator=self.generator, device=mean.device)
-        return mean + self.distribution.stddev * noise
+        return mean + self.distribution.stddev * self.noise.draw(mean.shape)
 
 
 class SeededRolloutBuffer(RolloutBuffer):

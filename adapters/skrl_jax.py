@@ -206,6 +206,7 @@ class SkrlJaxAgent(PPO):
             (self.policy_optimizer.transformation, self.value_optimizer.transformation),
             chunk_size(size, CHUNK) if self.device.platform == "cpu" else size,
             mirror,
+            config.noise_correlation,
         )
         self.rollout: dict[str, np.ndarray] = {}
         steps, rows = config.rollouts, config.num_envs
@@ -214,6 +215,9 @@ class SkrlJaxAgent(PPO):
         for name in ("ended", "limited"):
             self.rollout[name] = np.zeros((steps, rows), bool)
         self.rollout["actions"] = np.zeros((steps, rows, *action_space.shape), np.float32)
+        self._keeps_noise = config.noise_correlation > 0
+        noise_key = jax.random.fold_in(key, 2)  # 0 and 1 are what `act` splits the key into
+        self._noise = jax.random.normal(noise_key, (rows, *action_space.shape))
         self.start()
 
     @property
@@ -247,8 +251,8 @@ class SkrlJaxAgent(PPO):
     def act(self, observations: Any, states: Any = None, *, timestep: int = 0, timesteps: int = 0):
         """Samples actions (n, act), not clipped, for observations (n, obs)."""
         self._observations.append(self._copy(observations))
-        inputs = self._observations[-1], self.observation_moments.scale
-        self.key, *outputs = self.ppo.act(self.learner, *inputs)
+        inputs = self._observations[-1], self.observation_moments.scale, self._noise
+        self.key, self._noise, *outputs = self.ppo.act(self.learner, *inputs)
         actions, self._current_log_prob, self._current_values = jax.device_get(outputs)
         return actions, {"log_prob": self._current_log_prob, "values": self._current_values}
 
@@ -314,6 +318,7 @@ class SkrlJaxAgent(PPO):
             **with_prefix("learner/", flatten(self.learner)),
             **with_prefix("observation_moments/", self.observation_moments.state()),
             **with_prefix("value_moments/", self.value_moments.state()),
+            **({"noise": np.array(self._noise)} if self._keeps_noise else {}),
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -321,6 +326,8 @@ class SkrlJaxAgent(PPO):
         self.learner = unflatten(self.learner, without_prefix("learner/", state))
         self.observation_moments.restore(without_prefix("observation_moments/", state))
         self.value_moments.restore(without_prefix("value_moments/", state))
+        if self._keeps_noise:
+            self._noise = self._copy(state["noise"])
         self.start()
 
     def _copy(self, observations: Any) -> jax.Array:

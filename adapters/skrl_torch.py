@@ -36,6 +36,7 @@ from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from adapters.torch_common import (
     Arrays,
+    Noise,
     TorchTrainer,
     computes_bfloat16,
     linear_layers,
@@ -110,13 +111,14 @@ class SkrlTorchTrainer(TorchTrainer):
         return self.make_policy(layers, to_array(model.log_std.clamp(*LOG_STD_RANGE)), normalizer)
 
     def _own_state(self) -> Arrays:
-        arrays = {"observations": self.observations}
+        arrays = {"observations": self.observations, **self.agent.noise.state()}
         for name, scaler in self._scalers().items():
             arrays |= with_prefix(name, {k: to_array(v) for k, v in scaler.named_buffers()})
         return arrays
 
     def _restore_own(self, state: Arrays) -> None:
         self.observations = np.array(state["observations"])
+        self.agent.noise.restore(state)
         self.agent.memory.reset()
         for name, scaler in self._scalers().items():
             for key, array in without_prefix(name, state).items():
@@ -230,6 +232,7 @@ class TimeLimitPPO(PPO):
             cfg=ppo_config(config, model),
         )
         self.model, self.memory, self.generator = model, memory, generator
+        self.noise = Noise(generator, config.noise_correlation)
         self.cfg.rewards_shaper = self._pay_time_limits
         self._mirrors = reflectors(mirror, model.device) if mirror else None
         self._final_values: torch.Tensor | None = None
@@ -245,8 +248,7 @@ class TimeLimitPPO(PPO):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         distribution, values = self.model.heads(self._observation_preprocessor(observations))
         mean, deviation = distribution.mean, distribution.stddev
-        noise = torch.randn(mean.shape, generator=self.generator, device=self.device)
-        actions = mean + deviation * noise
+        actions = mean + deviation * self.noise.draw(mean.shape)
         self._current_log_prob = distribution.log_prob(actions).sum(dim=-1, keepdim=True)
         self._current_values = self._value_preprocessor(values, inverse=True)
         return actions, {"mean_actions": mean, "log_prob": self._current_log_prob}

@@ -136,6 +136,40 @@ class TorchTrainer(Trainer):
         return self.torch_device.type == "cuda"
 
 
+class Noise:
+    """Standard normal noise for actions.
+
+    Args:
+        generator: Where it is drawn from.
+        correlation: Of each draw with the one before, from 0 to 1.
+    """
+
+    def __init__(self, generator: torch.Generator, correlation: float = 0.0):
+        self.generator, self.correlation = generator, correlation
+        self._last: torch.Tensor | None = None
+
+    def draw(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """Returns noise of this shape, which must always be the same if there is correlation."""
+        noise = torch.randn(shape, generator=self.generator, device=self.generator.device)
+        if not self.correlation:
+            return noise
+        if self._last is not None:
+            noise = self.correlation * self._last + math.sqrt(1.0 - self.correlation**2) * noise
+        self._last = noise
+        return noise
+
+    def state(self) -> Arrays:
+        """Returns what the next draw depends on, but for the generator."""
+        return {} if self._last is None else {"noise": to_array(self._last).copy()}
+
+    def restore(self, state: Arrays) -> None:
+        """Goes back to a `state()`, which may hold other arrays too."""
+        if "noise" in state:
+            self._last = torch.tensor(state["noise"], device=self.generator.device)
+        else:
+            self._last = None
+
+
 def shares_trunk(config: PPOConfig) -> bool:
     """Returns whether policy and value are two heads on one trunk."""
     sizes = (config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes)

@@ -14,6 +14,7 @@ from adapters.sb3 import (
     network_settings,
 )
 from adapters.sb3_config import TRPOConfig
+from adapters.torch_common import Noise
 
 
 class TRPOTrainer(SB3Trainer):
@@ -48,7 +49,7 @@ class TRPOTrainer(SB3Trainer):
             policy_kwargs=network_settings(config),
             device=self.torch_device,
         )
-        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), self.generator)
+        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), Noise(self.generator))
         venv.learner = model.policy
         return model
 

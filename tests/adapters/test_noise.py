@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`noise_correlation` in all PPO trainers: an action's noise goes on in the next step's."""
+
+import numpy as np
+import pytest
+
+from adapters import TRAINERS, MissingLibraryError, PPOConfig, load_trainer
+from tests.adapters.envs import SameStepEnv
+from tests.adapters.torch_contract import assert_resumes_exactly
+
+STD = 0.05
+SETTINGS = {
+    "seed": 0,
+    "num_envs": 64,
+    "rollouts": 64,
+    "mini_batches": 2,
+    "learning_rate_scheduler_kl_threshold": 0,
+    "initial_log_std": float(np.log(STD)),
+    "policy_hidden_layer_sizes": (8,),
+    "value_hidden_layer_sizes": (8,),
+    "share_policy_value_features": False,
+}
+
+
+class RecordingEnv(SameStepEnv):
+    """Shows nothing, pays the first action, never ends, and remembers the actions."""
+
+    def __init__(self):
+        super().__init__(64, horizon=10**6, obs_dim=1, action_dim=2)
+        self.actions = []
+
+    def advance(self, action):
+        self.actions.append(np.array(action))
+        never = np.zeros(self.num_envs, bool)
+        return action[:, 0], never, never.copy(), {}
+
+    def observe(self):
+        return np.zeros((self.num_envs, 1), np.float32)
+
+
+@pytest.fixture(params=TRAINERS)
+def trainer_class(request):
+    """Return the trainer of each library."""
+    try:
+        return load_trainer(request.param)
+    except MissingLibraryError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_noise_is_as_wide_as_ever_and_as_correlated_as_asked(trainer_class, correlation):
+    env = RecordingEnv()
+    trainer_class(env, PPOConfig(**SETTINGS, noise_correlation=correlation)).update()
+    noise = np.array(env.actions) / STD  # with nothing to see, the mean is 0
+    assert noise.shape == (64, 64, 2)
+    assert noise[0].std() == pytest.approx(1.0, abs=0.2)  # from the first step on
+    assert noise.std() == pytest.approx(1.0, abs=0.1)
+    for lag in (1, 2):
+        found = (noise[lag:] * noise[:-lag]).mean() / (noise**2).mean()
+        assert found == pytest.approx(correlation**lag, abs=0.05)
+    across = (noise[..., 0] * noise[..., 1]).mean(), (noise[:, 1:] * noise[:, :-1]).mean()
+    assert across == pytest.approx((0.0, 0.0), abs=0.15)
+
+
+def test_correlated_noise_goes_on_after_an_interruption(trainer_class):
+    def make(**values):
+        settings = SETTINGS | {"rollouts": 4, "noise_correlation": 0.8} | values
+        return trainer_class(RecordingEnv(), PPOConfig(**settings))
+
+    assert_resumes_exactly(make, 2)
