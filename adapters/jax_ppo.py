@@ -55,6 +55,8 @@ class CompiledPPO:
         chunk: Samples per gradient; divides a mini-batch.
         mirror: Epochs take each sample or, as often, its mirror image; None for no mirroring.
         noise_correlation: Of the actions' noise with that of the step before.
+        box: Lowest and highest actions, (act,) each.
+        bounds_loss_scale: Weight of the mean actions' squared distance from the box.
 
     Attributes:
         act: (learner, observations (n, obs), scale, last noise (n, act)) -> new key, noise,
@@ -75,10 +77,14 @@ class CompiledPPO:
         optimizers: tuple[optax.GradientTransformation, optax.GradientTransformation],
         chunk: int,
         mirror: Mirror | None = None,
-        noise_correlation: float = 0.0,
+        *,
+        noise_correlation: float,
+        box: tuple[Any, Any],
+        bounds_loss_scale: float,
     ):
         self.cfg, self.chunk, self.mirror = cfg, chunk, mirror
         self._noise_correlation = noise_correlation
+        self._box, self._bounds_loss_scale = box, bounds_loss_scale
         self._policy_network, self._value_network = policy, value
         self._policy_optimizer, self._value_optimizer = optimizers
         self.act = jax.jit(self._act)
@@ -220,6 +226,9 @@ class CompiledPPO:
             "value_loss": cfg.value_loss_scale * jnp.square(samples["returns"] - values).mean(),
             "entropy_loss": -cfg.entropy_loss_scale * entropy,
         }
+        if self._bounds_loss_scale:
+            distance = jnp.square(mean - mean.clip(*self._box)).sum(axis=-1).mean()
+            losses["bounds_loss"] = self._bounds_loss_scale * distance
         outside = jnp.abs(ratio - 1.0) > cfg.ratio_clip
         # The policy drew no mirror images: they say nothing about its divergence.
         own = samples["own"] / jnp.maximum(samples["own"].mean(), 1e-8)

@@ -74,6 +74,10 @@ class PPOConfig(OnPolicyConfig):
     clip_predicted_values: bool = flag(True)
     entropy_loss_scale: float = number(0.0)
     value_loss_scale: float = number(2.0)
+    # Weight of the squared distance of mean actions from the action box. What is bounded to the box
+    # does the same however far outside, so the noise of an action that strays there is lost, and
+    # with it the way back.
+    bounds_loss_scale: float = number(0.0)
     kl_threshold: float = number(0.0)  # ends an update early; 0: never
 
     def _check(self) -> None:

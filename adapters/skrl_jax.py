@@ -206,7 +206,9 @@ class SkrlJaxAgent(PPO):
             (self.policy_optimizer.transformation, self.value_optimizer.transformation),
             chunk_size(size, CHUNK) if self.device.platform == "cpu" else size,
             mirror,
-            config.noise_correlation,
+            noise_correlation=config.noise_correlation,
+            box=(action_space.low, action_space.high),
+            bounds_loss_scale=config.bounds_loss_scale,
         )
         self.rollout: dict[str, np.ndarray] = {}
         steps, rows = config.rollouts, config.num_envs

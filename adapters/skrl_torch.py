@@ -233,6 +233,11 @@ class TimeLimitPPO(PPO):
         )
         self.model, self.memory, self.generator = model, memory, generator
         self.noise = Noise(generator, config.noise_correlation)
+        space: Any = model.action_space
+        self._box = [
+            torch.as_tensor(bound, device=model.device) for bound in (space.low, space.high)
+        ]
+        self._bounds_loss_scale = config.bounds_loss_scale
         self.cfg.rewards_shaper = self._pay_time_limits
         self._mirrors = reflectors(mirror, model.device) if mirror else None
         self._final_values: torch.Tensor | None = None
@@ -367,11 +372,15 @@ class TimeLimitPPO(PPO):
             values = old_values + (values - old_values).clamp(-cfg.value_clip, cfg.value_clip)
         value_loss = cfg.value_loss_scale * F.mse_loss(values, returns)
         entropy_loss = -cfg.entropy_loss_scale * distribution.entropy().sum(dim=-1).mean()
+        loss = policy_loss + value_loss + entropy_loss
+        if self._bounds_loss_scale:
+            distance = (distribution.mean - distribution.mean.clamp(*self._box)).square()
+            loss = loss + self._bounds_loss_scale * distance.sum(dim=-1).mean()
         with torch.no_grad():
             divergence = (own * (ratio - 1.0 - log_ratio)).sum() / own.sum().clamp(min=1)
             outside = ((ratio - 1.0).abs() > cfg.ratio_clip).float().mean()
             figures = torch.stack([policy_loss, value_loss, entropy_loss, outside])
-        return policy_loss + value_loss + entropy_loss, divergence, figures
+        return loss, divergence, figures
 
 
 # What `TimeLimitPPO.update` tracks: means over the mini-batches, then figures of the whole update

@@ -19,7 +19,12 @@ class StockTrainer(Trainer):
     """
 
     config: PPOConfig
-    without_effect = ("share_policy_value_features", "symmetry_augmentation", "noise_correlation")
+    without_effect = (
+        "share_policy_value_features",
+        "symmetry_augmentation",
+        "noise_correlation",
+        "bounds_loss_scale",
+    )
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the number of updates, which is not enough to go on."""
