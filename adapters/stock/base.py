@@ -11,15 +11,20 @@ from adapters.ppo_config import PPOConfig
 class StockTrainer(Trainer):
     """A library's own agent and loop with our settings and networks; see `Trainer`.
 
-    Policy and value are always networks of their own, nothing is mirrored, and the actions' noise
-    is independent at each step.
+    Policy and value are always networks of their own and start with random weights, nothing is
+    mirrored, and the actions' noise is independent at each step.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.
     """
 
     config: PPOConfig
-    without_effect = ("share_policy_value_features", "symmetry_augmentation", "noise_correlation")
+    without_effect = (
+        "share_policy_value_features",
+        "symmetry_augmentation",
+        "noise_correlation",
+        "initial_policy",
+    )
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the number of updates, which is not enough to go on."""
