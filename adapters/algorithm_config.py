@@ -57,6 +57,11 @@ def one_of(words: tuple[str, ...], default: str) -> Any:
     return dataclasses.field(default=default, metadata={"kind": str, "words": words})
 
 
+def text() -> Any:
+    """Returns a field for text that is not empty, or None, which is the default."""
+    return dataclasses.field(default=None, metadata={"kind": str})
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmConfig:
     """Settings of one run of an algorithm; a subclass adds the algorithm's own.
@@ -235,6 +240,10 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         if _is_whole(value) and rule["low"] <= value <= rule["high"]:
             return int(value)
         allowed = f"an integer {_range(rule)}"
+    elif rule["kind"] is str and "words" not in rule:
+        if isinstance(value, str) and value:
+            return value
+        allowed = "text that is not empty"
     elif rule["kind"] is str:
         if isinstance(value, str) and value in rule["words"]:
             return value

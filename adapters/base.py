@@ -10,7 +10,9 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from adapters.algorithm_config import AlgorithmConfig
+from adapters.initial_policy import load_initial_policy
 from adapters.policy import Policy
+from adapters.ppo_config import PPOConfig
 from adapters.statistics import RolloutStatistics
 from motrix_gym import Mirror
 
@@ -34,12 +36,13 @@ class Trainer(ABC):
 
     Attributes:
         num_updates: Updates made so far; part of `state()`.
+        initial_policy: The one of `config.initial_policy`, if the trainer has that; else None.
         mirror: The task's, if `config.symmetry_augmentation` and the trainer has that; else None.
         elapsed_steps: For `MeasuredEnv`, if `config.stagger_episodes`; else None.
 
     Raises:
         ValueError: the environment or the seed is not as said above, or the task has no mirror or
-            no time limit where the configuration needs it.
+            no time limit where the configuration needs it; or as `load_initial_policy`.
     """
 
     name: ClassVar[str]
@@ -53,6 +56,10 @@ class Trainer(ABC):
         self.config = config
         self.device = device
         self.num_updates = 0
+        self.initial_policy = None
+        if isinstance(config, PPOConfig) and config.initial_policy:
+            if "initial_policy" not in self.without_effect:
+                self.initial_policy = load_initial_policy(config, env)
         asked = getattr(config, "symmetry_augmentation", False)
         mirrors = asked and "symmetry_augmentation" not in self.without_effect
         self.mirror = find_mirror(env) if mirrors else None

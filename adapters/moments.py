@@ -70,6 +70,12 @@ class Moments:
             self.mean = samples.mean(axis=0, dtype=np.float64)
             self.variance = samples.var(axis=0, dtype=np.float64).clip(least_std**2)
 
+    def start_from(self, mean: np.ndarray, std: np.ndarray, count: float) -> None:
+        """Takes a scale's mean and std (*shape), as if `count` samples had given them."""
+        if self.enabled:
+            self.mean, self.count = mean.astype(np.float64), np.array(count)
+            self.variance = (std.astype(np.float64) - STD_EPSILON).clip(0.0) ** 2
+
     def fold(self, means: np.ndarray, variances: np.ndarray, size: int) -> None:
         """Takes in g groups of `size` samples each, given each group's moments (g, *shape)."""
         if not self.enabled:

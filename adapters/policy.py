@@ -113,7 +113,7 @@ class Policy:
                 raise PolicyError(f"LSTM layer {i} has {shapes} for an input {width}")
             width = recurrent.shape[:1]
         last = width
-        for i, (weight, bias) in enumerate((*self.hidden, self.output)):
+        for i, (weight, bias) in enumerate(self.layers):
             if weight.ndim != 2 or weight.shape[:1] != width or weight.shape[1:] != bias.shape:
                 shapes = f"weight {weight.shape} and bias {bias.shape}"
                 raise PolicyError(f"layer {i} has {shapes} for an input {width}")
@@ -142,6 +142,11 @@ class Policy:
     def observation_size(self) -> int:
         """Length of an observation."""
         return self.observation_mean.shape[0]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, the last one too."""
+        return (*self.hidden, self.output)
 
     @property
     def action_size(self) -> int:

@@ -17,6 +17,7 @@ from adapters.algorithm_config import (
     number,
     one_of,
     sizes,
+    text,
 )
 
 MIN_LEARNING_RATE = 1e-6  # floor of the KL-adaptive rate
@@ -43,6 +44,9 @@ class PPOConfig(OnPolicyConfig):
     normalize_observations: bool = flag(True)
     normalize_values: bool = flag(True)
     mixed_precision: bool = flag(False)  # bfloat16 where trainer and processor have it
+    # A policy to start from, weights and normaliser, instead of random weights: a folder with
+    # policy.safetensors and policy.json, or the name of a shipped one, such as "CartPole-v0".
+    initial_policy: str | None = text()
 
     # Collecting.
     rollouts: int = integer(32, 1)  # vector steps per update

@@ -29,6 +29,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from adapters.base import with_prefix, without_prefix
+from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.sb3_config import ARSConfig, GaussianConfig, OffPolicyConfig, RecurrentPPOConfig
@@ -38,6 +39,7 @@ from adapters.torch_common import (
     Noise,
     TorchTrainer,
     linear_layers,
+    load_linear_layers,
     make_trunk,
     set_rate,
     shares_trunk,
@@ -223,6 +225,27 @@ class SB3Trainer(TorchTrainer):
         self.model.set_logger(Logger(folder=None, output_formats=[]))
         self.normalizer.seed(config.seed)
         _, self.callback = self.model._setup_learn(config.max_env_steps)
+        if self.initial_policy:
+            self._start_from(self.initial_policy)
+
+    def _start_from(self, policy: Policy) -> None:
+        """Takes over the layers and the normaliser of a policy of the same form."""
+        load_linear_layers(policy.layers, *self._policy_modules())
+        if self.normalizer.norm_obs:
+            variance = policy.observation_std.astype(np.float64) ** 2 - self.normalizer.epsilon
+            moments = {
+                "mean": policy.observation_mean.astype(np.float64),
+                "var": variance.clip(0.0),
+                "count": np.array(NORMALIZER_SAMPLES),
+            }
+            load_moments(self.normalizer.obs_rms, moments)  # pyright: ignore[reportArgumentType]
+            first = self.normalizer.get_original_obs()  # of the reset
+            self.model._last_obs = self.normalizer.normalize_obs(first)
+
+    def _policy_modules(self) -> tuple[torch.nn.Module, ...]:
+        """Returns what the policy's linear layers are in, in order."""
+        learner = self.learner
+        return learner.features_extractor, learner.mlp_extractor.policy_net, learner.action_net
 
     def _make_model(self) -> Any:
         """Returns the library's algorithm, on `normalizer`."""
@@ -282,12 +305,9 @@ class SB3Trainer(TorchTrainer):
 
     def _portable(self, **features: Any) -> Policy:
         """Returns the portable policy; for `features` see `make_policy`."""
-        learner = self.learner
-        layers = linear_layers(
-            learner.features_extractor, learner.mlp_extractor.policy_net, learner.action_net
-        )
+        layers = linear_layers(*self._policy_modules())
         moments = observation_moments(self.normalizer)
-        return self.make_policy(layers, to_array(learner.log_std), moments, **features)
+        return self.make_policy(layers, to_array(self.learner.log_std), moments, **features)
 
     def _own_state(self) -> Arrays:
         model = self.model

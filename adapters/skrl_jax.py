@@ -44,6 +44,7 @@ from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
 from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
+from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size
 from adapters.moments import Moments
@@ -80,7 +81,10 @@ class SkrlJaxTrainer(Trainer):
         self.agent = SkrlJaxAgent(
             config, observation_box, action_box, find_device(device), self.mirror
         )
+        if self.initial_policy:
+            self.agent.start_from(self.initial_policy)
         self.observations, _ = self.measured_env.reset(seed=config.seed)
+        # Of no effect on the moments of an initial policy.
         self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
 
     def update(self) -> dict[str, float]:
@@ -243,6 +247,19 @@ class SkrlJaxAgent(PPO):
         self.value_optimizer = self.value_optimizer.replace(state=learner.value_optimizer)
         self.policy_learning_rate = self.value_learning_rate = learner.rate
         self.key = learner.key
+
+    def start_from(self, policy: Policy) -> None:
+        """Takes over the layers and the normaliser of a policy of the same form."""
+        names = layer_names(self.policy.sizes)
+        layers = {
+            name: {"kernel": np.array(weight), "bias": np.array(bias)}
+            for name, (weight, bias) in zip(names, policy.layers, strict=True)
+        }
+        params = {"params": self.learner.policy["params"] | layers}
+        self.learner = self.learner._replace(policy=params)
+        self.observation_moments.start_from(
+            policy.observation_mean, policy.observation_std, NORMALIZER_SAMPLES
+        )
 
     def start(self) -> None:
         """Begins a rollout, and forgets one that was not finished."""

@@ -31,6 +31,7 @@ from torch.distributions import Normal
 from torch.nn import functional as F
 
 from adapters.base import with_prefix, without_prefix
+from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
@@ -40,6 +41,7 @@ from adapters.torch_common import (
     TorchTrainer,
     computes_bfloat16,
     linear_layers,
+    load_linear_layers,
     make_linear,
     make_trunk,
     reflectors,
@@ -70,7 +72,23 @@ class SkrlTorchTrainer(TorchTrainer):
         self.agent.init()
         self.agent.enable_training_mode(True)
         self.network, self.optimizer = model, self.agent.optimizer
+        if self.initial_policy:
+            self._start_from(self.initial_policy)
         self.observations, _ = self.measured_env.reset(seed=config.seed)
+
+    def _start_from(self, policy: Policy) -> None:
+        """Takes over the layers and the normaliser of a policy of the same form."""
+        model, scaler = self.agent.model, self.agent._observation_preprocessor
+        load_linear_layers(policy.layers, model.trunks[0], model.policy_head)
+        if isinstance(scaler, RunningStandardScaler):
+            deviation = (policy.observation_std.astype(np.float64) - scaler.epsilon).clip(0.0)
+            moments = {
+                "running_mean": policy.observation_mean,
+                "running_variance": deviation**2,
+                "current_count": NORMALIZER_SAMPLES,
+            }
+            for name, array in moments.items():
+                scaler.get_buffer(name).copy_(torch.tensor(array))
 
     def _collect(self) -> None:
         now = {"timestep": 0, "timesteps": 0}  # skrl's clock, which its PPO does not read

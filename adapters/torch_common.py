@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 
 from adapters.algorithm_config import AlgorithmConfig
 from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
+from adapters.policy import Layer
 from adapters.ppo_config import PPOConfig
 from motrix_gym import Mirror, Reflection
 
@@ -242,13 +243,26 @@ def linear_layers(*modules: nn.Module) -> Layers:
 
     A layer without biases gets zeros.
     """
-    parts = [part for module in modules for part in module.modules()]
-    linears = [part for part in parts if isinstance(part, nn.Linear)]
+    linears = find_linears(*modules)
     biases = [
         np.zeros(part.out_features, np.float32) if part.bias is None else to_array(part.bias)
         for part in linears
     ]
     return [(to_array(part.weight).T, bias) for part, bias in zip(linears, biases, strict=True)]
+
+
+@torch.no_grad()
+def load_linear_layers(layers: Sequence[Layer], *modules: nn.Module) -> None:
+    """Writes what `linear_layers` returns into layers of the same sizes, which have biases."""
+    for (weight, bias), part in zip(layers, find_linears(*modules), strict=True):
+        part.weight.copy_(torch.from_numpy(np.array(weight.T)))
+        part.bias.copy_(torch.from_numpy(np.array(bias)))
+
+
+def find_linears(*modules: nn.Module) -> list[nn.Linear]:
+    """Returns all linear layers in order."""
+    parts = [part for module in modules for part in module.modules()]
+    return [part for part in parts if isinstance(part, nn.Linear)]
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

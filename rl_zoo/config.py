@@ -121,7 +121,7 @@ def env_name(env_id: str) -> str:
 
 def dump(config: AlgorithmConfig, algo: str = "ppo") -> str:
     """Returns the text of a settings file that loads to an equal configuration."""
-    return yaml.safe_dump({algo: config.as_dict()}, sort_keys=False)
+    return yaml.dump({algo: config.as_dict()}, Dumper=_Dumper, sort_keys=False)
 
 
 def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
@@ -190,12 +190,17 @@ class _Loader(yaml.SafeLoader):
         return block
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes text which `_Loader` would take for a float."""
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.block)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
+        list("-+.0123456789"),
+    )
 
 
 def _error(node: yaml.Node, message: str) -> yaml.MarkedYAMLError:

@@ -137,6 +137,9 @@ def _resumed(args: argparse.Namespace) -> Plan:
     manifest = run.manifest
     env_id = cli.env_of(manifest["env_id"], args.resume)
     run.state("latest")  # damage is told before anything is loaded or changed
+    config = run.config()
+    if getattr(config, "initial_policy", None):  # replaced by the run's state, and may be gone
+        config = config.replace(initial_policy=None)
     return Plan(
         env_id=env_id,
         settings=manifest["env_config"],
@@ -144,7 +147,7 @@ def _resumed(args: argparse.Namespace) -> Plan:
         trainer=manifest["trainer"],
         device=manifest["device"],
         reason=f"going on at {manifest['steps']:,} steps",
-        config=run.config(),
+        config=config,
         resume=args.resume,
     )
 

@@ -11,8 +11,8 @@ from adapters.ppo_config import PPOConfig
 class StockTrainer(Trainer):
     """A library's own agent and loop with our settings and networks; see `Trainer`.
 
-    Policy and value are always networks of their own, nothing is mirrored, and the actions' noise
-    is independent at each step.
+    Policy and value are always networks of their own and start with random weights, nothing is
+    mirrored, and the actions' noise is independent at each step.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.
@@ -24,6 +24,7 @@ class StockTrainer(Trainer):
         "symmetry_augmentation",
         "noise_correlation",
         "bounds_loss_scale",
+        "initial_policy",
     )
 
     def state(self) -> dict[str, np.ndarray]:

@@ -104,6 +104,8 @@ def test_mini_batches_must_divide_the_batch(num_envs, rollouts, mini_batches):
         ("policy_hidden_layer_sizes", 64, "positive integers"),
         ("activation", "rellu", "did you mean 'relu'"),
         ("activation", ["elu"], "elu, relu, tanh"),
+        ("initial_policy", "", "text that is not empty"),
+        ("initial_policy", 7, "text that is not empty"),
         ("random_timesteps", 5, "only 0 is: PPO is on-policy"),
         ("learning_starts", 5, "only 0 is: PPO is on-policy"),
         ("time_limit_bootstrap", False, "only True is: a time limit is not"),

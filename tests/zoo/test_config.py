@@ -57,6 +57,7 @@ def test_trainer_wins_over_universal_wins_over_default_whatever_the_order(write)
     threshold=st.none() | st.floats(0, 1),
     flag=st.booleans(),
     activation=st.sampled_from(["elu", "relu", "tanh"]),
+    policy=st.sampled_from([None, "CartPole-v0", "1e4", "no"]) | st.text(min_size=1),
 )
 def test_a_dumped_configuration_loads_equal(tmp_path, seed, rate, scale, sizes, threshold, **rest):
     config = PPOConfig(
@@ -67,6 +68,7 @@ def test_a_dumped_configuration_loads_equal(tmp_path, seed, rate, scale, sizes, 
         learning_rate_scheduler_kl_threshold=threshold,
         normalize_values=rest["flag"],
         activation=rest["activation"],
+        initial_policy=rest["policy"],
     )
     path = tmp_path / "config.yaml"
     path.write_text(zoo.dump(config))

@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,27 @@ def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_an_unbroken_one(
     expected, found = final_files(whole, updates), final_files(broken, updates)
     assert set(expected) == {"policy.safetensors", "policy.json", "train_state.safetensors"}
     assert found == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_a_run_that_started_from_a_policy_goes_on_without_it(tmp_path):
+    pytest.importorskip("stable_baselines3")
+    first, whole, broken = (tmp_path / name for name in ("first", "whole", "broken"))
+    for root in (first, whole, broken):
+        root.mkdir()
+    flags = ["--trainer", "sb3", *FLAGS]
+    assert Training(first, *flags, f"max_env_steps={BATCH}").end()[0] == 0
+    policy = only(first.glob("runs/*/*/checkpoints/*"))
+    flags += [f"initial_policy={policy}", f"max_env_steps={BATCH * 6}"]
+    assert Training(whole, *flags).end()[0] == 0
+    assert Training(broken, *flags, kill_at_sync=20).end()[0] == -signal.SIGKILL
+    assert 0 < updates_of(broken) < 6
+    shutil.rmtree(first)
+    folder = only(broken.glob("runs/*/*"))
+    code, error = Training(broken, "--resume", folder).end()
+    assert code == 0, error
+    assert final_files(broken, 6) == final_files(whole, 6)
+    assert Run.open(folder).config().initial_policy == str(policy)
 
 
 # Every moment of a short run, with a trainer that needs no library.

@@ -289,6 +289,23 @@ def test_wrong_input_is_one_line_and_leaves_nothing(here, capsys, fake_trainer, 
     assert not list(here.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("CartPol-v0", "neither a folder nor a shipped policy (did you mean 'CartPole-v0'?)"),
+        ("Go1-v0", "the number of observations is 50 in the policy and 4 in this training"),
+    ],
+)
+def test_a_wrong_initial_policy_is_one_line_and_leaves_nothing(
+    here, capsys, fake_trainer, name, message
+):
+    assert run_tiny("--set", f"initial_policy={name}") == 1
+    error = capsys.readouterr().err
+    assert f"initial_policy='{name}'" in error and message in error
+    assert error.count("\n") == 1
+    assert not list(here.iterdir())
+
+
 def test_settings_reach_nested_values_and_lists(monkeypatch):
     from motrix_gym import registration
     from rl_zoo.settings import overrides

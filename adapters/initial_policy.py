@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stored policy from which PPO starts where `initial_policy` says so."""
+
+import math
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from adapters.algorithm_config import FieldError
+from adapters.policy import JSON_FILE, Policy
+from adapters.ppo_config import PPOConfig
+from motrix_gym.names import did_you_mean
+
+# For how many samples its normaliser counts, lest the first rollout of a new training upset it.
+NORMALIZER_SAMPLES = 1e6
+
+
+def load_initial_policy(config: PPOConfig, env: VectorEnv) -> Policy:
+    """Reads the policy that `config.initial_policy` names.
+
+    Args:
+        config: The settings of the training.
+        env: What it learns on; observations `Box (n, obs)`, actions `Box (n, act)`.
+
+    Raises:
+        FieldError: (a ValueError) there is no such policy, or the training's is of another form.
+        PolicyError: (a ValueError) its files cannot be read.
+    """
+    name = str(config.initial_policy)
+    policy = Policy.load(_find(name))
+    extras = {
+        "an LSTM": bool(policy.lstm),
+        "squash": policy.squash,
+        "log_std_weight": policy.log_std_weight is not None,
+    }
+    for what, there in extras.items():
+        if there:
+            raise _error(name, f"does not fit: it has {what}, which a policy of PPO has not")
+    observation_box: Any = env.single_observation_space
+    action_box: Any = env.single_action_space
+    forms = {
+        "the number of observations": (policy.observation_size, observation_box.shape[0]),
+        "the number of actions": (policy.action_size, action_box.shape[0]),
+        "policy_hidden_layer_sizes": (
+            tuple(len(bias) for _, bias in policy.hidden),
+            config.policy_hidden_layer_sizes,
+        ),
+        "activation": (policy.activation, config.activation),
+        "normalize_observations": (_normalizes(policy), config.normalize_observations),
+    }
+    for what, (found, wanted) in forms.items():
+        if found != wanted:
+            raise _error(
+                name, f"does not fit: {what} is {found} in the policy and {wanted} in this training"
+            )
+    return policy
+
+
+def _find(name: str) -> Path:
+    """Returns the folder of a policy; the shipped one, where another folder has its name."""
+    shipped = Path(str(resources.files("rl_zoo"))) / "pretrained"
+    names = sorted(path.parent.name for path in shipped.glob(f"*/{JSON_FILE}"))
+    if name in names:
+        return shipped / name
+    if not os.path.isdir(name):
+        hint = did_you_mean(name, names)
+        raise _error(
+            name, f"is neither a folder nor a shipped policy{hint}; those are: {', '.join(names)}"
+        )
+    return Path(name)
+
+
+def _normalizes(policy: Policy) -> bool:
+    """Returns whether a policy's normaliser does anything."""
+    moved = policy.observation_mean.any() or (policy.observation_std != 1.0).any()
+    return bool(moved) or policy.observation_clip < math.inf
+
+
+def _error(name: str, message: str) -> FieldError:
+    return FieldError("initial_policy", f"initial_policy={name!r} {message}")
