@@ -31,7 +31,7 @@ def integer(default: int | None, low: int, high: int = 10**12) -> Any:
 
 
 def number(
-    default: float | str,
+    default: float | str | None,
     low: float = 0.0,
     high: float = LARGEST,
     above: bool = False,

@@ -72,11 +72,15 @@ class PPOConfig(OnPolicyConfig):
     # The rate follows the measured KL divergence around this value; 0 or None: a fixed rate.
     learning_rate_scheduler_kl_threshold: float | None = number(0.008)
     max_learning_rate: float = number(1e-3, MIN_LEARNING_RATE)  # ceiling of the KL-adaptive rate
+    # The ceiling, or a fixed rate, falls linearly to nothing over the run.
+    anneal_learning_rate: bool = flag(False)
     grad_norm_clip: float = number(1.0)  # 0: no clipping
     ratio_clip: float = number(0.2, above=True)
     value_clip: float = number(0.2)
     clip_predicted_values: bool = flag(True)
     entropy_loss_scale: float = number(0.0)
+    # To which that goes linearly over the run; None: it stays.
+    final_entropy_loss_scale: float | None = number(None)
     value_loss_scale: float = number(2.0)
     # Weight of the squared distance of mean actions from the action box. What is bounded to the box
     # does the same however far outside, so the noise of an action that strays there is lost, and
@@ -117,6 +121,16 @@ class PPOConfig(OnPolicyConfig):
     def adaptive_rate(self) -> bool:
         """Whether the learning rate follows the KL divergence."""
         return bool(self.learning_rate_scheduler_kl_threshold)
+
+    def highest_rate(self, progress: float) -> float:
+        """Returns the ceiling of the learning rate, or the fixed rate, after a share of the run."""
+        rate = self.max_learning_rate if self.adaptive_rate else self.learning_rate
+        return rate * max(1.0 - progress, 0.0) if self.anneal_learning_rate else rate
+
+    def entropy_weight(self, progress: float) -> float:
+        """Returns the weight of the entropy after a share of the run."""
+        first, last = self.entropy_loss_scale, self.final_entropy_loss_scale
+        return first if last is None else first + min(progress, 1.0) * (last - first)
 
     @property
     def max_batch_env_steps(self) -> int:

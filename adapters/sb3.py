@@ -261,12 +261,16 @@ class SB3Trainer(TorchTrainer):
         )
 
     def _learn(self) -> dict[str, float]:
+        progress = self.num_updates / self.config.updates
+        self.model.ent_coef = self.config.entropy_weight(progress)
+        highest = self.config.highest_rate(progress)
+        set_rate(self.optimizer, min(self.rate, highest))
         self.model.train()
         figures = self._figures()
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
         if self.config.adaptive_rate:
-            self._adapt_rate(figures["Learning / KL divergence"])
+            self._adapt_rate(figures["Learning / KL divergence"], highest)
         return figures
 
     def _figures(self) -> dict[str, float]:
@@ -290,14 +294,14 @@ class SB3Trainer(TorchTrainer):
         log_ratio = log_prob - samples.old_log_prob
         return float((log_ratio.exp() - 1.0 - log_ratio).mean())
 
-    def _adapt_rate(self, divergence: float) -> None:
+    def _adapt_rate(self, divergence: float, highest: float) -> None:
         """Moves the rate by skrl's rule: a factor of 1.5 outside of half to twice the threshold."""
-        rate = self.optimizer.param_groups[0]["lr"]
+        rate = self.rate
         threshold = self.config.learning_rate_scheduler_kl_threshold or 0.0
         if divergence > 2.0 * threshold:
             rate = max(rate / 1.5, MIN_LEARNING_RATE)
         elif divergence < 0.5 * threshold:
-            rate = min(rate * 1.5, self.config.max_learning_rate)
+            rate = min(rate * 1.5, highest)
         set_rate(self.optimizer, rate)
 
     def policy(self) -> Policy:

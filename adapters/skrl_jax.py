@@ -46,7 +46,7 @@ from skrl.resources.schedulers.jax import KLAdaptiveLR
 from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
-from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size
+from adapters.jax_ppo import Arrays, CompiledPPO, Learner, Schedule, chunk_size
 from adapters.moments import Moments
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
@@ -92,7 +92,8 @@ class SkrlJaxTrainer(Trainer):
         start, self.measured_env.seconds = time.perf_counter(), 0.0
         self.collect()
         collected, physics = time.perf_counter(), self.measured_env.seconds
-        self.agent.update()
+        done = self.num_updates * self.config.rollouts
+        self.agent.update(timestep=done, timesteps=self.config.vector_steps)
         learned = time.perf_counter()
         self.num_updates += 1
         scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
@@ -200,7 +201,7 @@ class SkrlJaxAgent(PPO):
             reflection=mirror.observation if mirror else None,
         )
         self.value_moments = Moments((), enabled=config.normalize_values)
-        self.reward_scale = config.rewards_shaper_scale
+        self.config, self.reward_scale = config, config.rewards_shaper_scale
 
         size = config.mini_batch_size
         self.ppo = CompiledPPO(
@@ -308,13 +309,23 @@ class SkrlJaxAgent(PPO):
             self._final_observations.append(np.stack(infos["final_obs"][limited]))
 
     def update(self, *, timestep: int = 0, timesteps: int = 0) -> None:
-        """Learns from the rollout; figures go to `track_data`."""
+        """Learns from the rollout; figures go to `track_data`.
+
+        Args:
+            timestep: Vector steps that the run has learned from.
+            timesteps: Of the whole run, for what changes over it; 0: nothing does.
+        """
         rollout, targets = self.targets()
         returns = jax.device_get(targets["returns"])
         rows = returns.shape[1]
         self.value_moments.fold(returns.mean(axis=1), returns.var(axis=1), size=rows)
         scales = self.observation_moments.scale, self.value_moments.scale
-        self.learner, *figures = self.ppo.update(self.learner, rollout, targets, *scales)
+        progress = timestep / timesteps if timesteps else 0.0
+        schedule = Schedule(
+            jnp.float32(self.config.highest_rate(progress)),
+            jnp.float32(self.config.entropy_weight(progress)),
+        )
+        self.learner, *figures = self.ppo.update(self.learner, rollout, targets, *scales, schedule)
         moments, scalars = jax.device_get(figures)
         self.observation_moments.fold(*moments, size=rows)
         for tag, scalar in scalars.items():

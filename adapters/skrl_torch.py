@@ -45,6 +45,7 @@ from adapters.torch_common import (
     make_linear,
     make_trunk,
     reflectors,
+    set_rate,
     shares_trunk,
     to_array,
 )
@@ -113,7 +114,8 @@ class SkrlTorchTrainer(TorchTrainer):
             observations = next_observations
 
     def _learn(self) -> dict[str, float]:
-        self.agent.update(timestep=0, timesteps=0)
+        done = self.num_updates * self.config.rollouts
+        self.agent.update(timestep=done, timesteps=self.config.vector_steps)
         scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
         self.agent.tracking_data.clear()
         return scalars
@@ -249,7 +251,7 @@ class TimeLimitPPO(PPO):
             device=model.device,
             cfg=ppo_config(config, model),
         )
-        self.model, self.memory, self.generator = model, memory, generator
+        self.model, self.memory, self.config, self.generator = model, memory, config, generator
         self.noise = Noise(generator, config.noise_correlation)
         space: Any = model.action_space
         self._box = [
@@ -302,7 +304,13 @@ class TimeLimitPPO(PPO):
         return self._value_preprocessor(values, inverse=True)
 
     def update(self, *, timestep: int, timesteps: int) -> None:
-        """Makes one PPO update from the memory; its figures go to `track_data`."""
+        """Makes one PPO update from the memory; its figures go to `track_data`.
+
+        Args:
+            timestep: Vector steps that the run has learned from.
+            timesteps: Of the whole run, for what changes over it; 0: nothing does.
+        """
+        self._anneal(timestep / timesteps if timesteps else 0.0)
         cfg, memory = self.cfg, self.memory.get_tensor_by_name
         assert self._current_next_observations is not None
         values = memory("values")
@@ -364,6 +372,14 @@ class TimeLimitPPO(PPO):
         scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
         for tag, scalar in zip(TAGS, scalars, strict=True):
             self.track_data(tag, scalar)
+
+    def _anneal(self, progress: float) -> None:
+        """Sets what changes over a run, after a share of it."""
+        self.cfg.entropy_loss_scale = self.config.entropy_weight(progress)
+        highest = self.config.highest_rate(progress)
+        if self.scheduler:
+            self.scheduler.max_lr = highest
+        set_rate(self.optimizer, min(self.optimizer.param_groups[0]["lr"], highest))
 
     def _loss(
         self,

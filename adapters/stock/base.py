@@ -12,7 +12,7 @@ class StockTrainer(Trainer):
     """A library's own agent and loop with our settings and networks; see `Trainer`.
 
     Policy and value are always networks of their own and start with random weights, nothing is
-    mirrored, and the actions' noise is independent at each step.
+    mirrored or annealed, and the actions' noise is independent at each step.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.
@@ -23,6 +23,8 @@ class StockTrainer(Trainer):
         "share_policy_value_features",
         "symmetry_augmentation",
         "noise_correlation",
+        "anneal_learning_rate",
+        "final_entropy_loss_scale",
         "bounds_loss_scale",
         "initial_policy",
     )
