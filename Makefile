@@ -25,7 +25,7 @@ train: $(STAMP)
 	@$(PY) -m rl_zoo.train --algo ppo $(ARGS)
 
 test: lint
-	@$(PY) -m pytest -q $(ARGS)
+	@$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 learn: $(STAMP)
 	@$(PY) -m pytest -q -m learn $(ARGS)

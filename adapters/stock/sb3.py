@@ -41,5 +41,6 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
         self.model.set_logger(Logger(folder=None, output_formats=[]))
         _, self.callback = self.model._setup_learn(config.max_env_steps)
 
-    def _adapt_rate(self, divergence: float) -> None:
-        """Leaves the rate as it is."""
+    def _learn(self) -> dict[str, float]:
+        self.model.train()
+        return self._figures()
