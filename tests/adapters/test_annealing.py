@@ -5,34 +5,26 @@ import math
 
 import pytest
 
-from adapters import TRAINERS, MissingLibraryError, PPOConfig, load_trainer
+from adapters import PPOConfig
 from tests.adapters.envs import PointEnv
 from tests.adapters.torch_contract import assert_resumes_exactly
+from tests.adapters.trainers import TINY
 
 UPDATES = 4
-SETTINGS = {
-    "seed": 0,
+SETTINGS = TINY | {
     "num_envs": 8,
     "rollouts": 4,
     "max_env_steps": 8 * 4 * UPDATES,
     "learning_epochs": 1,
     "mini_batches": 1,
     "learning_rate": 1e-3,
-    "learning_rate_scheduler_kl_threshold": 0,
-    "policy_hidden_layer_sizes": (8,),
-    "value_hidden_layer_sizes": (8,),
-    "share_policy_value_features": False,
 }
 RATE, ENTROPY = "Learning / Learning rate", "Loss / Entropy loss"
 
 
-@pytest.fixture(params=TRAINERS)
-def make(request):
+@pytest.fixture
+def make(trainer_class):
     """Return a function that makes a trainer of each library with some settings."""
-    try:
-        trainer_class = load_trainer(request.param)
-    except MissingLibraryError as error:
-        pytest.skip(str(error))
     return lambda **values: trainer_class(PointEnv(), PPOConfig(**SETTINGS | values))
 
 

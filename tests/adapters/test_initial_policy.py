@@ -7,19 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import (
-    STOCK,
-    TRAINERS,
-    FieldError,
-    MissingLibraryError,
-    Policy,
-    PolicyError,
-    PPOConfig,
-    load_trainer,
-)
+from adapters import STOCK, TRAINERS, FieldError, Policy, PolicyError, PPOConfig
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from tests.adapters.envs import PointEnv, SameStepEnv
 from tests.adapters.torch_contract import assert_equal_states, assert_resumes_exactly
+from tests.adapters.trainers import load_or_skip
 
 SETTINGS = {
     "seed": 3,
@@ -35,15 +27,8 @@ OBSERVATIONS = np.random.default_rng(0).uniform(-1.5, 1.5, (200, 4)).astype(np.f
 OBSERVATIONS *= [1.0, 1.0, 0.2, 0.2]
 
 
-def load(name):
-    try:
-        return load_trainer(name)
-    except MissingLibraryError as error:
-        pytest.skip(str(error))
-
-
 def make(name, env=None, **values):
-    return load(name)(env or PointEnv(8), PPOConfig(**SETTINGS | values))
+    return load_or_skip(name)(env or PointEnv(8), PPOConfig(**SETTINGS | values))
 
 
 @pytest.fixture(params=TRAINERS)
@@ -223,7 +208,7 @@ def test_a_damaged_policy_is_refused(trained, tmp_path, name):
 
 @pytest.mark.parametrize("stock", STOCK)
 def test_the_libraries_own_loops_start_anew(stock):
-    trainer_class = load(stock)
+    trainer_class = load_or_skip(stock)
     assert "initial_policy" in trainer_class.without_effect
     policies = []
     for initial in (None, "nowhere"):

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from adapters import TRAINERS, MissingLibraryError, PPOConfig, load_trainer
+from adapters import PPOConfig
 from motrix_gym.symmetry import Mirror, signs
 from tests.adapters.envs import CounterEnv, SameStepEnv
+from tests.adapters.trainers import TINY, load_or_skip
 
 LEFT = np.array([[1.0, 1.0]], np.float32)
 RIGHT = LEFT * [1, -1]
@@ -30,33 +31,21 @@ class LeftEnv(SameStepEnv):
         return np.repeat(LEFT, self.num_envs, axis=0)
 
 
-SETTINGS = {
-    "seed": 0,
-    "num_envs": 64,
+SETTINGS = TINY | {
     "rollouts": 4,
     "learning_epochs": 8,
-    "mini_batches": 2,
     "learning_rate": 1e-2,
-    "learning_rate_scheduler_kl_threshold": 0,
     "initial_log_std": -1.0,
-    "policy_hidden_layer_sizes": (8,),
-    "value_hidden_layer_sizes": (8,),
-    "share_policy_value_features": False,
 }
 
 
-@pytest.fixture(params=TRAINERS)
-def make(request):
+@pytest.fixture
+def make(trainer_class):
     """Make the trainer of each library."""
-
-    try:
-        trainer = load_trainer(request.param)
-    except MissingLibraryError as error:
-        pytest.skip(str(error))
 
     def make(env, **values):
         config = PPOConfig(**SETTINGS | {"num_envs": env.num_envs} | values)
-        return trainer(env, config)
+        return trainer_class(env, config)
 
     return make
 
@@ -83,9 +72,8 @@ def test_the_normaliser_sees_both_sides(make):
 @pytest.mark.parametrize("name", ["skrl-jax", "skrl-torch"])
 def test_mirror_images_are_no_divergence(name):
     """Before the first gradient step the policy has not moved, however lopsided it is."""
-    pytest.importorskip({"skrl-jax": "jax", "skrl-torch": "torch"}[name])
     settings = SETTINGS | {"learning_epochs": 1, "mini_batches": 1, "symmetry_augmentation": True}
-    trainer = load_trainer(name)(LeftEnv(), PPOConfig(**settings))
+    trainer = load_or_skip(name)(LeftEnv(), PPOConfig(**settings))
     trainer.update()  # the side that is seen is learned, the normaliser sees both from now on
     assert abs(trainer.update()["Learning / KL divergence"]) < 1e-6
 

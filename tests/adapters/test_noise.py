@@ -4,22 +4,13 @@
 import numpy as np
 import pytest
 
-from adapters import TRAINERS, MissingLibraryError, PPOConfig, load_trainer
+from adapters import PPOConfig
 from tests.adapters.envs import SameStepEnv
 from tests.adapters.torch_contract import assert_resumes_exactly
+from tests.adapters.trainers import TINY
 
 STD = 0.05
-SETTINGS = {
-    "seed": 0,
-    "num_envs": 64,
-    "rollouts": 64,
-    "mini_batches": 2,
-    "learning_rate_scheduler_kl_threshold": 0,
-    "initial_log_std": float(np.log(STD)),
-    "policy_hidden_layer_sizes": (8,),
-    "value_hidden_layer_sizes": (8,),
-    "share_policy_value_features": False,
-}
+SETTINGS = TINY | {"rollouts": 64, "initial_log_std": float(np.log(STD))}
 
 
 class RecordingEnv(SameStepEnv):
@@ -36,15 +27,6 @@ class RecordingEnv(SameStepEnv):
 
     def observe(self):
         return np.zeros((self.num_envs, 1), np.float32)
-
-
-@pytest.fixture(params=TRAINERS)
-def trainer_class(request):
-    """Return the trainer of each library."""
-    try:
-        return load_trainer(request.param)
-    except MissingLibraryError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.8])

@@ -7,22 +7,18 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import motrix_gym  # noqa: F401, registers the environments
-from adapters import STOCK, TRAINERS, MissingLibraryError, PPOConfig, load_trainer
+from adapters import STOCK, TRAINERS, PPOConfig
 from tests.adapters.envs import CounterEnv
+from tests.adapters.trainers import load_or_skip
 
 SETTINGS = {"seed": 3, "num_envs": 64, "rollouts": 4, "mini_batches": 1, "stagger_episodes": True}
-
-
 LENGTH, RETURN = "Episode / Total timesteps", "Reward / Total reward"
 
 
 @pytest.fixture(params=[*TRAINERS, *STOCK])
 def trainer_class(request):
     """Each library's trainer."""
-    try:
-        return load_trainer(request.param)
-    except MissingLibraryError as error:
-        pytest.skip(str(error))
+    return load_or_skip(request.param)
 
 
 def make(trainer_class, **settings):
