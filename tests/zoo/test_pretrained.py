@@ -13,7 +13,6 @@ from rl_zoo.config import env_name
 from rl_zoo.evaluate import evaluate_policy
 
 BELOW_GOAL = {  # the best that we have
-    "Motrix/HopperHop-v0": "returns 163 of 250",
     "Motrix/ReacherEasy-v0": "returns 946 of 955",
 }
 
