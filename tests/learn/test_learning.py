@@ -12,21 +12,25 @@ from rl_zoo.runs import Run, find_newest
 pytestmark = pytest.mark.learn
 
 
-def trained(tmp_path, env_id: str, trainer: str) -> Policy:
+def solve(tmp_path, env_id: str, trainer: str = "skrl-jax", episodes: int = 100) -> Policy:
+    """Train with the settings of the environment's file; the goals must be met."""
     arguments = ["--env", env_id, "--trainer", trainer, "--run-dir", str(tmp_path)]
     assert train.main(arguments) == 0
-    return Run.open(find_newest(tmp_path, env_id)).policy()
+    policy = Run.open(find_newest(tmp_path, env_id)).policy()
+    evaluation = evaluate_policy(env_id, policy, episodes=episodes, seed=5)
+    assert all(evaluation.met.values()), evaluation.report()
+    return policy
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_cartpole_is_solved_by_each_trainer(tmp_path, trainer):
-    policy = trained(tmp_path, "Motrix/CartPole-v0", trainer)
-    evaluation = evaluate_policy("Motrix/CartPole-v0", policy, episodes=100, seed=5)
-    assert all(evaluation.met.values()), evaluation.report()
+    solve(tmp_path, "Motrix/CartPole-v0", trainer)
+
+
+@pytest.mark.parametrize("env_id", ["Motrix/BounceBall-v0", "Motrix/WalkerRun-v0"])
+def test_control_tasks_are_solved(tmp_path, env_id):
+    solve(tmp_path, env_id)
 
 
 def test_go1_tracks_commands_and_walks(tmp_path):
-    policy = trained(tmp_path, "Motrix/Go1-v0", "skrl-jax")
-    evaluation = evaluate_policy("Motrix/Go1-v0", policy, episodes=1024, seed=5)
-    assert all(evaluation.met.values()), evaluation.report()
-    assert_walks(policy)
+    assert_walks(solve(tmp_path, "Motrix/Go1-v0", episodes=1024))
