@@ -62,6 +62,7 @@ class CompiledPPO:
         chunk: Samples per gradient; divides a mini-batch.
         mirror: Epochs take each sample or, as often, its mirror image; None for no mirroring.
         noise_correlation: Of the actions' noise with that of the step before.
+        max_log_std: Of the actions.
         box: Lowest and highest actions, (act,) each.
         bounds_loss_scale: Weight of the mean actions' squared distance from the box.
 
@@ -86,11 +87,13 @@ class CompiledPPO:
         mirror: Mirror | None = None,
         *,
         noise_correlation: float,
+        max_log_std: float,
         box: tuple[Any, Any],
         bounds_loss_scale: float,
     ):
         self.cfg, self.chunk, self.mirror = cfg, chunk, mirror
         self._noise_correlation = noise_correlation
+        self._log_std_range = LOG_STD_RANGE[0], max_log_std
         self._box, self._bounds_loss_scale = box, bounds_loss_scale
         self._policy_network, self._value_network = policy, value
         self._policy_optimizer, self._value_optimizer = optimizers
@@ -101,7 +104,7 @@ class CompiledPPO:
 
     def _distribution(self, params: Any, inputs: Arrays) -> tuple[jax.Array, jax.Array]:
         mean, outputs = self._policy_network(params, inputs, "policy")
-        return mean, outputs["log_std"].clip(*LOG_STD_RANGE)
+        return mean, outputs["log_std"]
 
     def _value(self, params: Any, inputs: Arrays) -> jax.Array:
         return self._value_network(params, inputs, "value")[0][:, 0]
@@ -199,7 +202,7 @@ class CompiledPPO:
 
         moments = observations.mean(axis=1), observations.var(axis=1)
         spread = jnp.maximum(returns.var(), 1e-12)
-        log_std = learner.policy["params"]["log_std"].clip(*LOG_STD_RANGE)
+        log_std = learner.policy["params"]["log_std"]
         scalars = {
             "Loss / Policy loss": figures["policy_loss"].mean(),
             "Loss / Value loss": figures["value_loss"].mean(),
@@ -270,6 +273,11 @@ class CompiledPPO:
         value, value_state = step(
             self._value_optimizer, gradients[1], learner.value_optimizer, learner.value
         )
+        # skrl's networks bound what they put out instead, where a parameter that has once gone
+        # beyond the bound has no gradient that leads back.
+        weights = policy["params"]
+        log_std = weights["log_std"].clip(*self._log_std_range)
+        policy = {"params": weights | {"log_std": log_std}}
         return Learner(policy, value, policy_state, value_state, learner.rate, learner.key)
 
     def _adapted(self, rate: jax.Array, kl: jax.Array) -> jax.Array:

@@ -21,6 +21,7 @@ from adapters.algorithm_config import (
 )
 
 MIN_LEARNING_RATE = 1e-6  # floor of the KL-adaptive rate
+MAX_LOG_STD = 2.0  # skrl's, of actions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,9 @@ class PPOConfig(OnPolicyConfig):
     # One trunk with two heads: Torch trainers, and only where both tuples of sizes are equal.
     share_policy_value_features: bool = flag(True)
     activation: str = one_of(ACTIVATIONS, "elu")
-    initial_log_std: float = number(0.0, -20.0, 2.0)
+    initial_log_std: float = number(0.0, -20.0, MAX_LOG_STD)
+    # With a large weight of the entropy, the spread of actions grows until a task pays.
+    max_log_std: float = number(MAX_LOG_STD, -20.0, MAX_LOG_STD)
     normalize_observations: bool = flag(True)
     normalize_values: bool = flag(True)
     mixed_precision: bool = flag(False)  # bfloat16 where trainer and processor have it
@@ -91,6 +94,7 @@ class PPOConfig(OnPolicyConfig):
     def _check(self) -> None:
         self._check_refused()
         self._check_rates()
+        self._check_spread()
         super()._check()
 
     def _check_refused(self) -> None:
@@ -115,6 +119,14 @@ class PPOConfig(OnPolicyConfig):
                 f"learning_rate={self.learning_rate!r} is above max_learning_rate="
                 f"{self.max_learning_rate!r}, the ceiling of the KL-adaptive rate: lower the one, "
                 "raise the other, or set learning_rate_scheduler_kl_threshold=0 for a fixed rate",
+            )
+
+    def _check_spread(self) -> None:
+        if self.initial_log_std > self.max_log_std:
+            raise FieldError(
+                "initial_log_std",
+                f"initial_log_std={self.initial_log_std!r} is above "
+                f"max_log_std={self.max_log_std!r}: lower the one or raise the other",
             )
 
     @property

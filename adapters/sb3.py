@@ -199,12 +199,12 @@ class SB3Trainer(TorchTrainer):
     `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
     rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes once per
     update, by the divergence of its last epoch, or with mirror images by that after it.
-    `mixed_precision` and `bounds_loss_scale` do nothing.
+    `mixed_precision`, `bounds_loss_scale` and `max_log_std` do nothing.
     """
 
     config: PPOConfig
     name = "sb3"
-    without_effect = ("mixed_precision", "bounds_loss_scale")
+    without_effect = ("mixed_precision", "bounds_loss_scale", "max_log_std")
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)

@@ -212,6 +212,7 @@ class SkrlJaxAgent(PPO):
             chunk_size(size, CHUNK) if self.device.platform == "cpu" else size,
             mirror,
             noise_correlation=config.noise_correlation,
+            max_log_std=config.max_log_std,
             box=(action_space.low, action_space.high),
             bounds_loss_scale=config.bounds_loss_scale,
         )

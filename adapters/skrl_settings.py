@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from adapters.ppo_config import PPOConfig
+from adapters.ppo_config import MAX_LOG_STD, PPOConfig
 
-LOG_STD_RANGE = (-20.0, 2.0)  # skrl's bounds of the policy's log standard deviation
+LOG_STD_RANGE = (-20.0, MAX_LOG_STD)  # skrl's bounds of the policy's log standard deviation
 
 
 def skrl_settings(config: PPOConfig) -> dict[str, Any]:

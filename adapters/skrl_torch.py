@@ -359,6 +359,8 @@ class TimeLimitPPO(PPO):
                 if cfg.grad_norm_clip > 0:
                     nn.utils.clip_grad_norm_(self.model.parameters(), cfg.grad_norm_clip)
                 self.optimizer.step()
+                with torch.no_grad():  # beyond the model's bound, it would have no gradient
+                    self.model.log_std.clamp_(LOG_STD_RANGE[0], self.config.max_log_std)
             if self.scheduler:
                 self.scheduler.step(torch.stack(divergences).mean().item())
 
