@@ -94,6 +94,9 @@ class AlgorithmConfig:
     num_envs: int = integer(2048, 1)
     play_num_envs: int = integer(1, 1)  # side by side in `motrix play`
     max_env_steps: int = integer(20_480_000, 1)  # budget in environment steps
+    # Of the training's episodes, if the task's own limit is not lower: short ones show more of how
+    # episodes begin. Whoever makes the environment heeds it.
+    training_episode_steps: int | None = integer(None, 1)
     check_point_interval: int = integer(1000, 1)  # in vector steps
     keep_checkpoints: int = integer(0, -1)  # older ones kept beside best and latest; -1: all
 

@@ -199,12 +199,13 @@ class SB3Trainer(TorchTrainer):
     `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
     rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes once per
     update, by the divergence of its last epoch, or with mirror images by that after it.
-    `mixed_precision`, `bounds_loss_scale` and `max_log_std` do nothing.
+    The spread of actions is bounded after each update. `mixed_precision` and `bounds_loss_scale` do
+    nothing.
     """
 
     config: PPOConfig
     name = "sb3"
-    without_effect = ("mixed_precision", "bounds_loss_scale", "max_log_std")
+    without_effect = ("mixed_precision", "bounds_loss_scale")
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
@@ -267,6 +268,8 @@ class SB3Trainer(TorchTrainer):
         set_rate(self.optimizer, min(self.rate, highest))
         self.model.train()
         figures = self._figures()
+        with torch.no_grad():
+            self.learner.log_std.clamp_(max=self.config.max_log_std)
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
         if self.config.adaptive_rate:

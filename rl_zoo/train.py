@@ -226,7 +226,7 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
     env = cli.make_env(
         plan.env_id,
-        plan.settings,
+        _training_settings(plan),
         plan.config.num_envs,
         args.num_threads,
         trainer_class.autoreset_mode,
@@ -273,6 +273,19 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     return 0
 
 
+def _training_settings(plan: Plan) -> dict[str, Any]:
+    """Returns the task's settings, as the training alone has them."""
+    from motrix_gym import registration
+    from rl_zoo.settings import overrides
+
+    steps, name = plan.config.training_episode_steps, "max_episode_steps"
+    if steps is None:
+        return plan.settings
+    task = registration.entry(plan.env_id).config
+    limit = overrides(task, plan.settings).get(name, task.max_episode_steps)
+    return plan.settings | {name: min(steps, limit or steps)}
+
+
 def _header(trainer: "Trainer", run: "Run") -> str:
     """What is trained, in a few lines."""
     config, task = trainer.config, trainer.env.unwrapped.config  # pyright: ignore
@@ -281,7 +294,12 @@ def _header(trainer: "Trainer", run: "Run") -> str:
     limit = task.max_episode_steps
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
     total = config.vector_steps * config.num_envs
-    ignored = [name for name in trainer.without_effect if getattr(config, name)]
+    usual = type(config)()
+    ignored = [
+        name
+        for name in trainer.without_effect
+        if (value := getattr(config, name)) is True or value != getattr(usual, name)
+    ]
     note = f"without effect in {trainer.name}: {', '.join(ignored)}\n" if ignored else ""
     return (
         f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "

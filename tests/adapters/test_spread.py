@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`max_log_std` in skrl's PPO trainers: the spread of actions stops there, and comes back."""
+"""`max_log_std` in all PPO trainers: the spread of actions stops there, and comes back."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,6 @@ class SmallIsBetterEnv(SameStepEnv):
 
 @pytest.mark.parametrize("highest", [0.5, 2.0])
 def test_the_spread_stops_at_its_bound_and_comes_back(trainer_class, highest):
-    if "max_log_std" in trainer_class.without_effect:
-        pytest.skip(f"{trainer_class.name} has no bound")
     settings = TINY | {"rollouts": 4, "learning_epochs": 8, "learning_rate": 5e-2}
     settings |= {"entropy_loss_scale": 1.0, "final_entropy_loss_scale": 0.0}
     config = PPOConfig(**settings, max_env_steps=64 * 4 * 30, max_log_std=highest)

@@ -211,6 +211,17 @@ def test_a_users_own_task_trains_and_later_commands_find_it(here, fake_trainer, 
         sys.modules.pop("my_tasks", None)
 
 
+@pytest.mark.parametrize(("steps", "trained"), [(5, 5), (50, 10)])
+def test_episodes_of_the_training_alone_may_be_shorter(
+    here, fake_trainer, manifest_of, capsys, steps, trained
+):
+    assert run_tiny("--set", f"training_episode_steps={steps}") == 0
+    assert f"episodes of {trained} steps" in capsys.readouterr().out
+    folder = newest()
+    assert manifest_of(folder)["env_config"] == {"max_episode_steps": 10}
+    assert json.loads((folder / "evaluation.json").read_text())["figures"]["length"]["mean"] == 10
+
+
 # The choice of a trainer.
 
 
