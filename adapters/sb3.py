@@ -270,6 +270,7 @@ class SB3Trainer(TorchTrainer):
         figures = self._figures()
         with torch.no_grad():
             self.learner.log_std.clamp_(max=self.config.max_log_std)
+            figures["Policy / Standard deviation"] = float(self.learner.log_std.exp().mean())
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
         if self.config.adaptive_rate:
