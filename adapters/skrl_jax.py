@@ -92,8 +92,7 @@ class SkrlJaxTrainer(Trainer):
         start, self.measured_env.seconds = time.perf_counter(), 0.0
         self.collect()
         collected, physics = time.perf_counter(), self.measured_env.seconds
-        done = self.num_updates * self.config.rollouts
-        self.agent.update(timestep=done, timesteps=self.config.vector_steps)
+        self.agent.update(timestep=self.vector_steps, timesteps=self.config.vector_steps)
         learned = time.perf_counter()
         self.num_updates += 1
         scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}

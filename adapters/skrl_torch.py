@@ -114,8 +114,7 @@ class SkrlTorchTrainer(TorchTrainer):
             observations = next_observations
 
     def _learn(self) -> dict[str, float]:
-        done = self.num_updates * self.config.rollouts
-        self.agent.update(timestep=done, timesteps=self.config.vector_steps)
+        self.agent.update(timestep=self.vector_steps, timesteps=self.config.vector_steps)
         scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
         self.agent.tracking_data.clear()
         return scalars

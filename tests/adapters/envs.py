@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two small vector environments, in plain NumPy, that the tests of the adapters learn from.
+"""Small vector environments, in plain NumPy, that the tests of the adapters learn from.
 
-Both reset in the same step, return fresh arrays, and give ``final_obs`` as one dense array with its
+All reset in the same step, return fresh arrays, and give ``final_obs`` as one dense array with its
 mask. Arrays have one row per environment.
 """
 
@@ -34,7 +34,7 @@ TAGS = TIMES | {
 
 
 class SameStepEnv(gymnasium.vector.VectorEnv):
-    """The life cycle of both: a subclass starts, advances and observes the rows of ``arrays``."""
+    """The life cycle of all: a subclass starts, advances and observes the rows of ``arrays``."""
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
 
@@ -90,6 +90,24 @@ class SameStepEnv(gymnasium.vector.VectorEnv):
     def restore(self, arrays: Arrays) -> None:
         """Go back to a snapshot."""
         self.arrays = {name: np.array(array) for name, array in arrays.items()}
+
+
+class BanditEnv(SameStepEnv):
+    """64 rows that show nothing and pay ``reward`` of the one action; every episode is one step."""
+
+    def __init__(self):
+        super().__init__(64, horizon=1, obs_dim=1, action_dim=1)
+
+    def reward(self, action: np.ndarray) -> np.ndarray:
+        """Return what the actions ``(N,)`` are paid."""
+        raise NotImplementedError
+
+    def advance(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict]:
+        ended = np.ones(self.num_envs, bool)
+        return self.reward(action[:, 0]), ended, np.zeros(self.num_envs, bool), {}
+
+    def observe(self) -> np.ndarray:
+        return np.zeros((self.num_envs, 1), np.float32)
 
 
 class CounterEnv(SameStepEnv):

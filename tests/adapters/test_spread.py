@@ -5,26 +5,19 @@ import numpy as np
 import pytest
 
 from adapters import FieldError, PPOConfig
-from tests.adapters.envs import SameStepEnv
+from tests.adapters.envs import BanditEnv
 from tests.adapters.trainers import TINY
 
 SPREAD = "Policy / Standard deviation"
 
 
-class SmallIsBetterEnv(SameStepEnv):
-    """From an action of size 0 on, pays the less the larger it is; every episode is one step."""
+class SmallIsBetterEnv(BanditEnv):
+    """Pays the less the larger the action is."""
 
     weight = 0.0
 
-    def __init__(self):
-        super().__init__(64, horizon=1, obs_dim=1, action_dim=1)
-
-    def advance(self, action):
-        ended = np.ones(self.num_envs, bool)
-        return -self.weight * np.abs(action[:, 0]), ended, np.zeros(self.num_envs, bool), {}
-
-    def observe(self):
-        return np.zeros((self.num_envs, 1), np.float32)
+    def reward(self, action):
+        return -self.weight * np.abs(action)
 
 
 @pytest.mark.parametrize("highest", [0.5, 2.0])
