@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trainer: what every adapter offers, so that commands and tests know no library."""
 
+import dataclasses
 import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -70,10 +71,29 @@ class Trainer(ABC):
             self.elapsed_steps = generator.integers(limit, size=env.num_envs)
         self.statistics = RolloutStatistics(env.num_envs, limit)
 
+    @classmethod
+    def ignored_settings(cls, config: AlgorithmConfig) -> list[str]:
+        """Returns the names of settings that are on and that the library cannot honour.
+
+        Off are None and, for a setting that is not None by default, also 0 and False.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(config)}
+
+        def is_on(name: str) -> bool:
+            value = getattr(config, name)
+            return value is not None if defaults[name] is None else bool(value)
+
+        return [name for name in cls.without_effect if is_on(name)]
+
     @property
     def vector_steps(self) -> int:
         """Vector steps made so far."""
         return self.num_updates * self.config.rollouts
+
+    @property
+    def progress(self) -> float:
+        """Share of the run made so far."""
+        return self.vector_steps / self.config.vector_steps
 
     @property
     def env_steps(self) -> int:

@@ -62,7 +62,7 @@ class CompiledPPO:
         chunk: Samples per gradient; divides a mini-batch.
         mirror: Epochs take each sample or, as often, its mirror image; None for no mirroring.
         noise_correlation: Of the actions' noise with that of the step before.
-        max_log_std: Of the actions.
+        learn_log_std: Whether the spread of actions is learned.
         box: Lowest and highest actions, (act,) each.
         bounds_loss_scale: Weight of the mean actions' squared distance from the box.
 
@@ -87,13 +87,13 @@ class CompiledPPO:
         mirror: Mirror | None = None,
         *,
         noise_correlation: float,
-        max_log_std: float,
+        learn_log_std: bool,
         box: tuple[Any, Any],
         bounds_loss_scale: float,
     ):
         self.cfg, self.chunk, self.mirror = cfg, chunk, mirror
         self._noise_correlation = noise_correlation
-        self._log_std_range = LOG_STD_RANGE[0], max_log_std
+        self._learn_log_std = learn_log_std
         self._box, self._bounds_loss_scale = box, bounds_loss_scale
         self._policy_network, self._value_network = policy, value
         self._policy_optimizer, self._value_optimizer = optimizers
@@ -237,6 +237,8 @@ class CompiledPPO:
         """Returns skrl's losses in one sum (the networks share no parameter), and figures."""
         cfg, (policy, value) = self.cfg, parameters
         mean, log_std = self._distribution(policy, samples)
+        if not self._learn_log_std:
+            log_std = jax.lax.stop_gradient(log_std)
         log_ratio = log_probability(samples["actions"], mean, log_std) - samples["log_probs"]
         ratio, advantages = jnp.exp(log_ratio), samples["advantages"]
         clipped = ratio.clip(1.0 - cfg.ratio_clip, 1.0 + cfg.ratio_clip)
@@ -275,9 +277,7 @@ class CompiledPPO:
         )
         # skrl's networks bound what they put out instead, where a parameter that has once gone
         # beyond the bound has no gradient that leads back.
-        weights = policy["params"]
-        log_std = weights["log_std"].clip(*self._log_std_range)
-        policy = {"params": weights | {"log_std": log_std}}
+        policy = with_log_std(policy, policy["params"]["log_std"].clip(*LOG_STD_RANGE))
         return Learner(policy, value, policy_state, value_state, learner.rate, learner.key)
 
     def _adapted(self, rate: jax.Array, kl: jax.Array) -> jax.Array:
@@ -287,6 +287,13 @@ class CompiledPPO:
         higher = jnp.minimum(rate * to["lr_factor"], to["max_lr"])
         rate = jnp.where(kl < to["kl_threshold"] / to["kl_factor"], higher, rate)
         return jnp.where(kl > to["kl_threshold"] * to["kl_factor"], lower, rate)
+
+
+def with_log_std(policy: Any, log_std: Any) -> Any:
+    """Returns the parameters of the policy with this log standard deviation, (act,) or one."""
+    weights = policy["params"]
+    log_std = jnp.full_like(weights["log_std"], log_std)
+    return {"params": weights | {"log_std": log_std}}
 
 
 def log_probability(actions: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:

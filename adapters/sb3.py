@@ -31,7 +31,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.policy import Policy
-from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.ppo_config import MAX_LOG_STD, MIN_LEARNING_RATE, PPOConfig
 from adapters.sb3_config import ARSConfig, GaussianConfig, OffPolicyConfig, RecurrentPPOConfig
 from adapters.torch_common import (
     ACTIVATIONS,
@@ -262,15 +262,17 @@ class SB3Trainer(TorchTrainer):
         )
 
     def _learn(self) -> dict[str, float]:
-        progress = self.num_updates / self.config.updates
-        self.model.ent_coef = self.config.entropy_weight(progress)
-        highest = self.config.highest_rate(progress)
+        self.model.ent_coef = self.config.entropy_weight(self.progress)
+        highest = self.config.highest_rate(self.progress)
         set_rate(self.optimizer, min(self.rate, highest))
         self.model.train()
         figures = self._figures()
         with torch.no_grad():
-            self.learner.log_std.clamp_(max=self.config.max_log_std)
-            figures["Policy / Standard deviation"] = float(self.learner.log_std.exp().mean())
+            log_std = self.learner.log_std.clamp_(max=MAX_LOG_STD)
+            figures["Policy / Standard deviation"] = float(log_std.exp().mean())
+            planned = self.config.planned_log_std((self.num_updates + 1) / self.config.updates)
+            if planned is not None:  # for the next rollout
+                log_std.fill_(planned)
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
         if self.config.adaptive_rate:
@@ -471,6 +473,7 @@ def make_ppo(
     )
     noise = Noise(generator, config.noise_correlation)
     model.policy.action_dist = SeededGaussian(len(model.policy.log_std), noise)
+    model.policy.log_std.requires_grad_(config.final_log_std is None)
     return model
 
 

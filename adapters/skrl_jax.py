@@ -46,7 +46,7 @@ from skrl.resources.schedulers.jax import KLAdaptiveLR
 from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
-from adapters.jax_ppo import Arrays, CompiledPPO, Learner, Schedule, chunk_size
+from adapters.jax_ppo import Arrays, CompiledPPO, Learner, Schedule, chunk_size, with_log_std
 from adapters.moments import Moments
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
@@ -107,6 +107,8 @@ class SkrlJaxTrainer(Trainer):
     def collect(self) -> None:
         """Makes `config.rollouts` vector steps."""
         self.agent.start()
+        if (log_std := self.config.planned_log_std(self.progress)) is not None:
+            self.agent.set_log_std(log_std)
         for _ in range(self.config.rollouts):
             actions, _ = self.agent.act(self.observations)
             step = self.measured_env.step(actions)
@@ -211,7 +213,7 @@ class SkrlJaxAgent(PPO):
             chunk_size(size, CHUNK) if self.device.platform == "cpu" else size,
             mirror,
             noise_correlation=config.noise_correlation,
-            max_log_std=config.max_log_std,
+            learn_log_std=config.final_log_std is None,
             box=(action_space.low, action_space.high),
             bounds_loss_scale=config.bounds_loss_scale,
         )
@@ -261,6 +263,11 @@ class SkrlJaxAgent(PPO):
         self.observation_moments.start_from(
             policy.observation_mean, policy.observation_std, NORMALIZER_SAMPLES
         )
+
+    def set_log_std(self, log_std: float) -> None:
+        """Sets the logarithm of the actions' standard deviation."""
+        policy = with_log_std(self.learner.policy, log_std)
+        self.learner = self.learner._replace(policy=policy)
 
     def start(self) -> None:
         """Begins a rollout, and forgets one that was not finished."""

@@ -92,6 +92,8 @@ class SkrlTorchTrainer(TorchTrainer):
                 scaler.get_buffer(name).copy_(torch.tensor(array))
 
     def _collect(self) -> None:
+        if (log_std := self.config.planned_log_std(self.progress)) is not None:
+            self.agent.model.log_std.fill_(log_std)
         now = {"timestep": 0, "timesteps": 0}  # skrl's clock, which its PPO does not read
         observations = self._tensor(self.observations)
         for _ in range(self.config.rollouts):
@@ -181,7 +183,8 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
         )
         self.policy_head = make_linear(sizes[0][-1], self.num_actions, gain=0.01)
         self.value_head = make_linear(sizes[1][-1], 1, gain=1.0)
-        self.log_std = nn.Parameter(torch.full((self.num_actions,), config.initial_log_std))
+        log_std = torch.full((self.num_actions,), config.initial_log_std)
+        self.log_std = nn.Parameter(log_std, requires_grad=config.final_log_std is None)
         self.to(device)
 
     def heads(self, observations: torch.Tensor) -> tuple[Normal, torch.Tensor]:
@@ -359,7 +362,7 @@ class TimeLimitPPO(PPO):
                     nn.utils.clip_grad_norm_(self.model.parameters(), cfg.grad_norm_clip)
                 self.optimizer.step()
                 with torch.no_grad():  # beyond the model's bound, it would have no gradient
-                    self.model.log_std.clamp_(LOG_STD_RANGE[0], self.config.max_log_std)
+                    self.model.log_std.clamp_(*LOG_STD_RANGE)
             if self.scheduler:
                 self.scheduler.step(torch.stack(divergences).mean().item())
 

@@ -478,8 +478,7 @@ def _ignored(runs: "Sequence[Run]") -> dict[str, list[str]]:
     for run in runs:
         name, config = run.manifest["trainer"], run.config()
         trainer = load_trainer(name, run.manifest["algo"])
-        names = [n for n in trainer.without_effect if getattr(config, n)]
-        if names:
+        if names := trainer.ignored_settings(config):
             found[name] = names
     return found
 

@@ -294,12 +294,7 @@ def _header(trainer: "Trainer", run: "Run") -> str:
     limit = task.max_episode_steps
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
     total = config.vector_steps * config.num_envs
-    usual = type(config)()
-    ignored = [
-        name
-        for name in trainer.without_effect
-        if (value := getattr(config, name)) is True or value != getattr(usual, name)
-    ]
+    ignored = trainer.ignored_settings(config)
     note = f"without effect in {trainer.name}: {', '.join(ignored)}\n" if ignored else ""
     return (
         f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "

@@ -26,7 +26,7 @@ class StockTrainer(Trainer):
         "anneal_learning_rate",
         "final_entropy_loss_scale",
         "bounds_loss_scale",
-        "max_log_std",
+        "final_log_std",
         "initial_policy",
     )
 

@@ -231,6 +231,18 @@ def test_sb3_has_a_fixed_rate():
     assert [trainer.update()["Learning / Learning rate"] for _ in range(2)] == [1e-4, 1e-4]
 
 
+def test_settings_that_are_on_and_ignored_are_named():
+    trainer = load_trainer("stock-sb3")
+    follows_divergence = "learning_rate_scheduler_kl_threshold"
+    usual = PPOConfig()
+    assert trainer.ignored_settings(usual) == ["share_policy_value_features", follows_divergence]
+    off = {"share_policy_value_features": False, follows_divergence: 0.0}
+    assert trainer.ignored_settings(PPOConfig(**off)) == []
+    names = ["noise_correlation", "final_entropy_loss_scale", "final_log_std"]
+    on = PPOConfig(**off, noise_correlation=0.5, final_entropy_loss_scale=0.0, final_log_std=0.0)
+    assert trainer.ignored_settings(on) == names
+
+
 # NEXT_STEP.
 
 
