@@ -57,6 +57,11 @@ def one_of(words: tuple[str, ...], default: str) -> Any:
     return dataclasses.field(default=default, metadata={"kind": str, "words": words})
 
 
+def named_values() -> Any:
+    """Returns a field for values by name, or None, which is the default."""
+    return dataclasses.field(default=None, metadata={"kind": dict})
+
+
 def text() -> Any:
     """Returns a field for text that is not empty, or None, which is the default."""
     return dataclasses.field(default=None, metadata={"kind": str})
@@ -94,9 +99,10 @@ class AlgorithmConfig:
     num_envs: int = integer(2048, 1)
     play_num_envs: int = integer(1, 1)  # side by side in `motrix play`
     max_env_steps: int = integer(20_480_000, 1)  # budget in environment steps
-    # Of the training's episodes, if the task's own limit is not lower: short ones show more of how
-    # episodes begin. Whoever makes the environment heeds it.
-    training_episode_steps: int | None = integer(None, 1)
+    # Task settings, by dotted name, that the training has and the evaluation has not, such as a
+    # lower max_episode_steps: short episodes show more of how they begin. Whoever makes the
+    # environment heeds them.
+    training_env: dict[str, Any] | None = named_values()
     check_point_interval: int = integer(1000, 1)  # in vector steps
     keep_checkpoints: int = integer(0, -1)  # older ones kept beside best and latest; -1: all
 
@@ -239,6 +245,10 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
             if all(_is_whole(size) and size > 0 for size in value):
                 return tuple(int(size) for size in value)
         allowed = "a list of one or more positive integers"
+    elif rule["kind"] is dict:
+        if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+            return dict(value)
+        allowed = "'name: value' pairs"
     elif rule["kind"] is int:
         if _is_whole(value) and rule["low"] <= value <= rule["high"]:
             return int(value)

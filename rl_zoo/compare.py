@@ -168,7 +168,7 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
         if setting in values:
             raise cli.CommandError(f"--set {setting}: {reason}", cli.MISUSED)
     with contextlib.closing(cli.make_env(env_id, settings, 1, args.num_threads)) as env:
-        check_ends(env, env_id)
+        check_ends(env.config, env_id)
     trainers = dict.fromkeys(args.trainers or zoo_config.trainers(algo))
     if args.stock:
         own = [name for name in STOCK if algo in STOCK[name]]

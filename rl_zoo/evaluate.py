@@ -20,7 +20,7 @@ from rl_zoo import cli
 
 if TYPE_CHECKING:
     from adapters import Policy
-    from motrix_gym import Goal, MotrixVectorEnv
+    from motrix_gym import Goal, MotrixVectorEnv, TaskConfig
 
 EPISODES, SEED = 100, 1_000_000
 CHOICE_EPISODES, CHOICE_SEED = 50, 1_500_000  # between a run's latest and best policy
@@ -114,13 +114,13 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def check_ends(env: "MotrixVectorEnv", env_id: str) -> None:
-    """Refuses an environment whose episodes may never end.
+def check_ends(task: "TaskConfig", env_id: str) -> None:
+    """Refuses a task whose episodes may never end.
 
     Raises:
         CommandError: it has no time limit.
     """
-    if env.config.max_episode_steps is None:
+    if task.max_episode_steps is None:
         raise cli.CommandError(f"episodes of {env_id} may never end: set env.max_episode_steps")
 
 
@@ -163,7 +163,7 @@ def evaluate_policy(
     env = cli.make_env(env_id, settings, num_envs, num_threads)
     try:
         cli.check_fits(policy, env, env_id)
-        check_ends(env, env_id)
+        check_ends(env.config, env_id)
         generator = np.random.default_rng(seed)
         act = policy.actor(generator if stochastic else None)
         figures, faults = _play_episodes(env, act, episodes // num_envs, seed)

@@ -53,12 +53,15 @@ def only_task(texts: Sequence[str]) -> dict[str, Any]:
     return task
 
 
-def overrides(task: TaskConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
+def overrides(
+    task: TaskConfig, settings: Mapping[str, Any], prefix: str = PREFIX
+) -> dict[str, Any]:
     """Returns keyword arguments for `TaskConfig.override` and `gymnasium.make_vec`.
 
     Args:
         task: The settings as registered.
         settings: New values by dotted name.
+        prefix: What messages put before a name.
 
     Raises:
         CommandError: there is no such setting, or a value is not allowed.
@@ -66,14 +69,14 @@ def overrides(task: TaskConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for path, value in settings.items():
         name, *rest = path.split(".")
-        where = f"{PREFIX}{path}"
+        where = f"{prefix}{path}"
         field = _field(task, name, where)
         old = changes.get(name, getattr(task, name))
         changes[name] = _changed(old, rest, value, where, "None" in str(field.type))
     try:
         task.override(**changes)
     except ValueError as error:
-        raise CommandError(f"{PREFIX}{', '.join(settings)}: {error}", MISUSED) from error
+        raise CommandError(f"{prefix}{', '.join(settings)}: {error}", MISUSED) from error
     return changes
 
 

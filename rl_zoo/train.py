@@ -28,6 +28,7 @@ from rl_zoo import cli
 
 if TYPE_CHECKING:
     from adapters import AlgorithmConfig, Trainer
+    from motrix_gym import TaskConfig
     from rl_zoo.evaluate import Evaluation
     from rl_zoo.logs import EventLog
     from rl_zoo.runs import Run
@@ -233,7 +234,7 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     )
     with contextlib.closing(env):
         if args.eval_episodes:
-            check_ends(env, plan.env_id)
+            check_ends(_task(plan), plan.env_id)
             side_by_side(args.eval_episodes)  # a wrong number is told before the training
         try:
             trainer = trainer_class(env, plan.config, device=plan.device)
@@ -273,17 +274,22 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     return 0
 
 
-def _training_settings(plan: Plan) -> dict[str, Any]:
-    """Returns the task's settings, as the training alone has them."""
+def _task(plan: Plan) -> "TaskConfig":
+    """Returns the task's configuration, as evaluations have it."""
     from motrix_gym import registration
     from rl_zoo.settings import overrides
 
-    steps, name = plan.config.training_episode_steps, "max_episode_steps"
-    if steps is None:
-        return plan.settings
-    task = registration.entry(plan.env_id).config
-    limit = overrides(task, plan.settings).get(name, task.max_episode_steps)
-    return plan.settings | {name: min(steps, limit or steps)}
+    registered = registration.entry(plan.env_id).config
+    return registered.override(**overrides(registered, plan.settings))
+
+
+def _training_settings(plan: Plan) -> dict[str, Any]:
+    """Returns the task's settings, as the training alone has them."""
+    from rl_zoo.settings import overrides
+
+    own = plan.config.training_env or {}
+    overrides(_task(plan), own, prefix="training_env.")  # a wrong one is told
+    return plan.settings | own
 
 
 def _header(trainer: "Trainer", run: "Run") -> str:

@@ -15,7 +15,7 @@ import pytest
 from fakes import make_policy
 
 from adapters import policy as policy_module
-from rl_zoo import evaluate, logs, train
+from rl_zoo import cli, evaluate, logs, train
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.progress import RETURN, Progress
 from rl_zoo.runs import Run, RunError, find_newest
@@ -211,15 +211,21 @@ def test_a_users_own_task_trains_and_later_commands_find_it(here, fake_trainer, 
         sys.modules.pop("my_tasks", None)
 
 
-@pytest.mark.parametrize(("steps", "trained"), [(5, 5), (50, 10)])
-def test_episodes_of_the_training_alone_may_be_shorter(
-    here, fake_trainer, manifest_of, capsys, steps, trained
-):
-    assert run_tiny("--set", f"training_episode_steps={steps}") == 0
-    assert f"episodes of {trained} steps" in capsys.readouterr().out
+def test_the_training_alone_may_have_other_task_settings(here, fake_trainer, manifest_of, capsys):
+    assert run_tiny("--set", "training_env={max_episode_steps: 5}") == 0
+    assert "episodes of 5 steps" in capsys.readouterr().out
     folder = newest()
     assert manifest_of(folder)["env_config"] == {"max_episode_steps": 10}
     assert json.loads((folder / "evaluation.json").read_text())["figures"]["length"]["mean"] == 10
+
+
+def test_an_unknown_task_setting_of_the_training_is_named(here, capsys):
+    assert run_tiny("--set", "training_env={max_episode_step: 5}") == cli.MISUSED
+    assert "training_env.max_episode_step: no setting" in (error := capsys.readouterr().err)
+    assert "max_episode_steps" in error
+    assert run_tiny("--set", "training_env=5") == cli.MISUSED
+    assert "training_env=5 is not 'name: value' pairs" in capsys.readouterr().err
+    assert not (here / "runs").exists()
 
 
 # The choice of a trainer.
