@@ -165,8 +165,9 @@ class CompiledPPO:
         size = len(batch["returns"])
         batch["own"] = jnp.ones(size)
         if self.mirror:  # mirror images come after all samples, as likely as they
+            mirrored = scale.normalize(self.mirror.image(observations))
             images = batch | {
-                "observations": self.mirror.observation(batch["observations"]),
+                "observations": mirrored.reshape(batch["observations"].shape),
                 "actions": self.mirror.action(batch["actions"]),
                 "own": jnp.zeros(size),
             }

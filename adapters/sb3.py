@@ -6,7 +6,7 @@
 """
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 # Read when Torch loads. By default its threads spin while they wait, which makes an update about
@@ -45,7 +45,9 @@ from adapters.torch_common import (
     shares_trunk,
     to_array,
 )
-from motrix_gym import Mirror, Reflection
+from motrix_gym import Reflection
+
+Images = dict[str, Callable[[np.ndarray], np.ndarray]]
 
 
 class SB3VecEnv(VecEnv):
@@ -251,9 +253,18 @@ class SB3Trainer(TorchTrainer):
     def _make_model(self) -> Any:
         """Returns the library's algorithm, on `normalizer`."""
         venv = BatchedTimeLimits(self.normalizer, self.config.discount_factor)
-        model = make_ppo(venv, self.config, self.torch_device, self.generator, self.mirror)
+        images = None
+        if mirror := self.mirror:
+            images = {"observations": self._image, "actions": mirror.action}
+        model = make_ppo(venv, self.config, self.torch_device, self.generator, images)
         venv.learner = model.policy
         return model
+
+    def _image(self, observations: np.ndarray) -> np.ndarray:
+        """Returns the mirror images of normalised observations (..., obs)."""
+        assert self.mirror
+        image = self.mirror.image(self.normalizer.unnormalize_obs(observations))
+        return self.normalizer.normalize_obs(image)  # pyright: ignore[reportReturnType]
 
     def _collect(self) -> None:
         assert self.model.env is not None
@@ -450,9 +461,12 @@ def make_ppo(
     config: PPOConfig,
     device: torch.device,
     generator: torch.Generator,
-    mirror: Mirror | None = None,
+    images: Images | None = None,
 ) -> PPO:
-    """Returns PPO with our settings; it draws actions and mini-batches from `generator`."""
+    """Returns PPO with our settings; it draws actions and mini-batches from `generator`.
+
+    See `SeededRolloutBuffer` for the images.
+    """
     networks = network_settings(config)
     if shares_trunk(config):
         trunk = {"sizes": config.policy_hidden_layer_sizes, "activation": config.activation}
@@ -466,7 +480,7 @@ def make_ppo(
         venv,
         **sb3_settings(config),
         rollout_buffer_class=SeededRolloutBuffer,
-        rollout_buffer_kwargs={"generator": generator, "mirror": mirror},
+        rollout_buffer_kwargs={"generator": generator, "images": images},
         stats_window_size=max(100, venv.num_envs),
         policy_kwargs=networks,
         device=device,
@@ -510,32 +524,29 @@ class SeededGaussian(DiagGaussianDistribution):
 class SeededRolloutBuffer(RolloutBuffer):
     """Draws mini-batches from its own generator instead of NumPy's global one.
 
-    With a mirror, an epoch takes each sample or, as often, its mirror image.
+    With functions that give the images of columns, an epoch takes each sample or, as often, its
+    image, whose other columns are those of the sample.
     """
 
     def __init__(
-        self, *args: Any, generator: torch.Generator, mirror: Mirror | None = None, **kwargs: Any
+        self, *args: Any, generator: torch.Generator, images: Images | None = None, **kwargs: Any
     ):
         super().__init__(*args, **kwargs)
-        self.generator, self.mirror = generator, mirror
+        self.generator, self.images = generator, images
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         size, device = self.buffer_size * self.n_envs, self.generator.device
         if not self.generator_ready:
             for name in BUFFER_COLUMNS:
                 setattr(self, name, self.swap_and_flatten(getattr(self, name)))
-            if self.mirror:  # mirror images come after all samples, as likely as they
-                reflections = {
-                    "observations": self.mirror.observation,
-                    "actions": self.mirror.action,
-                }
+            if self.images:  # they come after all samples, as likely as they
                 for name in BUFFER_COLUMNS:
                     column = getattr(self, name)
-                    image = reflections[name](column) if name in reflections else column
+                    image = self.images[name](column) if name in self.images else column
                     setattr(self, name, np.concatenate([column, image]))
             self.generator_ready = True
         order = torch.randperm(size, generator=self.generator, device=device)
-        if self.mirror:
+        if self.images:
             order += size * torch.randint(2, (size,), generator=self.generator, device=device)
         rows = order.cpu().numpy()
         for start in range(0, size, batch_size or size):

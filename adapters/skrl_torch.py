@@ -38,13 +38,13 @@ from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from adapters.torch_common import (
     Arrays,
     Noise,
+    TorchMirror,
     TorchTrainer,
     computes_bfloat16,
     linear_layers,
     load_linear_layers,
     make_linear,
     make_trunk,
-    reflectors,
     set_rate,
     shares_trunk,
     to_array,
@@ -261,7 +261,7 @@ class TimeLimitPPO(PPO):
         ]
         self._bounds_loss_scale = config.bounds_loss_scale
         self.cfg.rewards_shaper = self._pay_time_limits
-        self._mirrors = reflectors(mirror, model.device) if mirror else None
+        self._mirror = TorchMirror(mirror, model.device) if mirror else None
         self._final_values: torch.Tensor | None = None
 
     @torch.no_grad()
@@ -339,15 +339,16 @@ class TimeLimitPPO(PPO):
         ]
         columns = [column.flatten(0, 1) for column in columns]
         size = len(columns[0])
-        if self._mirrors:  # mirror images come after all samples, as likely as they
-            images = [mirror(x) for mirror, x in zip(self._mirrors, columns[:2], strict=True)]
+        if self._mirror:  # mirror images come after all samples, as likely as they
+            mirrored = self._observation_preprocessor(self._mirror.image(memory("observations")))
+            images = [mirrored.flatten(0, 1), self._mirror.action(columns[1])]
             images += [*columns[2:-1], torch.zeros_like(columns[-1])]
             columns = [torch.cat(pair) for pair in zip(columns, images, strict=True)]
         figures, divergences = [], []
         for _ in range(cfg.learning_epochs):
             divergences = []
             order = torch.randperm(size, generator=self.generator, device=self.device)
-            if self._mirrors:
+            if self._mirror:
                 coins = torch.randint(2, (size,), generator=self.generator, device=self.device)
                 order += size * coins
             for rows in order.chunk(cfg.mini_batches):
@@ -367,8 +368,8 @@ class TimeLimitPPO(PPO):
                 self.scheduler.step(torch.stack(divergences).mean().item())
 
         observations = memory("observations")
-        if self._mirrors:  # so that to normalise and to mirror commute
-            observations = torch.cat([observations, self._mirrors[0](observations)])
+        if self._mirror:  # so that to normalise and to mirror commute
+            observations = torch.cat([observations, self._mirror.observation(observations)])
         self._observation_preprocessor(observations, train=True)
         explained = 1.0 - (returns - values).var() / returns.var()
         deviation = self.model.log_std.detach().clamp(*LOG_STD_RANGE).exp().mean()

@@ -225,17 +225,25 @@ def computes_bfloat16(device: torch.device) -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def reflectors(
-    mirror: Mirror, device: torch.device
-) -> list[Callable[[torch.Tensor], torch.Tensor]]:
-    """Returns the functions that mirror observations (..., obs) and actions (..., act)."""
+class TorchMirror:
+    """A `Mirror` of tensors: reflections of observations (..., obs) and actions (..., act)."""
 
-    def reflector(reflection: Reflection) -> Callable[[torch.Tensor], torch.Tensor]:
+    def __init__(self, mirror: Mirror, device: torch.device):
+        self.observation = self._reflector(mirror.observation, device)
+        self.action = self._reflector(mirror.action, device)
+        self._turns = torch.tensor(mirror.turns, device=device)
+
+    def image(self, observations: torch.Tensor) -> torch.Tensor:
+        """Returns the mirror image, turned, of observations (..., obs)."""
+        image = self.observation(observations)
+        return image + torch.where(image > 0, -self._turns, self._turns)
+
+    def _reflector(
+        self, reflection: Reflection, device: torch.device
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         source = torch.tensor(reflection.source, device=device)
         sign = torch.tensor(reflection.sign, device=device)
         return lambda x: x.index_select(-1, source) * sign
-
-    return [reflector(mirror.observation), reflector(mirror.action)]
 
 
 def linear_layers(*modules: nn.Module) -> Layers:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mirror of a task: what is seen and done when left and right are exchanged."""
+"""The mirror of a task: what is seen and done when left and right are exchanged.
+
+A joint that no stop bounds has another symmetry: a full turn away, it is where it was.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,7 +70,29 @@ class Mirror:
     """A task's reflection: a mirrored action in a mirrored state has a mirrored outcome.
 
     Rewards, terminations and metrics are the same on both sides.
+
+    Attributes:
+        observation: of observations.
+        action: of actions.
+        full_turns: entries of the observation that are angles without bounds (rad). Their images
+            are a full turn away, beyond 0, where the state is the same: what was learned of an
+            angle holds after a somersault.
     """
 
     observation: Reflection
     action: Reflection
+    full_turns: tuple[int, ...] = ()
+
+    def image(self, observation: Any) -> Any:
+        """The mirror image, turned, of observations (..., size), of NumPy or JAX."""
+        image = self.observation(observation)
+        if self.full_turns:
+            image = image + self.turns * (image <= 0) - self.turns * (image > 0)
+        return image
+
+    @cached_property
+    def turns(self) -> np.ndarray:
+        """(size,) 2 pi for each of ``full_turns``, 0 for the rest."""
+        turns = np.zeros(len(self.observation.source), np.float32)
+        turns[list(self.full_turns)] = 2 * np.pi
+        return turns

@@ -31,6 +31,20 @@ class LeftEnv(SameStepEnv):
         return np.repeat(LEFT, self.num_envs, axis=0)
 
 
+class TurningEnv(LeftEnv):
+    """Shows angles without bounds, near 0; the best action is a quarter of the angle."""
+
+    task = SimpleNamespace(mirror=Mirror(signs(1, 1), signs(1), full_turns=(0,)))
+
+    def advance(self, action):
+        _, *ends = super().advance(action)
+        return -np.square(action[:, 0] - self.observe()[:, 0] / 4), *ends
+
+    def observe(self):
+        angles = np.linspace(-2, 2, self.num_envs)
+        return np.stack([angles, np.ones_like(angles)], axis=1).astype(np.float32)
+
+
 SETTINGS = TINY | {
     "rollouts": 4,
     "learning_epochs": 8,
@@ -57,6 +71,23 @@ def test_the_side_never_seen_is_learned_too(make):
     policy = trainer.policy()
     assert policy(LEFT) == pytest.approx(0.5, abs=0.15)
     assert policy(RIGHT) == pytest.approx(-0.5, abs=0.15)
+
+
+def test_an_angle_is_learned_a_full_turn_away_too(make):
+    observations = TurningEnv().observe()
+    turned = TurningEnv.task.mirror.image(observations)
+    best = observations[:, :1] / 4
+    layers = {f"{name}_hidden_layer_sizes": (32, 32) for name in ("policy", "value")}
+    errors = {}
+    for augmented in (False, True):
+        trainer = make(TurningEnv(), symmetry_augmentation=augmented, **layers)
+        for _ in range(30):
+            trainer.update()
+        policy = trainer.policy()
+        assert abs(policy(observations) - best).mean() < 0.15
+        errors[augmented] = abs(policy(turned) - best).mean()
+    assert errors[True] < 0.15
+    assert errors[False] > 0.5
 
 
 def test_the_normaliser_sees_both_sides(make):

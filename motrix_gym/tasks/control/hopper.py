@@ -25,6 +25,7 @@ import numpy as np
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.simulation import View
+from motrix_gym.symmetry import Mirror, signs
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import PlanarTree, pose_range
 
@@ -72,6 +73,7 @@ class Hopper(Task):
     action = tuple(
         Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
     )
+    mirror = Mirror(observation=signs(*[1] * 15), action=signs(*[1] * 4), full_turns=(1,))
     metrics = {
         "speed": Metric("m/s", "mean", "forward speed of the mass centre"),
         "height": Metric("m", "mean", "height of the torso above the foot"),
