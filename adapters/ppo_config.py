@@ -69,7 +69,8 @@ class PPOConfig(OnPolicyConfig):
     lambda_param: float = number(0.95, 0.0, 1.0)
 
     # Learning.
-    # Learns from each sample or, as often, from its mirror image; the task must have a mirror.
+    # Learns from each sample or, as often, from its mirror image (`motrix_gym.Mirror.image`); the
+    # task must have a mirror.
     symmetry_augmentation: bool = flag(False)
     learning_epochs: int = integer(2, 1)
     mini_batches: int = integer(32, 1)

@@ -77,17 +77,17 @@ def test_an_angle_is_learned_a_full_turn_away_too(make):
     observations = TurningEnv().observe()
     turned = TurningEnv.task.mirror.image(observations)
     best = observations[:, :1] / 4
-    layers = {f"{name}_hidden_layer_sizes": (32, 32) for name in ("policy", "value")}
+    settings = {"policy_hidden_layer_sizes": (32,), "learning_rate": 3e-3, "initial_log_std": 0.0}
     errors = {}
     for augmented in (False, True):
-        trainer = make(TurningEnv(), symmetry_augmentation=augmented, **layers)
+        trainer = make(TurningEnv(), symmetry_augmentation=augmented, **settings)
         for _ in range(30):
             trainer.update()
         policy = trainer.policy()
-        assert abs(policy(observations) - best).mean() < 0.15
+        assert abs(policy(observations) - best).mean() < 0.3
         errors[augmented] = abs(policy(turned) - best).mean()
-    assert errors[True] < 0.15
-    assert errors[False] > 0.5
+    assert errors[True] < 0.4
+    assert errors[False] > 1.0
 
 
 def test_the_normaliser_sees_both_sides(make):
