@@ -12,6 +12,14 @@ import motrix_gym  # before MuJoCo, whose OpenGL back end it picks
 from motrix_gym.simulation import RenderingError, Simulation
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _logs_of_sb3(tmp_path_factory):
+    """Keep the folders that Stable-Baselines3 makes for its logs out of /tmp."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SB3_LOGDIR", str(tmp_path_factory.mktemp("SB3")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def opengl():
     """Skip, with MuJoCo's reason, where nothing can be drawn."""
