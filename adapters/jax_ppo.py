@@ -42,13 +42,6 @@ class Learner(NamedTuple):
     key: jax.Array
 
 
-class Schedule(NamedTuple):
-    """What changes over a run by plan."""
-
-    highest_rate: jax.Array
-    entropy_loss_scale: jax.Array
-
-
 class CompiledPPO:
     """The functions of one configuration and pair of networks.
 
@@ -72,8 +65,8 @@ class CompiledPPO:
         values: (value parameters, observations (n, obs), scale) -> (n,).
         targets: (value parameters, rollout, scale, value_scale) -> values, advantages and returns,
             (steps, n) each, in units of reward.
-        update: (learner, rollout, targets, scale, value_scale, schedule) -> the learner after all
-            epochs, in the memory of the one given, which is lost; means and variances of
+        update: (learner, rollout, targets, scale, value_scale, highest rate) -> the learner after
+            all epochs, in the memory of the one given, which is lost; means and variances of
             observations at each step; scalars by TensorBoard tag.
     """
 
@@ -149,7 +142,7 @@ class CompiledPPO:
         targets: Arrays,
         scale: Scale,
         value_scale: Scale,
-        schedule: Schedule,
+        highest_rate: jax.Array,
     ) -> tuple[Learner, tuple[jax.Array, jax.Array], Arrays]:
         values, returns, advantages = (targets[k] for k in ("values", "returns", "advantages"))
         observations = rollout["observations"][:-1]
@@ -183,20 +176,19 @@ class CompiledPPO:
             (learner, _), (counts, figures) = jax.lax.scan(mini_batch, start, rows)
             figures = jax.tree.map(lambda x: jnp.average(x, weights=counts), figures)
             rate = self._adapted(learner.rate, figures["kl"])
-            return learner._replace(rate=jnp.minimum(rate, schedule.highest_rate)), figures
+            return learner._replace(rate=jnp.minimum(rate, highest_rate)), figures
 
         def mini_batch(carry: tuple[Learner, jax.Array], rows: jax.Array):
             learner, stopped = carry
             counts = 1.0 - stopped
-            gradients, figures = self._gradients(learner, batch, rows, entropy_loss_scale)
+            gradients, figures = self._gradients(learner, batch, rows)
             stepped = self._stepped(learner, gradients)
             if self.cfg.kl_threshold:
                 stopped |= figures["kl"] > self.cfg.kl_threshold
                 stepped = jax.tree.map(lambda x, old: jnp.where(stopped, old, x), stepped, learner)
             return (stepped, stopped), (counts, figures)
 
-        entropy_loss_scale = schedule.entropy_loss_scale
-        rate = jnp.minimum(learner.rate, schedule.highest_rate)
+        rate = jnp.minimum(learner.rate, highest_rate)
         key, shuffling_key = jax.random.split(learner.key)
         keys = jax.random.split(shuffling_key, self.cfg.learning_epochs)
         learner, figures = jax.lax.scan(epoch, learner._replace(rate=rate, key=key), keys)
@@ -216,25 +208,21 @@ class CompiledPPO:
         }
         return learner, moments, scalars
 
-    def _gradients(
-        self, learner: Learner, batch: Arrays, rows: jax.Array, entropy_loss_scale: jax.Array
-    ) -> tuple[Any, Arrays]:
+    def _gradients(self, learner: Learner, batch: Arrays, rows: jax.Array) -> tuple[Any, Arrays]:
         """Returns mean gradients and figures of a mini-batch, rows (chunks, chunk)."""
         parameters = (learner.policy, learner.value)
 
         def add_chunk(total: Any, rows: jax.Array):
             samples = jax.tree.map(lambda x: x[rows], batch)
             loss = jax.grad(self._loss, has_aux=True)
-            gradients, figures = loss(parameters, samples, entropy_loss_scale)
+            gradients, figures = loss(parameters, samples)
             return jax.tree.map(jnp.add, total, gradients), figures
 
         nothing = jax.tree.map(jnp.zeros_like, parameters)
         total, figures = jax.lax.scan(add_chunk, nothing, rows)
         return jax.tree.map(lambda x: x / len(rows), total), jax.tree.map(jnp.mean, figures)
 
-    def _loss(
-        self, parameters: tuple[Any, Any], samples: Arrays, entropy_loss_scale: jax.Array
-    ) -> tuple[jax.Array, Arrays]:
+    def _loss(self, parameters: tuple[Any, Any], samples: Arrays) -> tuple[jax.Array, Arrays]:
         """Returns skrl's losses in one sum (the networks share no parameter), and figures."""
         cfg, (policy, value) = self.cfg, parameters
         mean, log_std = self._distribution(policy, samples)
@@ -251,7 +239,7 @@ class CompiledPPO:
         losses = {
             "policy_loss": -jnp.minimum(advantages * ratio, advantages * clipped).mean(),
             "value_loss": cfg.value_loss_scale * jnp.square(samples["returns"] - values).mean(),
-            "entropy_loss": -entropy_loss_scale * entropy,
+            "entropy_loss": -cfg.entropy_loss_scale * entropy,
         }
         if self._bounds_loss_scale:
             distance = jnp.square(mean - mean.clip(*self._box)).sum(axis=-1).mean()

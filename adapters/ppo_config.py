@@ -85,8 +85,6 @@ class PPOConfig(OnPolicyConfig):
     value_clip: float = number(0.2)
     clip_predicted_values: bool = flag(True)
     entropy_loss_scale: float = number(0.0)
-    # To which that goes linearly over the run; None: it stays.
-    final_entropy_loss_scale: float | None = number(None)
     value_loss_scale: float = number(2.0)
     # Weight of the squared distance of mean actions from the action box. What is bounded to the box
     # does the same however far outside, so the noise of an action that strays there is lost, and
@@ -133,21 +131,14 @@ class PPOConfig(OnPolicyConfig):
         rate = self.max_learning_rate if self.adaptive_rate else self.learning_rate
         return rate * max(1.0 - progress, 0.0) if self.anneal_learning_rate else rate
 
-    def entropy_weight(self, progress: float) -> float:
-        """Returns the weight of the entropy after a share of the run."""
-        return _between(self.entropy_loss_scale, self.final_entropy_loss_scale, progress)
-
     def planned_log_std(self, progress: float) -> float | None:
         """Returns the log standard deviation after a share of the run; None: it is learned."""
-        planned = self.final_log_std is not None
-        return _between(self.initial_log_std, self.final_log_std, progress) if planned else None
+        if self.final_log_std is None:
+            return None
+        change = self.final_log_std - self.initial_log_std
+        return self.initial_log_std + min(progress, 1.0) * change
 
     @property
     def max_batch_env_steps(self) -> int:
         """MotrixLab's name for `vector_steps`."""
         return self.vector_steps
-
-
-def _between(first: float, last: float | None, progress: float) -> float:
-    """Returns what lies that share of the way from the first to the last, where there is one."""
-    return first if last is None else first + min(progress, 1.0) * (last - first)

@@ -273,7 +273,6 @@ class SB3Trainer(TorchTrainer):
         )
 
     def _learn(self) -> dict[str, float]:
-        self.model.ent_coef = self.config.entropy_weight(self.progress)
         highest = self.config.highest_rate(self.progress)
         set_rate(self.optimizer, min(self.rate, highest))
         self.model.train()

@@ -46,7 +46,7 @@ from skrl.resources.schedulers.jax import KLAdaptiveLR
 from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
-from adapters.jax_ppo import Arrays, CompiledPPO, Learner, Schedule, chunk_size, with_log_std
+from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
 from adapters.moments import Moments
 from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
@@ -328,11 +328,9 @@ class SkrlJaxAgent(PPO):
         self.value_moments.fold(returns.mean(axis=1), returns.var(axis=1), size=rows)
         scales = self.observation_moments.scale, self.value_moments.scale
         progress = timestep / timesteps if timesteps else 0.0
-        schedule = Schedule(
-            jnp.float32(self.config.highest_rate(progress)),
-            jnp.float32(self.config.entropy_weight(progress)),
-        )
-        self.learner, *figures = self.ppo.update(self.learner, rollout, targets, *scales, schedule)
+        highest_rate = jnp.float32(self.config.highest_rate(progress))
+        inputs = self.learner, rollout, targets, *scales, highest_rate
+        self.learner, *figures = self.ppo.update(*inputs)
         moments, scalars = jax.device_get(figures)
         self.observation_moments.fold(*moments, size=rows)
         for tag, scalar in scalars.items():

@@ -379,8 +379,7 @@ class TimeLimitPPO(PPO):
             self.track_data(tag, scalar)
 
     def _anneal(self, progress: float) -> None:
-        """Sets what changes over a run, after a share of it."""
-        self.cfg.entropy_loss_scale = self.config.entropy_weight(progress)
+        """Bounds the rate as it is after a share of the run."""
         highest = self.config.highest_rate(progress)
         if self.scheduler:
             self.scheduler.max_lr = highest

@@ -24,7 +24,6 @@ class StockTrainer(Trainer):
         "symmetry_augmentation",
         "noise_correlation",
         "anneal_learning_rate",
-        "final_entropy_loss_scale",
         "bounds_loss_scale",
         "final_log_std",
         "initial_policy",

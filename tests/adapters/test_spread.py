@@ -25,7 +25,7 @@ class SmallIsBetterEnv(BanditEnv):
 
 def test_the_spread_stops_at_its_bound_and_comes_back(trainer_class):
     settings = TINY | {"rollouts": 4, "learning_epochs": 8, "learning_rate": 5e-2}
-    settings |= {"entropy_loss_scale": 1.0, "final_entropy_loss_scale": 0.0}
+    settings |= {"entropy_loss_scale": 0.1}
     config = PPOConfig(**settings, max_env_steps=64 * 4 * 30)
     env = SmallIsBetterEnv()
     trainer = trainer_class(env, config)

@@ -238,8 +238,8 @@ def test_settings_that_are_on_and_ignored_are_named():
     assert trainer.ignored_settings(usual) == ["share_policy_value_features", follows_divergence]
     off = {"share_policy_value_features": False, follows_divergence: 0.0}
     assert trainer.ignored_settings(PPOConfig(**off)) == []
-    names = ["noise_correlation", "final_entropy_loss_scale", "final_log_std"]
-    on = PPOConfig(**off, noise_correlation=0.5, final_entropy_loss_scale=0.0, final_log_std=0.0)
+    names = ["noise_correlation", "final_log_std"]
+    on = PPOConfig(**off, noise_correlation=0.5, final_log_std=0.0)
     assert trainer.ignored_settings(on) == names
 
 
