@@ -167,9 +167,8 @@ def test_a_gradient_step_is_that_of_stock_skrl():
     trainer = SkrlJaxTrainer(PointEnv(8), config(value_clip=0.5, grad_norm_clip=0.1))
     agent, cfg = trainer.agent, trainer.agent.cfg
     batch = random_batch(trainer, 64)
-    gradients, figures = jax.jit(agent.ppo._gradients)(
-        agent.learner, batch, jnp.arange(64)[None], cfg.entropy_loss_scale
-    )
+    rows = jnp.arange(64)[None]
+    gradients, figures = jax.jit(agent.ppo._gradients)(agent.learner, batch, rows)
     stepped = jax.jit(agent.ppo._stepped)(agent.learner, gradients)
 
     column = {name: array[:, None] for name, array in batch.items() if array.ndim == 1}
@@ -212,8 +211,8 @@ def test_chunks_give_the_gradient_of_the_mini_batch():
     learner, gradients = trainer.agent.learner, jax.jit(trainer.agent.ppo._gradients)
     batch = random_batch(trainer, 256)
     rows = jnp.asarray(np.random.default_rng(0).permutation(256))
-    whole, figures = gradients(learner, batch, rows[None], 0.01)
-    chunked, same_figures = gradients(learner, batch, rows.reshape(4, 64), 0.01)
+    whole, figures = gradients(learner, batch, rows[None])
+    chunked, same_figures = gradients(learner, batch, rows.reshape(4, 64))
     assert_trees_close(chunked, whole, rtol=1e-4, atol=1e-6)
     assert_trees_close(same_figures, figures, rtol=1e-5, atol=1e-7)
 
