@@ -30,9 +30,9 @@ class VelocityCommands:
         """Check the ranges."""
         for name in ("forward", "lateral", "turn", "duration"):
             low, high = getattr(self, name)
-            if low > high:
+            if not low <= high:
                 raise ValueError(f"{name} must be (low, high) with low <= high, got {(low, high)}")
-        if self.duration[0] <= 0:
+        if not self.duration[0] > 0:
             raise ValueError(f"duration must be positive, got {self.duration}")
         if not 0 <= self.standing_share <= 1:
             raise ValueError(f"standing_share must be in [0, 1], got {self.standing_share}")

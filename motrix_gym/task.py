@@ -96,8 +96,8 @@ class TaskConfig:
     """The settings every task has; a task adds its own in a subclass.
 
     Raises:
-        ValueError: if the control period is not a whole number of physics steps, the episode
-            has no steps, or a reward weight has no term.
+        ValueError: if a setting is or holds NaN, the control period is not a whole number of
+            physics steps, the episode has no steps, or the noise is negative.
     """
 
     control_timestep: float = 0.02
@@ -113,9 +113,12 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         """Validate what every task shares."""
-        if self.physics_timestep <= 0 or self.control_timestep <= 0:
+        for name, value in vars(self).items():
+            if _holds_nan(value):
+                raise ValueError(f"{name} must not be NaN, got {value!r}")
+        if not (0 < self.physics_timestep < np.inf and 0 < self.control_timestep < np.inf):
             raise ValueError(
-                "time steps must be positive, got "
+                "time steps must be positive and finite, got "
                 f"control {self.control_timestep} and physics {self.physics_timestep}"
             )
         ratio = self.control_timestep / self.physics_timestep
@@ -159,6 +162,15 @@ class TaskConfig:
                     )
             changes["reward_weights"] = {**terms, **changes["reward_weights"]}
         return dataclasses.replace(self, **changes)
+
+
+def _holds_nan(value: Any) -> bool:
+    """Whether a setting, or a number in it, is NaN."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_nan, value.values()))
+    if isinstance(value, (tuple, list)):
+        return any(map(_holds_nan, value))
+    return isinstance(value, float) and value != value
 
 
 class Task:

@@ -126,9 +126,10 @@ def test_the_command_is_observed_and_is_that_of_the_next_step(make):
 
 
 @pytest.mark.parametrize("field", ["forward", "lateral", "turn", "duration"])
-def test_impossible_command_ranges_are_refused(field):
+@pytest.mark.parametrize("limits", [(1.0, 0.5), (np.nan, 0.5)])
+def test_impossible_command_ranges_are_refused(field, limits):
     with pytest.raises(ValueError, match=f"{field} must be .*low <= high, got"):
-        VelocityCommands(**{field: (1.0, 0.5)})
+        VelocityCommands(**{field: limits})
 
 
 def test_an_impossible_standing_share_is_refused():
