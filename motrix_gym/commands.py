@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from motrix_gym import settings
 from motrix_gym.random import RowRandom
+from motrix_gym.settings import interval, number
 
 
 @dataclass(frozen=True)
@@ -20,22 +22,15 @@ class VelocityCommands:
         duration: range of the time between two draws (s).
     """
 
-    forward: tuple[float, float] = (-1.0, 1.5)
-    lateral: tuple[float, float] = (-0.6, 0.6)
-    turn: tuple[float, float] = (-1.0, 1.0)
-    standing_share: float = 0.1
-    duration: tuple[float, float] = (5.0, 10.0)
+    forward: tuple[float, float] = interval(-1.0, 1.5)
+    lateral: tuple[float, float] = interval(-0.6, 0.6)
+    turn: tuple[float, float] = interval(-1.0, 1.0)
+    standing_share: float = number(0.1, least=0, most=1)
+    duration: tuple[float, float] = interval(5.0, 10.0, above=0)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("forward", "lateral", "turn", "duration"):
-            low, high = getattr(self, name)
-            if not low <= high:
-                raise ValueError(f"{name} must be (low, high) with low <= high, got {(low, high)}")
-        if not self.duration[0] > 0:
-            raise ValueError(f"duration must be positive, got {self.duration}")
-        if not 0 <= self.standing_share <= 1:
-            raise ValueError(f"standing_share must be in [0, 1], got {self.standing_share}")
+        settings.check(self)
 
     def draw(self, rng: RowRandom) -> np.ndarray:
         """(n, 3) new commands."""

@@ -306,14 +306,17 @@ class View:
                     target[self.ids] = self.__dict__[name]
 
     def once(self, quantity: Callable[["View"], Any]) -> Any:
-        """``quantity(view)``, computed on its first use in this view and then kept.
+        """``quantity(view)``, an array or a tuple of some, computed once and kept, read-only.
 
-        For what rewards, metrics and observation share. They see one view, and ``advance`` between
-        them: what that changes must not go into the quantity.
+        For what ``terminated``, ``rewards``, ``measure``, ``advance`` and ``observe`` share: they
+        are given the same view. The quantity must not read a buffer that ``advance`` changes.
         """
         kept = self.__dict__.setdefault("_kept", {})
         if quantity not in kept:
-            kept[quantity] = quantity(self)
+            value = quantity(self)
+            kept[quantity] = (
+                tuple(map(_read_only, value)) if isinstance(value, tuple) else _read_only(value)
+            )
         return kept[quantity]
 
     def sensor(self, name: str) -> np.ndarray:
@@ -339,6 +342,12 @@ class View:
     def actuator(self, name: str) -> "_Element":
         """An actuator: ``.ctrl`` (n,), ``.force`` (n,)."""
         return _Element(self, "actuator", name)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class _Element:

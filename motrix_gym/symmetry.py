@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mirror of a task: what is seen and done when left and right are exchanged.
+"""Symmetries of a task: what is seen and done when left and right are exchanged.
 
-A joint that no stop bounds has another symmetry: a full turn away, it is where it was.
+A joint without limits has another: after a full turn it is where it was.
 """
 
 from dataclasses import dataclass
@@ -67,24 +67,35 @@ def exchange(size: int) -> Reflection:
 
 @dataclass(frozen=True)
 class Mirror:
-    """A task's reflection: a mirrored action in a mirrored state has a mirrored outcome.
+    """A task's symmetry: an action's image in a state's image has the image of the outcome.
 
     Rewards, terminations and metrics are the same on both sides.
 
     Attributes:
         observation: of observations.
         action: of actions.
-        full_turns: entries of the observation that are angles without bounds (rad). Their images
-            are a full turn away, beyond 0, where the state is the same: what was learned of an
-            angle holds after a somersault.
+        full_turns: entries of the observation that are angles of joints without limits (rad). They
+            are reflected and then shifted by 2 pi towards 0, where the state is the same: what was
+            learned of an angle holds after a somersault.
     """
 
     observation: Reflection
     action: Reflection
     full_turns: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check the entries.
+
+        Raises:
+            ValueError: naming the first that an observation has not.
+        """
+        size = len(self.observation.source)
+        for i in self.full_turns:
+            if not 0 <= i < size:
+                raise ValueError(f"full_turns has entry {i}, an observation has 0 to {size - 1}")
+
     def image(self, observation: Any) -> Any:
-        """The mirror image, turned, of observations (..., size), of NumPy or JAX."""
+        """The images of observations (..., size), of NumPy or JAX."""
         image = self.observation(observation)
         if self.full_turns:
             image = image + self.turns * (image <= 0) - self.turns * (image > 0)

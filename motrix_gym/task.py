@@ -5,10 +5,10 @@ The functions get a ``View``: MuJoCo's fields under MuJoCo's names and the task'
 for all environments or for a few that were just reset, row axis first. The engine
 (``vector_env``) calls them in this order:
 
-    reset    write the start state of the view's rows
+    reset    write the start state of the view's rows; ``observe`` follows
     act      action -> v.ctrl
     (physics: ``substeps`` steps)
-    terminated, rewards, metrics, success   judge the transition
+    terminated, rewards, measure, success   judge the transition
     advance  update buffers for the next step (timers, commands)
     observe  the state as it is now
 
@@ -20,15 +20,17 @@ several of them need of a step, ``v.once`` computes once.
 import dataclasses
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
 
+from motrix_gym import settings
 from motrix_gym.names import nearest
 from motrix_gym.random import RowRandom
+from motrix_gym.settings import number, weights, whole
 from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror
 
@@ -93,44 +95,33 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """The settings every task has; a task adds its own in a subclass.
+    """The settings every task has; a task adds its own in a subclass, as ``settings`` says.
 
     Raises:
-        ValueError: if a setting is or holds NaN, the control period is not a whole number of
-            physics steps, the episode has no steps, or the noise is negative.
+        ValueError: if a setting cannot be, or the control period is not a whole number of physics
+            steps.
     """
 
-    control_timestep: float = 0.02
+    control_timestep: float = number(0.02, above=0)
     """Seconds between two actions."""
-    physics_timestep: float = 0.004
+    physics_timestep: float = number(0.004, above=0)
     """Seconds of one physics step."""
-    max_episode_steps: int | None = 1000
+    max_episode_steps: int | None = whole(1000, least=1)
     """Steps after which an episode is truncated; None is never."""
-    observation_noise: float = 0.0
+    observation_noise: float = number(0.0, least=0)
     """Multiplies each channel's noise; 0 switches noise off."""
-    reward_weights: Mapping[str, float] = field(default_factory=dict)
+    reward_weights: Mapping[str, float] = weights()
     """Weight of each reward term; overriding some leaves the others as they are."""
 
     def __post_init__(self) -> None:
-        """Validate what every task shares."""
-        for name, value in vars(self).items():
-            if _holds_nan(value):
-                raise ValueError(f"{name} must not be NaN, got {value!r}")
-        if not (0 < self.physics_timestep < np.inf and 0 < self.control_timestep < np.inf):
-            raise ValueError(
-                "time steps must be positive and finite, got "
-                f"control {self.control_timestep} and physics {self.physics_timestep}"
-            )
+        """Check every setting, and that the time steps fit."""
+        settings.check(self)
         ratio = self.control_timestep / self.physics_timestep
         if abs(ratio - round(ratio)) > 1e-6 or round(ratio) < 1:
             raise ValueError(
                 f"control_timestep {self.control_timestep} s is not a whole multiple of "
                 f"physics_timestep {self.physics_timestep} s (ratio {ratio:g})"
             )
-        if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps must be >= 1, got {self.max_episode_steps}")
-        if self.observation_noise < 0:
-            raise ValueError(f"observation_noise must be >= 0, got {self.observation_noise}")
 
     @property
     def substeps(self) -> int:
@@ -164,15 +155,6 @@ class TaskConfig:
         return dataclasses.replace(self, **changes)
 
 
-def _holds_nan(value: Any) -> bool:
-    """Whether a setting, or a number in it, is NaN."""
-    if isinstance(value, Mapping):
-        return any(map(_holds_nan, value.values()))
-    if isinstance(value, (tuple, list)):
-        return any(map(_holds_nan, value))
-    return isinstance(value, float) and value != value
-
-
 class Task:
     """A task: subclass it, set the class attributes, write the functions.
 
@@ -196,14 +178,15 @@ class Task:
     """Whether derived fields must describe the state after the step, not one substep before:
     needed if ``observe`` reads them; costs about a fifth of a substep."""
     settle: ClassVar[int] = 0
-    """Physics steps that a row makes with the controls that ``reset`` left, before its episode."""
+    """Physics steps that a row makes with the controls that ``reset`` left, before its episode. A
+    row that diverges in them starts from the model's own state."""
     per_world: ClassVar[tuple[str, ...]] = ()
     """MjModel fields that ``reset`` randomises; start each from ``self.model``, never from the
     row's last value."""
     camera: ClassVar[str | int] = -1
     """The camera that ``render`` uses."""
     mirror: ClassVar[Mirror | None] = None
-    """The task with left and right exchanged, where that is the same task; learning can use it."""
+    """A symmetry of the task, such as left and right exchanged; learning can use it."""
 
     def __init__(self, config: TaskConfig):
         """Compile the model for ``config``."""
@@ -224,8 +207,11 @@ class Task:
         """Write the start state of v's rows, which hold the model's defaults."""
 
     def act(self, v: View, action: np.ndarray) -> None:
-        """Turn ``action`` (n, act_dim), float32 in [-1, 1], into ``v.ctrl``."""
-        raise NotImplementedError
+        """Turn ``action`` (n, act_dim), float32 in [-1, 1], into ``v.ctrl``; by default a copy."""
+        if action.shape != v.ctrl.shape:
+            shapes = f"{action.shape[1]} entries, and the model {v.ctrl.shape[1]} controls"
+            raise ValueError(f"an action has {shapes}: write the task's ``act``")
+        v.ctrl = action
 
     def terminated(self, v: View) -> np.ndarray:
         """(n,) bool: the episode has reached an end of its own (never a time limit)."""

@@ -362,9 +362,10 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 hint = did_you_mean(name, names)
                 raise ValueError(f"no reset option {name!r}{hint}; allowed are: {', '.join(names)}")
         mask, elapsed = options.get("reset_mask"), options.get("elapsed_steps")
-        return self._reset_mask(mask), None if elapsed is None else self._elapsed_steps(elapsed)
+        mask = self._reset_mask(mask)
+        return mask, None if elapsed is None else self._elapsed_steps(elapsed, mask)
 
-    def _elapsed_steps(self, elapsed: Any) -> np.ndarray:
+    def _elapsed_steps(self, elapsed: Any, mask: np.ndarray) -> np.ndarray:
         elapsed = np.asarray(elapsed)
         if elapsed.dtype.kind not in "iu" or elapsed.shape != (self.num_envs,):
             raise ValueError(
@@ -372,10 +373,11 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"got {elapsed.dtype} of shape {elapsed.shape}"
             )
         limit = self.config.max_episode_steps
-        if not ((elapsed >= 0) & (elapsed < (limit or np.inf))).all():
+        given = elapsed[mask]
+        if not ((given >= 0) & (given < (limit or np.inf))).all():
             below = f" and below max_episode_steps={limit}" if limit else ""
             raise ValueError(
-                f"elapsed_steps must be at least 0{below}, got {elapsed.min()} to {elapsed.max()}"
+                f"elapsed_steps must be at least 0{below}, got {given.min()} to {given.max()}"
             )
         return elapsed
 

@@ -70,8 +70,8 @@ def _main(argv: Sequence[str] | None) -> int:
     groups = [_given(args)] if args.runs else _wanted(args)
     comparisons = [_compare(runs, args) for runs in groups]
     runs = [run for group in groups for run in group]
-    text = _text(comparisons, runs, args, sys.argv[1:] if argv is None else argv)
-    _write(args.out, comparisons, text)
+    given = sys.argv[1:] if argv is None else argv
+    _write(args.out, comparisons, _about(comparisons, runs, args, given))
     return 0
 
 
@@ -425,13 +425,13 @@ def _read_curve(path: Path) -> dict[str, Any]:
 # What is written.
 
 
-def _text(
+def _about(
     comparisons: "Sequence[Comparison]",
     runs: "Sequence[Run]",
     args: argparse.Namespace,
     argv: Sequence[str],
 ) -> str:
-    """Returns the Markdown file."""
+    """Returns the beginning of the Markdown file: what was compared, and how."""
     manifests = [run.manifest for run in runs]
     machines = sorted({f"{m.get('cpu')}, {m.get('cores')} cores, {m['device']}" for m in manifests})
     versions: dict[str, set[str]] = {}
@@ -448,7 +448,7 @@ def _text(
         f"\n  Without effect in {name}: {', '.join(names)}."
         for name, names in _ignored(runs).items()
     )
-    head = f"""# Comparison of {trainers}: {algorithms}
+    return f"""# Comparison of {trainers}: {algorithms}
 
     {shlex.join(["python", "-m", "rl_zoo.compare", *argv])}
 
@@ -467,7 +467,6 @@ axis is the mean threshold, where every seed reached it; a dotted line is a goal
 - Seconds count from the start of the training process, start-up and compilation included,
   evaluations not. Steps/s is of the updates alone.
 """
-    return "\n".join([head, "\n\n".join(c.markdown() for c in comparisons), ""])
 
 
 def _ignored(runs: "Sequence[Run]") -> dict[str, list[str]]:
@@ -483,20 +482,21 @@ def _ignored(runs: "Sequence[Run]") -> dict[str, list[str]]:
     return found
 
 
-def _write(out: Path, comparisons: "Sequence[Comparison]", text: str) -> None:
+def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
     """Writes the three files, and prints the tables.
 
     Raises:
         CommandError: a file cannot be written.
     """
     from adapters.policy import write_file
-    from rl_zoo.comparison import picture
+    from rl_zoo.comparison import picture, summary
 
+    tables = "\n\n".join([summary(comparisons), *(c.markdown() for c in comparisons)])
     numbers = {"schema_version": 1, "environments": [c.as_dict() for c in comparisons]}
     files = {
         "comparison.json": json.dumps(numbers, indent=1).encode() + b"\n",
         "comparison.png": picture(comparisons),
-        "comparison.md": text.encode(),
+        "comparison.md": f"{about}\n{tables}\n".encode(),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -504,9 +504,7 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", text: str) -> None:
             write_file(out / name, data)
     except OSError as error:
         raise cli.CommandError(f"cannot write in {out}: {error.strerror}") from error
-    for comparison in comparisons:
-        print(f"\n{comparison.markdown()}")
-    print(f"\n{shlex.join(str(out / name) for name in files)}")
+    print(f"\n{tables}\n\n{shlex.join(str(out / name) for name in files)}")
 
 
 if __name__ == "__main__":

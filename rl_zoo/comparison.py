@@ -173,26 +173,34 @@ class Comparison:
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Returns the table, its head first; a line per trainer, means over seeds."""
+        """Returns all figures, means over seeds: the head of the table, and a line per trainer."""
         first = next(iter(self.trainers.values()))[0].final.figures
         columns: dict[str, Callable[[Result], float]] = {"return": _figure("return")}
         if "success" in first:
             columns["success"] = _figure("success")
         for name, unit in self.units.items():
             columns[f"{name} ({unit})" if unit not in ("", "1") else name] = _figure(name)
-        head = ["trainer", "seeds", *columns, "goals met", "steps/s"]
-        head += ["steps to threshold", "seconds to threshold", "total seconds"]
-        rows = [tuple(head)]
+        rows = [("trainer", "seeds", *columns)]
         for name, results in self.trainers.items():
+            spreads = (_spread([figure(r) for r in results]) for figure in columns.values())
+            rows.append((name, str(len(results)), *spreads))
+        return rows
+
+    def summary(self) -> list[tuple[str, ...]]:
+        """Returns its lines of `summary`, one per trainer."""
+        names = dict.fromkeys(goal.figure for goal in self.goals) or ["return"]
+        rows = []
+        for trainer, results in self.trainers.items():
+            spreads = (f"{name} {_spread([_figure(name)(r) for r in results])}" for name in names)
             met = sum(result.final.meets(self.goals) for result in results)
-            row = [name, str(len(results))]
-            row += [_spread([figure(result) for result in results]) for figure in columns.values()]
-            row.append(f"{met} of {len(results)}" if self.goals else "-")
-            row.append(_spread([result.steps_per_second for result in results]))
             reached = [point for r in results if (point := r.threshold(self.goals))]
+            row = [self.env_id, trainer, ", ".join(spreads)]
+            row.append(f"{met} of {len(results)}" if self.goals else "-")
+            row.append(_number(results[0].final.steps))
+            row.append(_spread([result.final.seconds for result in results]))
             for values in ([p.steps for p in reached], [p.seconds for p in reached]):
                 row.append(self._reached(values, len(results)))
-            row.append(_spread([result.final.seconds for result in results]))
+            row.append(_spread([result.steps_per_second for result in results]))
             rows.append(tuple(row))
         return rows
 
@@ -212,9 +220,7 @@ class Comparison:
         if self.settings:
             changed = ", ".join(f"`env.{name}={value}`" for name, value in self.settings.items())
             lines += [f"With {changed}.", ""]
-        head, *rows = self.rows()
-        dashes = ["---", *["---:"] * (len(head) - 1)]
-        lines += [f"| {' | '.join(row)} |" for row in (head, dashes, *rows)]
+        lines.append(_table(self.rows()))
         if self.stock:
             lines += [
                 "",
@@ -234,6 +240,20 @@ class Comparison:
         return "\n".join(lines)
 
 
+def summary(comparisons: Sequence[Comparison]) -> str:
+    """Returns a table of all environments: what has a goal, or the return, and what it took."""
+    head = ("environment", "trainer", "result", "goals met", "steps", "seconds")
+    head += ("steps to threshold", "seconds to threshold", "steps/s")
+    return _table([head, *(row for c in comparisons for row in c.summary())])
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Returns a Markdown table, its head first."""
+    head, *body = rows
+    dashes = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, dashes, *body))
+
+
 def _figure(name: str) -> Callable[[Result], float]:
     def read(result: Result) -> float:
         value = result.final.figures[name]
@@ -248,8 +268,8 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _number(value: float, digits: int = 4) -> str:
-    """A figure for the table: no decimals from a thousand on."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    """A figure for the table: that many digits, but all that are left of the point."""
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def _signed(value: float) -> str:

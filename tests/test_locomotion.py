@@ -128,12 +128,12 @@ def test_the_command_is_observed_and_is_that_of_the_next_step(make):
 @pytest.mark.parametrize("field", ["forward", "lateral", "turn", "duration"])
 @pytest.mark.parametrize("limits", [(1.0, 0.5), (np.nan, 0.5)])
 def test_impossible_command_ranges_are_refused(field, limits):
-    with pytest.raises(ValueError, match=f"{field} must be .*low <= high, got"):
+    with pytest.raises(ValueError, match=f"{field} must be .*low <= high.*, got"):
         VelocityCommands(**{field: limits})
 
 
 def test_an_impossible_standing_share_is_refused():
-    with pytest.raises(ValueError, match=r"standing_share must be in \[0, 1\], got 1.5"):
+    with pytest.raises(ValueError, match="standing_share must be .* >= 0, <= 1, got 1.5"):
         VelocityCommands(standing_share=1.5)
 
 

@@ -112,6 +112,8 @@ def test_a_view_computes_a_quantity_once(model):
     before = view.once(height)
     simulation.step(5)
     assert view.once(height) is before
+    with pytest.raises(ValueError, match="read-only"):
+        before += 1
     assert asked == [view]
     assert (simulation.all.once(height) < before).all()
     assert_array_equal(simulation.rows(np.array([1, 3])).once(height), height(view)[[1, 3]])

@@ -158,5 +158,10 @@ def test_a_planar_task_has_an_exact_mirror(env_id):
     env.close()
 
 
+def test_a_full_turn_of_an_entry_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="full_turns has entry 2, an observation has 0 to 1"):
+        Mirror(signs(1, 1), signs(1), full_turns=(2,))
+
+
 def test_every_mirror_is_compared_with_physics():
     assert set(MIRRORED) == {*VELOCITY, *EXACT}

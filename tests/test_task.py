@@ -263,9 +263,6 @@ class Bare(Task):
     def build_model(self):
         return mujoco.MjModel.from_xml_string(XML)
 
-    def act(self, v, action):
-        v.ctrl = action
-
     def rewards(self, v):
         return {"still": 1.0 - abs(v.qvel[:, 0])}
 
@@ -273,18 +270,31 @@ class Bare(Task):
         return v.qpos
 
 
-def test_a_task_needs_no_more_than_three_functions():
-    config = TaskConfig(reward_weights={"still": 1.0}, max_episode_steps=None)
-    env = make(task=Bare(config))
+BARE = TaskConfig(reward_weights={"still": 1.0}, max_episode_steps=None)
+
+
+def test_a_task_needs_no_more_than_two_functions():
+    env = make(task=Bare(BARE))
     env.reset()
-    *_, info = env.step(zeros(env))
+    *_, info = env.step(zeros(env) + 0.5)
+    assert (env.simulation.fields["ctrl"] == 0.5).all()
     assert "success" not in info
     assert info["metrics"] == {}
-    single = MotrixEnv(Bare(config))
+    single = MotrixEnv(Bare(BARE))
     single.reset(seed=0)
     observation, reward, terminated, truncated, info = single.step(np.zeros(1))
     assert (reward, terminated, truncated) == (1.0, False, False)
     assert info == {"reward_terms": {"still": 1.0}, "metrics": {}}
+
+
+def test_actions_that_are_not_the_models_controls_need_a_function():
+    class Pair(Bare):
+        action = (Channel("push", "N", 2),)
+
+    env = make(task=Pair(BARE))
+    env.reset()
+    with pytest.raises(ValueError, match="2 entries, and the model 1 controls: write .* ``act``"):
+        env.step(zeros(env))
 
 
 def test_the_timestep_is_the_configurations():

@@ -156,16 +156,41 @@ def test_a_dropped_ball_ends_the_episode():
 def test_reward_is_highest_for_the_target_height_above_the_middle():
     env = make(4)
     env.reset(seed=0)
-    task, fields = env.unwrapped.task, env.unwrapped.simulation.fields
-    fields["qvel"][...] = 0.0
-    fields["qpos"][:, 6:8] = task._home[:2]
-    fields["qpos"][:, BALL] = HOME + fields["target_height"]
-    fields["qpos"][1, BALL] += 0.15
-    fields["qpos"][2, 6] += 0.1
-    fields["qpos"][3, BALL] -= 0.1  # and as fast as a fall from there
-    fields["qvel"][3, BALL] = -np.sqrt(2 * 9.81 * 0.1)
-    reward = task.rewards(env.unwrapped.simulation.all)["bounce_height"]
+    task, v = env.unwrapped.task, env.unwrapped.simulation.all
+    v.qvel = 0.0
+    v.qpos[:, 6:8] = task._home[:2]
+    v.qpos[:, BALL] = HOME + v.target_height
+    v.qpos[1, BALL] += 0.15
+    v.qpos[2, 6] += 0.1
+    v.qpos[3, BALL] -= 0.1  # and as fast as a fall from there
+    v.qvel[3, BALL] = -np.sqrt(2 * 9.81 * 0.1)
+    reward, metrics = task.rewards(v)["bounce_height"], task.measure(v)
     np.testing.assert_allclose(reward, [1, np.exp(-1), np.exp(-1), 1], atol=1e-3)
+    np.testing.assert_allclose(metrics["height_error"], [0, 0.15, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(metrics["horizontal_error"], [0, 0, 0.1, 0], atol=1e-9)
+    env.close()
+
+
+def test_other_rewards_are_for_a_paddle_at_home_and_level_and_for_little_motion():
+    env = make(4)
+    env.reset(seed=0)
+    simulation, task = env.unwrapped.simulation, env.unwrapped.task
+    v = simulation.all
+    v.qpos, v.qvel = env.unwrapped.model.key("home").qpos, 0.0
+    v.qpos[1, 5] += 0.1  # turns the paddle about its own axis
+    v.qpos[2, 0] += 0.1  # turns the arm about the vertical
+    v.qpos[3, 4] += 0.1  # tilts the paddle
+    v.qvel[1, :6], v.action[2] = [1, -1, 2, 0, 0, 0], 0.5
+    simulation.refresh(np.arange(4))
+    terms = task.rewards(simulation.rows(np.arange(4)))
+    np.testing.assert_allclose(terms["joint_velocity"], [0, 6, 0, 0])
+    np.testing.assert_allclose(terms["action"], [0, 0, 1.5, 0])
+    away = np.linalg.norm(v.site("paddle").xpos - task._home, axis=1)
+    tilt = np.linalg.norm(v.site("paddle").xmat.reshape(4, 3, 3)[:, :2, 2], axis=1)
+    assert away[2] > 0.05 and tilt[3] > 0.05 and tilt[2] < 1e-3
+    wanted = np.exp(-((away / 0.1) ** 2) - (tilt / 0.3) ** 2)
+    np.testing.assert_allclose(terms["paddle_home"], wanted, rtol=1e-6)
+    np.testing.assert_allclose(terms["paddle_home"][0], 1, atol=1e-3)
     env.close()
 
 
@@ -182,6 +207,7 @@ def test_reward_is_highest_for_the_target_height_above_the_middle():
         {"target_range": 0.0},
         {"target_speed": -1.0},
         {"drop_radius": 0.0},
+        {"physics_timestep": 0.005},  # the ball would gain speed
     ],
 )
 def test_impossible_settings_are_refused(setting):

@@ -15,7 +15,16 @@ import adapters
 from adapters import PPOConfig
 from motrix_gym import Goal
 from rl_zoo import compare, evaluate, train
-from rl_zoo.comparison import Comparison, Point, Result, T, difference, mean_and_half, picture
+from rl_zoo.comparison import (
+    Comparison,
+    Point,
+    Result,
+    T,
+    difference,
+    mean_and_half,
+    picture,
+    summary,
+)
 from rl_zoo.runs import Run
 
 ENV = "Motrix/CartPole-v0"
@@ -110,7 +119,7 @@ def test_what_is_missing_is_trained_once_and_evaluated_once(here, trainings, eva
     text = Path("comparison/comparison.md").read_text()
     assert "    python -m rl_zoo.compare --eval-episodes 4 --curve-episodes 2" in text
     assert "With `env.max_episode_steps=10`" in text
-    assert text[text.index("## Motrix") :].strip() in capsys.readouterr().out
+    assert text[text.index("| environment") :].strip() in capsys.readouterr().out
 
 
 def test_the_picture_is_a_png_of_a_row_per_environment(here):
@@ -132,7 +141,8 @@ def test_figures_are_of_the_last_checkpoint_and_the_threshold_is_the_first_that_
     assert [run["curve"][-1]["figures"]["return"] for run in runs] == [1000, 1000]
     assert all(run["goals_met"] for run in runs)
     table = Path("comparison/comparison.md").read_text()
-    assert "| sb3 | 2 | 1,000 ± 0 |" in table and "| 2 of 2 | 100.5 ± 6.4 | 192 ± 1,220 |" in table
+    assert "| sb3 | return 1,000 ± 0 | 2 of 2 | 320 | 100 ± 6 | 192 ± 1,220 |" in table
+    assert "| sb3 | 2 | 1,000 ± 0 |" in table
 
 
 def test_other_episodes_and_a_damaged_cache_are_measured_anew(here, evaluations):
@@ -377,16 +387,22 @@ def make_comparison(returns, goals=TEN):
 
 
 def cells(comparison, trainer):
-    head, *rows = comparison.rows()
-    return next(dict(zip(head, row, strict=True)) for row in rows if row[0] == trainer)
+    """A trainer's row of both tables, by column."""
+    found = {}
+    for table in (summary([comparison]), comparison.markdown()):
+        lines = [line for line in table.splitlines() if line.startswith("|")]
+        head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+        found |= next(dict(zip(head, row, strict=True)) for row in rows if trainer in row)
+    return found
 
 
 def test_a_seed_that_never_reaches_the_threshold_is_counted():
     comparison = make_comparison(
         {"all": [(9, 10), (12, 12)], "some": [(9, 9), (10, 8)], "none": [(0, 0), (0, 0)]}
     )
-    assert cells(comparison, "all")["steps to threshold"] == "150 ± 6.4e+02"
+    assert cells(comparison, "all")["steps to threshold"] == "150 ± 635"
     assert cells(comparison, "all")["goals met"] == "2 of 2"
+    assert cells(comparison, "all")["result"] == "return 11 ± 13"
     assert cells(comparison, "some")["steps to threshold"] == "100 (1 of 2 seeds)"
     assert cells(comparison, "some")["seconds to threshold"] == "7 (1 of 2 seeds)"
     assert cells(comparison, "some")["goals met"] == "0 of 2"

@@ -12,12 +12,13 @@ v0: first version.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from motrix_gym.random import RowRandom
+from motrix_gym.settings import number, weights
 from motrix_gym.simulation import View
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
 
@@ -28,15 +29,15 @@ class CartPoleConfig(TaskConfig):
 
     control_timestep: float = 0.01
     physics_timestep: float = 0.01
-    max_angle: float = 0.2
+    max_angle: float = number(0.2, above=0)
     """Lean at which the episode terminates (rad)."""
-    max_position: float = 0.8
+    max_position: float = number(0.8, above=0)
     """Distance of the cart from the middle at which the episode terminates (m)."""
-    start_spread: float = 0.01
+    start_spread: float = number(0.01, least=0)
     """Half-width of the uniform start positions and velocities (m, rad, m/s, rad/s)."""
-    max_control: float = 3.0
+    max_control: float = number(3.0, above=0)
     """Motor control at action 1; the motor's gear makes 100 N of each unit."""
-    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"alive": 1.0})
+    reward_weights: Mapping[str, float] = weights(alive=1.0)
 
 
 class CartPole(Task):

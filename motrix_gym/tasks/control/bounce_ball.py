@@ -26,7 +26,7 @@ v0: first version.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -34,12 +34,14 @@ import numpy as np
 
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares, tracking
+from motrix_gym.settings import interval, number, weights
 from motrix_gym.simulation import View
 from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
 
 _JOINTS = tuple(f"joint{i}" for i in range(1, 7))
 _START_HEIGHT = 0.40
-# A bounce turns a fall into a rise, whose height is that above a ball on the paddle at home.
+# A bounce: after falling faster than this, the ball rises, to an apex at least so far above where
+# it rests on the paddle at home.
 _FALLING = -0.5  # m/s
 _RISE = 0.05  # m
 
@@ -49,48 +51,25 @@ class BounceBallConfig(TaskConfig):
     """Settings of the ball bouncing."""
 
     control_timestep: float = 0.02
-    physics_timestep: float = 0.001
-    target_heights: tuple[float, float] = (0.25, 0.55)
+    physics_timestep: float = number(0.001, above=0, most=0.002)
+    """Seconds of one physics step; ball and paddle touch for 0.008 s."""
+    target_heights: tuple[float, float] = interval(0.25, 0.55, above=0)
     """Lowest and highest target of the ball's middle above the paddle's home (m)."""
-    target_speed: float = 1.0
+    target_speed: float = number(1.0, above=0)
     """How fast a joint's target moves at action 1 (rad/s)."""
-    target_range: float = 0.3
+    target_range: float = number(0.3, above=0)
     """How far from home a joint's target gets (rad)."""
-    height_scale: float = 0.15
+    height_scale: float = number(0.15, above=0)
     """Error of the apex at which the height reward is 1/e (m)."""
-    centre_scale: float = 0.1
+    centre_scale: float = number(0.1, above=0)
     """Distance of the landing place from the axis at which the centre reward is 1/e (m)."""
-    drop_depth: float = 0.15
+    drop_depth: float = number(0.15, above=0)
     """How far below the paddle's home the ball is dropped (m)."""
-    drop_radius: float = 0.4
+    drop_radius: float = number(0.4, above=0)
     """How far from the axis the ball is dropped (m)."""
-    reward_weights: Mapping[str, float] = field(
-        default_factory=lambda: {
-            "bounce_height": 1.0,
-            "paddle_home": 0.1,
-            "action": -0.02,
-            "joint_velocity": -0.001,
-        }
+    reward_weights: Mapping[str, float] = weights(
+        bounce_height=1.0, paddle_home=0.1, action=-0.02, joint_velocity=-0.001
     )
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        try:
-            low, high = self.target_heights
-            possible = 0 < low <= high < np.inf
-        except (TypeError, ValueError):
-            possible = False
-        if not possible:
-            raise ValueError(
-                f"target_heights must be (low, high), 0 < low <= high, got {self.target_heights}"
-            )
-        for name in (
-            *("target_speed", "target_range", "height_scale", "centre_scale"),
-            *("drop_depth", "drop_radius"),
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
 
 class BounceBall(Task):
@@ -177,7 +156,7 @@ class BounceBall(Task):
         config = self.config
         paddle = v.site("paddle").xpos - self._home
         place, _ = v.once(self._landing)
-        height = tracking((self._apex(v) - v.target_height)[:, None], config.height_scale)
+        height = tracking((v.once(self._apex) - v.target_height)[:, None], config.height_scale)
         level = tracking(v.site("paddle").xmat[:, 2:6:3], 0.3)
         return {
             "bounce_height": height * tracking(place, config.centre_scale),
@@ -190,7 +169,7 @@ class BounceBall(Task):
         """Bounces, errors, and whether it is over."""
         return {
             "bounces": v.bounces + self._bounced(v),
-            "height_error": abs(self._apex(v) - v.target_height),
+            "height_error": abs(v.once(self._apex) - v.target_height),
             "horizontal_error": np.sqrt(sum_of_squares(self._ball(v)[:, :2])),
             "dropped": self.terminated(v).astype(float),
         }
@@ -214,7 +193,7 @@ class BounceBall(Task):
                 v.qvel[:, :6],
                 v.joint_target,
                 v.target_height[:, None],
-                (self._apex(v) - v.target_height)[:, None],
+                (v.once(self._apex) - v.target_height)[:, None],
                 place,
                 time[:, None],
             ],
@@ -232,7 +211,7 @@ class BounceBall(Task):
     def _landing(self, v: View) -> tuple[np.ndarray, np.ndarray]:
         """(n, 2) where the ball falls to the paddle's home height (m), and (n,) when (s)."""
         speed = v.joint("ball").qvel[:, 2]
-        below = np.maximum(self._apex(v), 0) * (2 * self._gravity)
+        below = np.maximum(v.once(self._apex), 0) * (2 * self._gravity)
         time = np.maximum(speed + np.sqrt(below), 0) / self._gravity
         place = self._ball(v)[:, :2] + v.joint("ball").qvel[:, :2] * time[:, None]
         return place, time
@@ -240,4 +219,4 @@ class BounceBall(Task):
     def _bounced(self, v: View) -> np.ndarray:
         """(n,) bool: rising now, high enough, after a fall."""
         rising = v.joint("ball").qvel[:, 2] > 0
-        return v.falling & rising & (self._apex(v) >= self._bounce_apex)
+        return v.falling & rising & (v.once(self._apex) >= self._bounce_apex)

@@ -4,7 +4,7 @@
 Observation (17): torso height from its start (m), torso angle (rad), angles of back thigh, shin,
 foot, front thigh, shin, foot (rad); velocities (9: forwards and upwards in m/s, then the same
 seven in rad/s). Action (6): torques of back thigh, shin, foot, front thigh, shin, foot: +-120, 90,
-60, 90, 60, 30 N m. Reward, in [0, 1]: forward speed of the mass centre / 10 m/s, which is a
+60, 90, 60, 30 N m. Reward, in [0, 1]: forward speed of the centre of mass / 10 m/s, which is a
 tolerance: speed >= 10 m/s, margin 10 m/s, linear, 0 at the margin. No termination; truncated after
 1000 steps (10 s). Start: every joint anywhere in its range, then 200 physics steps (2 s) without
 torques to fall to the floor and come to rest.
@@ -15,13 +15,14 @@ v0: first version.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
+from motrix_gym.settings import number, weights
 from motrix_gym.simulation import View
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import PlanarTree, pose_range
@@ -37,15 +38,9 @@ class CheetahConfig(TaskConfig):
 
     control_timestep: float = 0.01
     physics_timestep: float = 0.01
-    run_speed: float = 10.0
+    run_speed: float = number(10.0, above=0)
     """Forward speed at which the reward is 1 (m/s)."""
-    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
-
-    def __post_init__(self) -> None:
-        """Check the speed."""
-        super().__post_init__()
-        if not 0 < self.run_speed < np.inf:
-            raise ValueError(f"run_speed must be positive and finite, got {self.run_speed}")
+    reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
 class Cheetah(Task):
@@ -71,7 +66,7 @@ class Cheetah(Task):
     action = tuple(
         Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
     )
-    metrics = {"speed": Metric("m/s", "mean", "forward speed of the mass centre")}
+    metrics = {"speed": Metric("m/s", "mean", "forward speed of the centre of mass")}
 
     def __init__(self, config: CheetahConfig):
         """Compile the model and read its links."""
@@ -83,10 +78,6 @@ class Cheetah(Task):
     def reset(self, v: View, rng: RowRandom) -> None:
         """Any pose of the legs; the engine then lets it settle."""
         v.qpos = rng.uniform(self._low, self._high, self.model.nq)
-
-    def act(self, v: View, action: np.ndarray) -> None:
-        """The motors' gears scale."""
-        v.ctrl = action
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed."""

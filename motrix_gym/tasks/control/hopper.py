@@ -4,7 +4,7 @@
 Observation (15): torso height from 1 m (m), torso angle, angles of waist, hip, knee, ankle (rad);
 velocities (7: forwards and upwards in m/s, then the same five in rad/s); log(1 + force in N) on
 toe and heel, in the last physics step. Action (4): torques of waist, hip, knee, ankle: +-30, 40,
-30, 10 N m. Reward, in [0, 1]: [mass centre of the torso 0.6 to 2 m above the foot's], times
+30, 10 N m. Reward, in [0, 1]: [centre of mass of the torso 0.6 to 2 m above the foot's], times
 (4 + [small action]) / 5 for standing, or times [forward speed] for hopping. The brackets are
 tolerances: height without margin; actions of 0, margin 1, quadratic, 0 at the margin, averaged over
 the motors; speed >= that asked for, margin half of it, linear, 0.5 at the margin and so 0 at rest.
@@ -17,13 +17,14 @@ v0: first version.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
+from motrix_gym.settings import number, weights
 from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror, signs
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
@@ -40,15 +41,9 @@ class HopperConfig(TaskConfig):
 
     control_timestep: float = 0.02
     physics_timestep: float = 0.005
-    hop_speed: float = 0.0
+    hop_speed: float = number(0.0, least=0)
     """Forward speed that is asked for (m/s); 0 asks for standing only."""
-    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
-
-    def __post_init__(self) -> None:
-        """Check the speed."""
-        super().__post_init__()
-        if not 0 <= self.hop_speed < np.inf:
-            raise ValueError(f"hop_speed must be >= 0 and finite, got {self.hop_speed}")
+    reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
 class Hopper(Task):
@@ -75,7 +70,7 @@ class Hopper(Task):
     )
     mirror = Mirror(observation=signs(*[1] * 15), action=signs(*[1] * 4), full_turns=(1,))
     metrics = {
-        "speed": Metric("m/s", "mean", "forward speed of the mass centre"),
+        "speed": Metric("m/s", "mean", "forward speed of the centre of mass"),
         "height": Metric("m", "mean", "height of the torso above the foot"),
     }
 
@@ -90,10 +85,6 @@ class Hopper(Task):
     def reset(self, v: View, rng: RowRandom) -> None:
         """Any pose, at rest."""
         v.qpos = rng.uniform(self._low, self._high, self.model.nq)
-
-    def act(self, v: View, action: np.ndarray) -> None:
-        """The motors' gears scale."""
-        v.ctrl = action
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Standing, times either little effort or speed."""
@@ -115,5 +106,5 @@ class Hopper(Task):
         return np.concatenate([v.qpos[:, 1:], v.qvel, np.log1p(v.sensordata)], axis=1)
 
     def _height(self, v: View) -> np.ndarray:
-        """(n,) height of the torso's mass centre above the foot's (m)."""
+        """(n,) height of the torso's centre of mass above the foot's (m)."""
         return self._tree.height(self._foot_to_torso, v)

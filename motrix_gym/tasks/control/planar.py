@@ -31,9 +31,9 @@ class PlanarTree:
     link's angle turns z towards x.
 
     Attributes:
-        mass_centre: (links, 2) the way from the root's origin to the robot's mass centre, which is
-            the sum of its rows. Row i is the part that turns with link i: (x, z) in that link's
-            frame, in m.
+        centre_of_mass: (links, 2) the way from the root's origin to the robot's centre of mass,
+            which is the sum of its rows. Row i is the part that turns with link i: (x, z) in that
+            link's frame, in m.
     """
 
     def __init__(self, model: mujoco.MjModel):
@@ -44,7 +44,7 @@ class PlanarTree:
         self._hinges = model.body_jntadr[1:] + model.body_jntnum[1:] - 1
         self._signs = model.jnt_axis[self._hinges, 1]
         frame = np.zeros((model.nbody, model.nbody - 1, 2))  # of each body's origin
-        centre = np.zeros_like(frame)  # of each body's mass centre
+        centre = np.zeros_like(frame)  # of each body's centre of mass
         plane = [0, 2]
         for body in range(1, model.nbody):
             link, parent = body - 1, int(model.body_parentid[body])
@@ -56,10 +56,11 @@ class PlanarTree:
             centre[body] = frame[body]
             centre[body, link] += model.body_ipos[body, plane]
         self._centre = centre
-        self.mass_centre = np.einsum("b,bkx->kx", model.body_mass / model.body_mass.sum(), centre)
+        shares = model.body_mass / model.body_mass.sum()
+        self.centre_of_mass = np.einsum("b,bkx->kx", shares, centre)
 
     def centre(self, body: int) -> np.ndarray:
-        """(links, 2) like ``mass_centre``, of one body's own mass centre."""
+        """(links, 2) like ``centre_of_mass``, of one body's own centre of mass."""
         return self._centre[body]
 
     def angles(self, v: View) -> np.ndarray:
@@ -74,13 +75,13 @@ class PlanarTree:
         return angles
 
     def height(self, place: np.ndarray, v: View) -> np.ndarray:
-        """(n,) how far above the root's origin a place is, given as ``mass_centre`` is, in m."""
+        """(n,) how far above the root's origin a place is, given as ``centre_of_mass`` is, in m."""
         return _total(self._rises(place, v))
 
     def speed(self, v: View) -> np.ndarray:
-        """(n,) velocity of the robot's mass centre along x, in m/s."""
+        """(n,) velocity of the robot's centre of mass along x, in m/s."""
         # A turning link moves forward what lies above its hinge.
-        turned = self.turn(v.qvel) * self._rises(self.mass_centre, v)
+        turned = self.turn(v.qvel) * self._rises(self.centre_of_mass, v)
         return v.qvel[:, self._forward] + _total(turned)
 
     def _rises(self, place: np.ndarray, v: View) -> np.ndarray:

@@ -13,7 +13,7 @@ v0: first version.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -21,6 +21,7 @@ import numpy as np
 
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
+from motrix_gym.settings import number, weights
 from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror, signs
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
@@ -35,15 +36,9 @@ class ReacherConfig(TaskConfig):
 
     control_timestep: float = 0.02
     physics_timestep: float = 0.02
-    target_size: float = 0.05
+    target_size: float = number(0.05, above=0)
     """Radius of the target (m)."""
-    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
-
-    def __post_init__(self) -> None:
-        """Check the size."""
-        super().__post_init__()
-        if not 0 < self.target_size < np.inf:
-            raise ValueError(f"target_size must be positive and finite, got {self.target_size}")
+    reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
 class Reacher(Task):
@@ -86,10 +81,6 @@ class Reacher(Task):
         radius = rng.uniform(_NEAREST, _FARTHEST)
         v.mocap_pos[:, 0, 0] = radius * np.sin(angle)
         v.mocap_pos[:, 0, 1] = radius * np.cos(angle)
-
-    def act(self, v: View, action: np.ndarray) -> None:
-        """The motors' gears scale."""
-        v.ctrl = action
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Whether finger and target overlap."""

@@ -18,13 +18,14 @@ v0: first version.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
+from motrix_gym.settings import number, weights
 from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror, exchange, signs
 from motrix_gym.task import Channel, Metric, Task, TaskConfig
@@ -42,15 +43,9 @@ class WalkerConfig(TaskConfig):
 
     control_timestep: float = 0.025
     physics_timestep: float = 0.0025
-    move_speed: float = 0.0
+    move_speed: float = number(0.0, least=0)
     """Forward speed that is asked for (m/s); 0 asks for standing only."""
-    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"task": 1.0})
-
-    def __post_init__(self) -> None:
-        """Check the speed."""
-        super().__post_init__()
-        if not 0 <= self.move_speed < np.inf:
-            raise ValueError(f"move_speed must be >= 0 and finite, got {self.move_speed}")
+    reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
 class Walker(Task):
@@ -77,7 +72,7 @@ class Walker(Task):
         action=exchange(3),
     )
     metrics = {
-        "speed": Metric("m/s", "mean", "forward speed of the mass centre"),
+        "speed": Metric("m/s", "mean", "forward speed of the centre of mass"),
         "height": Metric("m", "mean", "height of the torso"),
     }
 
@@ -91,10 +86,6 @@ class Walker(Task):
     def reset(self, v: View, rng: RowRandom) -> None:
         """Any pose, at rest."""
         v.qpos = rng.uniform(self._low, self._high, self.model.nq)
-
-    def act(self, v: View, action: np.ndarray) -> None:
-        """The motors' gears scale."""
-        v.ctrl = action
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """High and upright, and fast if asked for."""

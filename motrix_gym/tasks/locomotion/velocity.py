@@ -22,7 +22,7 @@ all common bipedal gaits", 2021.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -34,6 +34,7 @@ from motrix_gym import rotations
 from motrix_gym.commands import VelocityCommands
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares, tracking
+from motrix_gym.settings import interval, number, weights
 from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror, Reflection, signs
 from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
@@ -85,64 +86,47 @@ class VelocityConfig(TaskConfig):
 
     observation_noise: float = 1.0
     commands: VelocityCommands = VelocityCommands()
-    action_scale: float = 0.5
+    action_scale: float = number(0.5, above=0)
     """Joint offset at action 1 (rad)."""
-    gait_frequency: float = 2.5
+    gait_frequency: float = number(2.5, above=0)
     """Cycles of the gait per second."""
-    standing_speed: float = 0.3
+    standing_speed: float = number(0.3, least=0)
     """Speed above which a robot that is asked to stand still takes steps (m/s)."""
-    swing_share: float = 0.45
+    swing_share: float = number(0.45, above=0, below=1)
     """Share of the cycle that a foot spends in the air."""
-    swing_height: float = 0.08
+    swing_height: float = number(0.08, least=0)
     """Height of a foot above the ground in the middle of its swing (m)."""
-    air_time_target: float = 0.15
+    air_time_target: float = number(0.15, least=0)
     """Time in the air from which a foot's touchdown is rewarded (s)."""
-    tracking_scale: float = 0.5
+    tracking_scale: float = number(0.5, above=0)
     """Velocity error at which tracking rewards are 1/e (m/s, rad/s)."""
-    max_tilt: float = np.pi / 3
+    max_tilt: float = number(np.pi / 3, above=0)
     """Tilt of the base from upright at which the robot counts as fallen (rad)."""
-    friction: tuple[float, float] = (0.4, 1.0)
+    friction: tuple[float, float] = interval(0.4, 1.0, above=0)
     """Range of the feet's sliding friction, drawn per episode."""
-    start_joint_spread: float = 0.15
+    start_joint_spread: float = number(0.15, least=0)
     """Half-width of the start's joint offsets (rad)."""
-    start_velocity_spread: float = 0.5
+    start_velocity_spread: float = number(0.5, least=0)
     """Half-width of the start's base velocities (m/s, rad/s)."""
-    reward_weights: Mapping[str, float] = field(
-        default_factory=lambda: {
-            "linear_velocity": 1.5,
-            "yaw_rate": 0.75,
-            "gait": 1.0,
-            "swing_height": -20.0,
-            "air_time": 1.0,
-            "slip": -0.1,
-            "vertical_velocity": -1.0,
-            "roll_pitch_rate": -0.05,
-            "orientation": -4.0,
-            "base_height": -30.0,
-            "pose": -0.1,
-            "abduction": -0.3,
-            "stand_still": -0.5,
-            "torque": -2e-4,
-            "joint_acceleration": -1e-7,
-            "action_rate": -0.02,
-            "fall": -10.0,
-        }
+    reward_weights: Mapping[str, float] = weights(
+        linear_velocity=1.5,
+        yaw_rate=0.75,
+        gait=1.0,
+        swing_height=-20.0,
+        air_time=1.0,
+        slip=-0.1,
+        vertical_velocity=-1.0,
+        roll_pitch_rate=-0.05,
+        orientation=-4.0,
+        base_height=-30.0,
+        pose=-0.1,
+        abduction=-0.3,
+        stand_still=-0.5,
+        torque=-2e-4,
+        joint_acceleration=-1e-7,
+        action_rate=-0.02,
+        fall=-10.0,
     )
-
-    def __post_init__(self) -> None:
-        """Check the settings.
-
-        Raises:
-            ValueError: naming the setting that cannot be.
-        """
-        super().__post_init__()
-        for name in ("action_scale", "gait_frequency", "tracking_scale", "max_tilt"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 < self.swing_share < 1:
-            raise ValueError(f"swing_share must be between 0 and 1, got {self.swing_share}")
-        if not 0 < self.friction[0] <= self.friction[1]:
-            raise ValueError(f"friction must be (low, high), 0 < low <= high, got {self.friction}")
 
 
 class VelocityTracking(Task):

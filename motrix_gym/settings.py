@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the settings of a task may be: fields that say it, and their check.
+
+    max_angle: float = number(0.2, above=0)
+    friction: tuple[float, float] = interval(0.4, 1.0, above=0)
+    reward_weights: Mapping[str, float] = weights(alive=1.0)
+
+A subclass that gives a field another default keeps what it may be. An ordinary field whose default
+is a finite float must be one.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What a setting may be; ``parts`` is how many numbers it holds, None if they have names."""
+
+    parts: int | None = 1
+    least: float = -math.inf
+    above: float = -math.inf
+    most: float = math.inf
+    below: float = math.inf
+    whole: bool = False
+
+    def allows(self, value: Any) -> bool:
+        """Whether the setting may have this value."""
+        if self.parts == 1:
+            return self._allows_number(value)
+        if self.parts is None:
+            return isinstance(value, Mapping) and all(map(self._allows_number, value.values()))
+        given = isinstance(value, (tuple, list)) and len(value) == self.parts
+        return given and all(map(self._allows_number, value)) and sorted(value) == list(value)
+
+    def _allows_number(self, value: Any) -> bool:
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        x = float(value)
+        inside = self.least <= x <= self.most and self.above < x < self.below
+        return inside and math.isfinite(x) and not (self.whole and x % 1)
+
+    def __str__(self) -> str:
+        kind = "whole" if self.whole else "finite"
+        text = {
+            1: f"a {kind} number",
+            2: "(low, high), finite numbers, low <= high",
+            None: "finite numbers by name",
+        }
+        limits = [(">=", self.least), (">", self.above), ("<=", self.most), ("<", self.below)]
+        bounds = [f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit)]
+        return ", ".join([text[self.parts], *bounds])
+
+
+def number(default: float | None, **limits: Any) -> Any:
+    """A field for finite numbers, bounded by ``least``, ``above``, ``most`` and ``below``."""
+    return _field(_Rule(**limits), default)
+
+
+def whole(default: int | None, **limits: Any) -> Any:
+    """A field for whole numbers; bounded as ``number`` is."""
+    return _field(_Rule(whole=True, **limits), default)
+
+
+def interval(low: float, high: float, **limits: Any) -> Any:
+    """A field for (low, high), finite, low <= high; bounded as ``number`` is."""
+    return _field(_Rule(2, **limits), (low, high))
+
+
+def weights(**default: float) -> Any:
+    """A field for finite weights by name."""
+    return dataclasses.field(default_factory=lambda: dict(default), metadata={"rule": _WEIGHTS})
+
+
+def check(settings: Any) -> None:
+    """Check the fields of a dataclass. One whose annotation has "None" may be None.
+
+    Raises:
+        ValueError: naming the first setting whose value cannot be, the value, and what is allowed.
+    """
+    rules = {}
+    for owner in reversed(type(settings).__mro__):
+        for field in vars(owner).get("__dataclass_fields__", {}).values():
+            if "rule" in field.metadata:
+                rules[field.name] = field.metadata["rule"]
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value is None and "None" in str(field.type):
+            continue
+        plain = isinstance(field.default, float) and math.isfinite(field.default)
+        rule = rules.get(field.name, _NUMBER if plain else None)
+        if rule and not rule.allows(value):
+            raise ValueError(f"{field.name} must be {rule}, got {value!r}")
+
+
+def _field(rule: _Rule, default: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+_NUMBER = _Rule()
+_WEIGHTS = _Rule(None)

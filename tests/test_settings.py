@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings say what they may be, and are held to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from motrix_gym import TaskConfig
+from motrix_gym.settings import interval, number, weights, whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TaskConfig):
+    speed: float = number(1.0, least=0)
+    mass: float = number(1.0, above=0, most=9)
+    share: float = number(0.5, above=0, below=1)
+    count: int | None = whole(3, least=1)
+    places: tuple[float, float] = interval(0.1, 0.2, above=0)
+    reward_weights: Mapping[str, float] = weights(near=1.0, effort=-0.1)
+    plain: float = 2.0
+    highest: float = np.inf
+    anything: tuple[str, ...] = ("a",)
+    mapping: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child(Config):
+    speed: float = 2.0
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"far": 1.0})
+
+
+@pytest.mark.parametrize("config", [Config, Child])
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [
+        ({"speed": -0.1}, "a finite number, >= 0, got -0.1"),
+        ({"speed": np.inf}, "a finite number, >= 0, got inf"),
+        ({"speed": np.float32("nan")}, "a finite number, >= 0, got "),
+        ({"speed": "fast"}, "a finite number, >= 0, got 'fast'"),
+        ({"speed": None}, "a finite number, >= 0, got None"),
+        ({"speed": True}, "a finite number, >= 0, got True"),
+        ({"speed": np.ones(2)}, "a finite number, >= 0, got array"),
+        ({"mass": 0}, "a finite number, > 0, <= 9, got 0"),
+        ({"mass": 9.1}, "a finite number, > 0, <= 9, got 9.1"),
+        ({"share": 1.0}, "a finite number, > 0, < 1, got 1.0"),
+        ({"count": 0}, "a whole number, >= 1, got 0"),
+        ({"count": 2.5}, "a whole number, >= 1, got 2.5"),
+        ({"count": np.inf}, "a whole number, >= 1, got inf"),
+        ({"places": (0.2, 0.1)}, "finite numbers, low <= high, > 0, got"),
+        ({"places": (0.0, 0.1)}, "finite numbers, low <= high, > 0, got"),
+        ({"places": (0.1, np.inf)}, "finite numbers, low <= high, > 0, got"),
+        ({"places": (0.1,)}, "finite numbers, low <= high, > 0, got"),
+        ({"places": 0.1}, "finite numbers, low <= high, > 0, got 0.1"),
+        ({"places": "ab"}, "finite numbers, low <= high, > 0, got 'ab'"),
+        ({"reward_weights": {"near": np.inf}}, "finite numbers by name, got"),
+        ({"reward_weights": [1.0]}, "finite numbers by name, got"),
+        ({"plain": np.nan}, "a finite number, got nan"),
+        ({"plain": "2"}, "a finite number, got '2'"),
+        ({"max_episode_steps": 2.5}, "a whole number, >= 1, got 2.5"),
+        ({"observation_noise": np.inf}, "a finite number, >= 0, got inf"),
+        ({"control_timestep": np.inf}, "a finite number, > 0, got inf"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_is_allowed(config, setting, allowed):
+    ((name, _),) = setting.items()
+    with pytest.raises(ValueError) as error:
+        config(**setting)
+    assert f"{name} must be " in str(error.value) and allowed in str(error.value)
+
+
+def test_what_can_be_is_taken():
+    config = Config(
+        speed=np.float32(0.5),
+        mass=9,
+        count=None,
+        places=(0.3, 0.3),
+        highest=np.inf,
+        anything=(),
+        mapping={"x": np.nan},
+    )
+    assert (config.speed, config.mass, config.count) == (0.5, 9, None)
+    assert Child().reward_weights == {"far": 1.0} and Child().speed == 2.0
+    assert Config().reward_weights == {"near": 1.0, "effort": -0.1}
+    assert Config().reward_weights is not Config().reward_weights
