@@ -247,7 +247,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         allowed = "a list of one or more positive integers"
     elif rule["kind"] is dict:
         if isinstance(value, dict) and all(isinstance(name, str) for name in value):
-            return dict(value)
+            return _plain(value)
         allowed = "'name: value' pairs"
     elif rule["kind"] is int:
         if _is_whole(value) and rule["low"] <= value <= rule["high"]:
@@ -270,6 +270,11 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
             return value
         allowed = f"{'auto or ' * rule['auto']}a number {_range(rule)}"
     raise FieldError(field.name, f"{field.name}={value!r} is not {allowed}")
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value with dictionaries in it as such, and not as kinds of them."""
+    return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _is_whole(value: Any) -> bool:

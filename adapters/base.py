@@ -10,10 +10,9 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
-from adapters.algorithm_config import AlgorithmConfig
+from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.initial_policy import load_initial_policy
 from adapters.policy import Policy
-from adapters.ppo_config import PPOConfig
 from adapters.statistics import RolloutStatistics
 from motrix_gym import Mirror
 
@@ -42,8 +41,7 @@ class Trainer(ABC):
         elapsed_steps: For `MeasuredEnv`, if `config.stagger_episodes`; else None.
 
     Raises:
-        ValueError: the environment or the seed is not as said above, or the task has no mirror or
-            no time limit where the configuration needs it; or as `load_initial_policy`.
+        ValueError: the environment or the seed is not as said above, or as `requirements`.
     """
 
     name: ClassVar[str]
@@ -57,19 +55,31 @@ class Trainer(ABC):
         self.config = config
         self.device = device
         self.num_updates = 0
-        self.initial_policy = None
-        if isinstance(config, PPOConfig) and config.initial_policy:
-            if "initial_policy" not in self.without_effect:
-                self.initial_policy = load_initial_policy(config, env)
-        asked = getattr(config, "symmetry_augmentation", False)
-        mirrors = asked and "symmetry_augmentation" not in self.without_effect
-        self.mirror = find_mirror(env) if mirrors else None
-        self.elapsed_steps, limit = None, 0
-        if getattr(config, "stagger_episodes", False):
-            limit = find_time_limit(env)
+        self.initial_policy, self.mirror, limit = self.requirements(env, config)
+        self.elapsed_steps = None
+        if limit:
             generator = np.random.default_rng(config.seed)
             self.elapsed_steps = generator.integers(limit, size=env.num_envs)
         self.statistics = RolloutStatistics(env.num_envs, limit)
+
+    @classmethod
+    def requirements(
+        cls, env: VectorEnv, config: AlgorithmConfig
+    ) -> tuple[Policy | None, Mirror | None, int]:
+        """Returns what the settings need: initial policy, mirror, time limit (0: not needed).
+
+        Raises:
+            FieldError, PolicyError: (ValueErrors) something is not there.
+        """
+
+        def asks(name: str) -> bool:
+            return bool(getattr(config, name, None)) and name not in cls.without_effect
+
+        return (
+            load_initial_policy(config, env) if asks("initial_policy") else None,
+            find_mirror(env) if asks("symmetry_augmentation") else None,
+            find_time_limit(env) if asks("stagger_episodes") else 0,
+        )
 
     @classmethod
     def ignored_settings(cls, config: AlgorithmConfig) -> list[str]:
@@ -240,24 +250,26 @@ def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 def find_mirror(env: VectorEnv) -> Mirror:
-    """Returns the mirror of an environment's task; raises ValueError if it has none."""
+    """Returns the mirror of an environment's task; raises FieldError if it has none."""
     mirror = getattr(getattr(env.unwrapped, "task", None), "mirror", None)
     if mirror is None:
         name = env.spec.id if env.spec else type(env.unwrapped).__name__
-        raise ValueError(
-            f"symmetry_augmentation=True: {name} has no mirror (`Task.mirror`); leave it at False"
+        raise FieldError(
+            "symmetry_augmentation",
+            f"symmetry_augmentation=True: {name} has no mirror (`Task.mirror`); leave it at False",
         )
     return mirror
 
 
 def find_time_limit(env: VectorEnv) -> int:
-    """Returns an environment's `config.max_episode_steps`; raises ValueError if there is none."""
+    """Returns an environment's `config.max_episode_steps`; raises FieldError if there is none."""
     config = getattr(env.unwrapped, "config", None)
     limit = getattr(config, "max_episode_steps", None)
     if limit is None:
         name = env.spec.id if env.spec else type(env.unwrapped).__name__
         says = "has no" if hasattr(config, "max_episode_steps") else "does not say its"
-        raise ValueError(f"stagger_episodes=True: {name} {says} time limit; leave it at False")
+        message = f"stagger_episodes=True: {name} {says} time limit; leave it at False"
+        raise FieldError("stagger_episodes", message)
     return limit
 
 

@@ -3,26 +3,22 @@
 
 import math
 import os
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
 from adapters.policy import JSON_FILE, Policy
-from adapters.ppo_config import PPOConfig
-from motrix_gym.names import did_you_mean
 
 # For how many samples its normaliser counts, lest the first rollout of a new training upset it.
 NORMALIZER_SAMPLES = 1e6
 
 
-def load_initial_policy(config: PPOConfig, env: VectorEnv) -> Policy:
-    """Reads the policy that `config.initial_policy` names.
+def load_initial_policy(config: Any, env: VectorEnv) -> Policy:
+    """Reads the policy in the folder `config.initial_policy`.
 
     Args:
-        config: The settings of the training.
+        config: The settings of the training, a `PPOConfig`.
         env: What it learns on; observations `Box (n, obs)`, actions `Box (n, act)`.
 
     Raises:
@@ -30,7 +26,10 @@ def load_initial_policy(config: PPOConfig, env: VectorEnv) -> Policy:
         PolicyError: (a ValueError) its files cannot be read.
     """
     name = str(config.initial_policy)
-    policy = Policy.load(_find(name))
+    if not os.path.isfile(os.path.join(name, JSON_FILE)):
+        hint = "a run's policies are in its checkpoints/STEPS"
+        raise _error(name, f"is not a folder with {JSON_FILE}; {hint}")
+    policy = Policy.load(name)
     extras = {
         "an LSTM": bool(policy.lstm),
         "squash": policy.squash,
@@ -57,20 +56,6 @@ def load_initial_policy(config: PPOConfig, env: VectorEnv) -> Policy:
                 name, f"does not fit: {what} is {found} in the policy and {wanted} in this training"
             )
     return policy
-
-
-def _find(name: str) -> Path:
-    """Returns the folder of a policy; the shipped one, where another folder has its name."""
-    shipped = Path(str(resources.files("rl_zoo"))) / "pretrained"
-    names = sorted(path.parent.name for path in shipped.glob(f"*/{JSON_FILE}"))
-    if name in names:
-        return shipped / name
-    if not os.path.isdir(name):
-        hint = did_you_mean(name, names)
-        raise _error(
-            name, f"is neither a folder nor a shipped policy{hint}; those are: {', '.join(names)}"
-        )
-    return Path(name)
 
 
 def _normalizes(policy: Policy) -> bool:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """PPOConfig: the settings of one PPO run, the same for every trainer.
 
-Names and defaults are MotrixLab's (`initial_log_std` and `play_num_envs` apart, 1.0 and 16 there),
-so that one block of numbers drives every library.
+Names and defaults are MotrixLab's where it has the setting (`initial_log_std` and `play_num_envs`
+apart, 1.0 and 16 there); what it has not is off by default. One block of numbers drives every
+library.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class PPOConfig(OnPolicyConfig):
     normalize_values: bool = flag(True)
     mixed_precision: bool = flag(False)  # bfloat16 where trainer and processor have it
     # A policy to start from, weights and normaliser, instead of random weights: a folder with
-    # policy.safetensors and policy.json, or the name of a shipped one, such as "CartPole-v0".
+    # policy.safetensors and policy.json (in a command, also the name of a shipped one, such as
+    # "CartPole-v0"). The value starts at random and the spread at initial_log_std; normalised
+    # observations are clipped as the trainer clips them.
     initial_policy: str | None = text()
 
     # Collecting.

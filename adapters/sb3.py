@@ -28,6 +28,7 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from adapters.algorithm_config import FieldError
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.policy import Policy
@@ -45,7 +46,7 @@ from adapters.torch_common import (
     shares_trunk,
     to_array,
 )
-from motrix_gym import Reflection
+from motrix_gym import Mirror, Reflection
 
 Images = dict[str, Callable[[np.ndarray], np.ndarray]]
 
@@ -212,11 +213,6 @@ class SB3Trainer(TorchTrainer):
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         check_bounded(env)
-        if self.mirror and config.kl_threshold:
-            raise ValueError(
-                f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
-                "Stable-Baselines3 would count mirror images as divergence; set one of the two to 0"
-            )
         self.normalizer = make_normalizer(self.measured_env, config)
         if self.mirror and self.normalizer.norm_obs:
             shape = self.normalizer.observation_space.shape
@@ -230,6 +226,18 @@ class SB3Trainer(TorchTrainer):
         _, self.callback = self.model._setup_learn(config.max_env_steps)
         if self.initial_policy:
             self._start_from(self.initial_policy)
+
+    @classmethod
+    def requirements(cls, env: VectorEnv, config: Any) -> tuple[Policy | None, Mirror | None, int]:
+        found = super().requirements(env, config)
+        _, mirror, _ = found
+        if mirror and config.kl_threshold:
+            raise FieldError(
+                "kl_threshold",
+                f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
+                "Stable-Baselines3 would count mirror images as divergence; set kl_threshold=0",
+            )
+        return found
 
     def _start_from(self, policy: Policy) -> None:
         """Takes over the layers and the normaliser of a policy of the same form."""
@@ -280,9 +288,6 @@ class SB3Trainer(TorchTrainer):
         with torch.no_grad():
             log_std = self.learner.log_std.clamp_(max=MAX_LOG_STD)
             figures["Policy / Standard deviation"] = float(log_std.exp().mean())
-            planned = self.config.planned_log_std((self.num_updates + 1) / self.config.updates)
-            if planned is not None:  # for the next rollout
-                log_std.fill_(planned)
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
         if self.config.adaptive_rate:

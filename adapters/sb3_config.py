@@ -21,6 +21,7 @@ from adapters.algorithm_config import (
     one_of,
     sizes,
 )
+from adapters.ppo_config import MAX_LOG_STD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,7 @@ class GaussianConfig(OnPolicyConfig):
     policy_hidden_layer_sizes: tuple[int, ...] = sizes(64, 64)
     value_hidden_layer_sizes: tuple[int, ...] = sizes(64, 64)
     activation: str = one_of(ACTIVATIONS, "tanh")
-    initial_log_std: float = number(0.0, -20.0, 2.0)
+    initial_log_std: float = number(0.0, -20.0, MAX_LOG_STD)
     normalize_observations: bool = flag(True)
     normalize_values: bool = flag(True)
 

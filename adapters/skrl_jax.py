@@ -95,6 +95,8 @@ class SkrlJaxTrainer(Trainer):
         self.agent.update(timestep=self.vector_steps, timesteps=self.config.vector_steps)
         learned = time.perf_counter()
         self.num_updates += 1
+        if (log_std := self.config.planned_log_std(self.progress)) is not None:
+            self.agent.set_log_std(log_std)  # of the next update
         scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
         self.agent.tracking_data.clear()
         scalars |= {
@@ -107,8 +109,6 @@ class SkrlJaxTrainer(Trainer):
     def collect(self) -> None:
         """Makes `config.rollouts` vector steps."""
         self.agent.start()
-        if (log_std := self.config.planned_log_std(self.progress)) is not None:
-            self.agent.set_log_std(log_std)
         for _ in range(self.config.rollouts):
             actions, _ = self.agent.act(self.observations)
             step = self.measured_env.step(actions)
@@ -466,8 +466,7 @@ def policy_arrays(params: Any, config: PPOConfig) -> tuple[Layers, np.ndarray]:
     """Returns the layers of a policy's parameters in order, and its log standard deviation."""
     weights = jax.device_get(params["params"])
     layers = [weights[name] for name in layer_names(config.policy_hidden_layer_sizes)]
-    log_std = weights["log_std"].clip(*LOG_STD_RANGE)
-    return [(layer["kernel"], layer["bias"]) for layer in layers], log_std
+    return [(layer["kernel"], layer["bias"]) for layer in layers], weights["log_std"]
 
 
 def layer_names(sizes: tuple[int, ...]) -> list[str]:

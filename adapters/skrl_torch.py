@@ -92,8 +92,6 @@ class SkrlTorchTrainer(TorchTrainer):
                 scaler.get_buffer(name).copy_(torch.tensor(array))
 
     def _collect(self) -> None:
-        if (log_std := self.config.planned_log_std(self.progress)) is not None:
-            self.agent.model.log_std.fill_(log_std)
         now = {"timestep": 0, "timesteps": 0}  # skrl's clock, which its PPO does not read
         observations = self._tensor(self.observations)
         for _ in range(self.config.rollouts):
@@ -129,7 +127,7 @@ class SkrlTorchTrainer(TorchTrainer):
             mean, std = scaler.get_buffer("running_mean"), deviation + scaler.epsilon
             normalizer = to_array(mean), to_array(std), scaler.clip_threshold
         layers = linear_layers(model.trunks[0], model.policy_head)
-        return self.make_policy(layers, to_array(model.log_std.clamp(*LOG_STD_RANGE)), normalizer)
+        return self.make_policy(layers, to_array(model.log_std), normalizer)
 
     def _own_state(self) -> Arrays:
         arrays = {"observations": self.observations, **self.agent.noise.state()}
@@ -190,7 +188,7 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
     def heads(self, observations: torch.Tensor) -> tuple[Normal, torch.Tensor]:
         """Returns the distribution of actions (n, act) and the values (n, 1)."""
         features = [self._features(trunk, observations) for trunk in self.trunks]
-        deviation = self.log_std.clamp(*LOG_STD_RANGE).exp()
+        deviation = self.log_std.exp()
         return Normal(self.policy_head(features[0]), deviation), self.value_head(features[-1])
 
     def values(self, observations: torch.Tensor) -> torch.Tensor:
@@ -362,7 +360,7 @@ class TimeLimitPPO(PPO):
                 if cfg.grad_norm_clip > 0:
                     nn.utils.clip_grad_norm_(self.model.parameters(), cfg.grad_norm_clip)
                 self.optimizer.step()
-                with torch.no_grad():  # beyond the model's bound, it would have no gradient
+                with torch.no_grad():
                     self.model.log_std.clamp_(*LOG_STD_RANGE)
             if self.scheduler:
                 self.scheduler.step(torch.stack(divergences).mean().item())
@@ -372,7 +370,7 @@ class TimeLimitPPO(PPO):
             observations = torch.cat([observations, self._mirror.observation(observations)])
         self._observation_preprocessor(observations, train=True)
         explained = 1.0 - (returns - values).var() / returns.var()
-        deviation = self.model.log_std.detach().clamp(*LOG_STD_RANGE).exp().mean()
+        deviation = self.model.log_std.detach().exp().mean()
         overall = torch.stack([torch.stack(divergences).mean(), explained, deviation])
         scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
         for tag, scalar in zip(TAGS, scalars, strict=True):

@@ -73,6 +73,8 @@ class TorchTrainer(Trainer):
         scalars = self._learn()
         learned = time.perf_counter()
         self.num_updates += 1
+        if isinstance(self.config, PPOConfig):
+            self._set_planned_log_std(self.config)
         scalars |= {
             "Learning / Learning rate": self.rate,
             "Time / Physics (s)": self.measured_env.seconds,
@@ -80,6 +82,12 @@ class TorchTrainer(Trainer):
             "Time / Update (s)": learned - collected,
         }
         return self.statistics.summary() | scalars
+
+    @torch.no_grad()
+    def _set_planned_log_std(self, config: PPOConfig) -> None:
+        """Makes the spread of actions, if it goes by plan, what it is in the next update."""
+        if (log_std := config.planned_log_std(self.progress)) is not None:
+            self.network.log_std.fill_(log_std)  # pyright: ignore
 
     def state(self) -> Arrays:
         return {

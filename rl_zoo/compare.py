@@ -132,14 +132,19 @@ def _check_folder(out: Path) -> None:
 def _wanted(args: argparse.Namespace) -> "list[list[Run]]":
     """Returns the runs of each environment, those that are missing trained."""
     from adapters import load_trainer
+    from rl_zoo.train import training_settings, with_policy_found
 
     groups = [_jobs(name, args) for name in dict.fromkeys(args.env or [cli.DEFAULT_ENV])]
     commands = [(job, command) for jobs in groups for job in jobs if (command := _todo(job, args))]
     if commands and args.no_train:
         lines = "\n".join(f"  {cli.command_line(*words)}" for _, words in commands)
         raise cli.CommandError(f"--no-train, and runs are missing; these train them:\n{lines}")
-    for trainer, algo in dict.fromkeys((job.trainer, job.algo) for job, _ in commands):
-        load_trainer(trainer, algo)  # a missing library is told before anything is trained
+    # A missing library, or a task that has not what is needed, is told before anything is trained.
+    for job in {(job.env_id, job.trainer): job for job, _ in commands}.values():
+        trainer, config = load_trainer(job.trainer, job.algo), with_policy_found(job.config)
+        settings = training_settings(job.env_id, job.settings, config)
+        with contextlib.closing(cli.make_env(job.env_id, settings, 1, args.num_threads)) as env:
+            trainer.requirements(env, config)
     for i, (job, words) in enumerate(commands, 1):
         print(f"training {i} of {len(commands)}: {job}", flush=True)
         if status := _run(words):
@@ -180,7 +185,7 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
     for seed in range(args.seeds or 3):
         for trainer in trainers:
             values["seed"] = seed
-            config = zoo_config.load(env_id, algo, trainer, **values)
+            config = zoo_config.load(env_id, algo, trainer, task_settings=settings, **values)
             interval = max(round(config.updates / CURVE_POINTS), 1) * config.rollouts
             words = ["--algo", algo, "--env", name, "--trainer", trainer, "--seed", str(seed)]
             words += ["--run-dir", str(args.run_dir), "--num-threads", str(args.num_threads)]

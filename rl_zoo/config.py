@@ -34,6 +34,7 @@ from motrix_gym import registration
 from motrix_gym.names import did_you_mean
 
 BACKENDS = "backends"
+TRAINING_ENV = "training_env"
 MAX_ALIASES = 20  # of a YAML file: lists of lists of aliases grow without bounds
 
 
@@ -47,6 +48,7 @@ def load(
     trainer: str | None = None,
     *,
     file: str | Path | None = None,
+    task_settings: Collection[str] = (),
     **overrides: Any,
 ) -> AlgorithmConfig:
     """Returns the settings to train an environment with.
@@ -57,6 +59,8 @@ def load(
         trainer: Which of the block's `backends` to read; "stock-sb3" reads that of "sb3", and None
             that of the first trainer that has the algorithm.
         file: A YAML file to read instead of the environment's own.
+        task_settings: Dotted names of task settings that were asked for: the file's `training_env`
+            gives way to them.
         **overrides: Values that win over the file's.
 
     Raises:
@@ -81,7 +85,11 @@ def load(
         _check_keys(path, block, names, "setting")
 
     specific = backends.get(counterpart(trainer), Block())
-    values = {k: v for k, v in universal.items() if k != BACKENDS} | specific | overrides
+    values = {k: v for k, v in universal.items() if k != BACKENDS} | specific
+    if isinstance(own := values.get(TRAINING_ENV), dict) and task_settings:
+        kept = {k: v for k, v in own.items() if not any(_overlap(k, t) for t in task_settings)}
+        values[TRAINING_ENV] = kept or None
+    values |= overrides
     try:
         return ALGORITHMS[algo].from_dict(values)
     except FieldError as error:
@@ -90,6 +98,12 @@ def load(
         lines = {**universal.lines, **specific.lines}
         line = lines.get(error.field, blocks.lines.get(algo, 1))
         raise ConfigError(f"{path}:{line}: {error}") from error
+
+
+def _overlap(first: str, second: str) -> bool:
+    """Whether of two dotted names one is the other or within it."""
+    first, second = f"{first}.", f"{second}."
+    return first.startswith(second) or second.startswith(first)
 
 
 def trainers(algo: str) -> list[str]:

@@ -118,7 +118,9 @@ def _planned(args: argparse.Namespace) -> Plan:
     if asked != "auto":  # a wrong name is told before anything is looked for
         zoo_config.load(env_id, algo, asked, file=args.config, **values)
     trainer, device, reason = choose(asked, args.device or "auto", algo, zoo_config.trainers(algo))
-    config = zoo_config.load(env_id, algo, trainer, file=args.config, **values)
+    config = zoo_config.load(
+        env_id, algo, trainer, file=args.config, task_settings=settings, **values
+    )
     if config.seed is None:
         config = config.replace(seed=0)
     return Plan(env_id, settings, algo, trainer, device, reason, config)
@@ -227,17 +229,19 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
     env = cli.make_env(
         plan.env_id,
-        _training_settings(plan),
+        training_settings(plan.env_id, plan.settings, plan.config),
         plan.config.num_envs,
         args.num_threads,
         trainer_class.autoreset_mode,
     )
     with contextlib.closing(env):
         if args.eval_episodes:
-            check_ends(_task(plan), plan.env_id)
+            check_ends(_task(plan.env_id, plan.settings), plan.env_id)
             side_by_side(args.eval_episodes)  # a wrong number is told before the training
         try:
-            trainer = trainer_class(env, plan.config, device=plan.device)
+            trainer = trainer_class(env, with_policy_found(plan.config), device=plan.device)
+        except (adapters.FieldError, adapters.PolicyError):
+            raise
         except ValueError as error:  # such as a device that is not there
             raise cli.CommandError(str(error)) from error
         if plan.resume:
@@ -274,22 +278,50 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     return 0
 
 
-def _task(plan: Plan) -> "TaskConfig":
-    """Returns the task's configuration, as evaluations have it."""
+def _task(env_id: str, settings: dict[str, Any]) -> "TaskConfig":
+    """Returns a task's configuration, as evaluations have it."""
     from motrix_gym import registration
     from rl_zoo.settings import overrides
 
-    registered = registration.entry(plan.env_id).config
-    return registered.override(**overrides(registered, plan.settings))
+    registered = registration.entry(env_id).config
+    return registered.override(**overrides(registered, settings))
 
 
-def _training_settings(plan: Plan) -> dict[str, Any]:
-    """Returns the task's settings, as the training alone has them."""
+def training_settings(
+    env_id: str, settings: dict[str, Any], config: "AlgorithmConfig"
+) -> dict[str, Any]:
+    """Returns the task's settings, as the training alone has them.
+
+    Raises:
+        CommandError: one of `training_env` is wrong.
+    """
     from rl_zoo.settings import overrides
 
-    own = plan.config.training_env or {}
-    overrides(_task(plan), own, prefix="training_env.")  # a wrong one is told
-    return plan.settings | own
+    own = config.training_env or {}
+    overrides(_task(env_id, settings), own, prefix="training_env.")
+    return settings | own
+
+
+def with_policy_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
+    """Returns the configuration with the folder of `initial_policy`, if a shipped one is named.
+
+    Raises:
+        CommandError: there is neither a folder nor a shipped policy of the name.
+    """
+    from motrix_gym.names import did_you_mean
+
+    name = getattr(config, "initial_policy", None)
+    if not name:
+        return config
+    shipped = sorted(path.parent.name for path in cli.PRETRAINED.glob("*/policy.json"))
+    if name in shipped:
+        return config.replace(initial_policy=str(cli.PRETRAINED / name))
+    if not os.path.isdir(name):
+        message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
+        raise cli.CommandError(
+            f"initial_policy={name!r} {message}; those are: {', '.join(shipped)}", cli.MISUSED
+        )
+    return config
 
 
 def _header(trainer: "Trainer", run: "Run") -> str:

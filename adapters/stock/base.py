@@ -11,8 +11,9 @@ from adapters.ppo_config import PPOConfig
 class StockTrainer(Trainer):
     """A library's own agent and loop with our settings and networks; see `Trainer`.
 
-    Policy and value are always networks of their own and start with random weights, nothing is
-    mirrored or annealed, and the actions' noise is independent at each step.
+    Policy and value are always networks of their own and start with random weights; nothing is
+    mirrored, annealed or planned; actions' noise is independent at each step, and nothing keeps
+    their means near the action box.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.

@@ -17,6 +17,7 @@ from skrl.utils import set_seed
 from adapters.base import Layers
 from adapters.ppo_config import PPOConfig
 from adapters.skrl_jax import find_device, make_networks, policy_arrays
+from adapters.skrl_settings import LOG_STD_RANGE
 from adapters.stock.skrl_common import StockSkrlTrainer, ppo_settings
 
 
@@ -59,7 +60,8 @@ class StockSkrlJaxTrainer(StockSkrlTrainer):
         self._begin(agent, wrapped)
 
     def _weights(self) -> tuple[Layers, np.ndarray]:
-        return policy_arrays(self.agent.policy.state_dict.params, self.config)
+        layers, log_std = policy_arrays(self.agent.policy.state_dict.params, self.config)
+        return layers, log_std.clip(*LOG_STD_RANGE)
 
     def _learning_rate(self) -> float:
         return float(self.agent.policy_learning_rate)

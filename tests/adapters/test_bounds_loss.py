@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`bounds_loss_scale` in skrl's PPO trainers: mean actions stay near the action box."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from adapters import PPOConfig
 from tests.adapters.envs import BanditEnv
-from tests.adapters.trainers import TINY
+from tests.adapters.trainers import TINY, load_or_skip
 
 SETTINGS = TINY | {"rollouts": 4, "learning_epochs": 8, "learning_rate": 1e-2}
 
@@ -30,3 +32,40 @@ def test_means_stay_near_the_box(trainer_class):
 
     assert mean() > 2.0
     assert 0.8 < mean(bounds_loss_scale=1.0) < 1.5
+
+
+# Of two actions in two samples; the box ends at 1.
+MEANS = np.array([[0.5, -2.0], [1.5, -1.0]], np.float32)
+BOUNDS_LOSS = 0.3 * np.mean([1.0**2, 0.5**2])
+
+
+def make(name):
+    """Make a trainer, of which nothing but its loss is used."""
+    return load_or_skip(name)(BanditEnv(), PPOConfig(**SETTINGS, bounds_loss_scale=0.3))
+
+
+def test_the_loss_is_the_squared_distance_from_the_box_in_jax():
+    trainer = make("skrl-jax")
+    import jax.numpy as jnp
+
+    from adapters.jax_ppo import log_probability
+
+    ppo, nothing = trainer.agent.ppo, jnp.zeros(2)
+    ppo._distribution = lambda policy, samples: (jnp.array(MEANS), nothing)
+    ppo._value = lambda value, samples: nothing
+    samples = dict.fromkeys(("advantages", "values", "returns"), nothing)
+    samples |= {"actions": MEANS, "log_probs": log_probability(MEANS, MEANS, nothing)}
+    loss, _ = ppo._loss((None, None), samples | {"own": nothing + 1})
+    assert float(loss) == pytest.approx(BOUNDS_LOSS)
+
+
+def test_the_loss_is_the_squared_distance_from_the_box_in_torch():
+    trainer = make("skrl-torch")
+    import torch
+
+    normal, nothing = torch.distributions.Normal(torch.tensor(MEANS), 1.0), torch.zeros(2, 1)
+    trainer.agent.model = SimpleNamespace(heads=lambda observations: (normal, nothing))
+    log_probs = normal.log_prob(normal.mean).sum(dim=-1, keepdim=True)
+    columns = nothing, normal.mean, log_probs, nothing, nothing, nothing, nothing + 1
+    loss, *_ = trainer.agent._loss(*columns)
+    assert float(loss) == pytest.approx(BOUNDS_LOSS)

@@ -109,6 +109,14 @@ def test_mirror_images_are_no_divergence(name):
     assert abs(trainer.update()["Learning / KL divergence"]) < 1e-6
 
 
+def test_a_planned_spread_is_no_divergence(make):
+    settings = {"learning_epochs": 1, "mini_batches": 1, "learning_rate": 1e-9}
+    plan = {"final_log_std": -3.0, "max_env_steps": 64 * 4 * 5}
+    trainer = make(LeftEnv(), symmetry_augmentation=True, **settings, **plan)
+    for _ in range(5):
+        assert abs(trainer.update()["Learning / KL divergence"]) < 1e-5
+
+
 def test_a_resumed_run_goes_on_bit_by_bit(make):
     first = make(LeftEnv(), symmetry_augmentation=True)
     first.update()

@@ -7,7 +7,7 @@ import pytest
 from adapters import PPOConfig
 from tests.adapters.envs import SameStepEnv
 from tests.adapters.torch_contract import assert_resumes_exactly
-from tests.adapters.trainers import TINY
+from tests.adapters.trainers import TINY, load_or_skip
 
 STD = 0.05
 SETTINGS = TINY | {"rollouts": 64, "initial_log_std": float(np.log(STD))}
@@ -42,6 +42,14 @@ def test_noise_is_as_wide_as_ever_and_as_correlated_as_asked(trainer_class, corr
         assert found == pytest.approx(correlation**lag, abs=0.05)
     across = (noise[..., 0] * noise[..., 1]).mean(), (noise[:, 1:] * noise[:, :-1]).mean()
     assert across == pytest.approx((0.0, 0.0), abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["skrl-jax", "skrl-torch"])
+def test_likelihoods_are_those_of_independent_noise(name):
+    settings = SETTINGS | {"learning_epochs": 1, "mini_batches": 1, "noise_correlation": 0.8}
+    trainer = load_or_skip(name)(RecordingEnv(), PPOConfig(**settings))
+    for _ in range(2):  # measured before the only gradient step
+        assert abs(trainer.update()["Learning / KL divergence"]) < 1e-6
 
 
 def test_correlated_noise_goes_on_after_an_interruption(trainer_class):

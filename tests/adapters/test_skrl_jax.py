@@ -276,9 +276,9 @@ def test_returns_are_learned_in_the_scale_that_has_taken_them_in():
     trainer = SkrlJaxTrainer(PointEnv(8), config())
     update, calls = trainer.agent.ppo.update, []
 
-    def spy(learner, rollout, targets, scale, value_scale, schedule):
+    def spy(learner, rollout, targets, scale, value_scale, highest_rate):
         calls.append((np.array(targets["returns"]), value_scale))
-        return update(learner, rollout, targets, scale, value_scale, schedule)
+        return update(learner, rollout, targets, scale, value_scale, highest_rate)
 
     trainer.agent.ppo.update = spy
     for _ in range(2):

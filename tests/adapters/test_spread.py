@@ -48,9 +48,10 @@ def make_planned(trainer_class):
 def test_the_planned_spread_is_that_of_the_actions_and_nothing_else_moves_it(make_planned):
     trainer = make_planned()
     planned = [1.0, 0.5, 0.0, -0.5, -1.0, -1.0]  # the last beyond the run's end
-    found = [trainer.update()[SPREAD] for _ in planned]
-    assert found == pytest.approx(np.exp(planned))
-    assert trainer.policy().log_std == pytest.approx(-1.0)
+    for now, following in zip(planned, [*planned[1:], -1.0], strict=True):
+        assert trainer.policy().log_std == pytest.approx(now)
+        assert trainer.update()[SPREAD] == pytest.approx(np.exp(now))
+        assert trainer.policy().log_std == pytest.approx(following)
 
 
 def test_the_mean_actions_are_still_learned(make_planned):

@@ -57,6 +57,9 @@ def test_trainer_wins_over_universal_wins_over_default_whatever_the_order(write)
     threshold=st.none() | st.floats(0, 1),
     flag=st.booleans(),
     activation=st.sampled_from(["elu", "relu", "tanh"]),
+    spread=st.none() | st.floats(-20, 2),
+    training_env=st.none()
+    | st.just({"max_episode_steps": 5, "reward_weights": {"alive": 1e4}, "a.b": [1.0, 2.0]}),
     policy=st.sampled_from([None, "CartPole-v0", "1e4", "no"]) | st.text(min_size=1),
 )
 def test_a_dumped_configuration_loads_equal(tmp_path, seed, rate, scale, sizes, threshold, **rest):
@@ -69,6 +72,8 @@ def test_a_dumped_configuration_loads_equal(tmp_path, seed, rate, scale, sizes, 
         normalize_values=rest["flag"],
         activation=rest["activation"],
         initial_policy=rest["policy"],
+        final_log_std=rest["spread"],
+        training_env=rest["training_env"],
     )
     path = tmp_path / "config.yaml"
     path.write_text(zoo.dump(config))

@@ -3,6 +3,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -219,6 +220,23 @@ def test_the_training_alone_may_have_other_task_settings(here, fake_trainer, man
     assert json.loads((folder / "evaluation.json").read_text())["figures"]["length"]["mean"] == 10
 
 
+def test_what_is_asked_for_wins_over_the_files_training_env(here, fake_trainer, capsys):
+    text = "ppo: {training_env: {max_episode_steps: 5, reward_weights: {alive: 2}}}"
+    (here / "file.yaml").write_text(text)
+
+    def begun(*settings):
+        assert run_tiny("--config", "file.yaml", "--set", *settings) == 0
+        (steps,) = re.findall(r"episodes of (\d+) steps", capsys.readouterr().out)
+        return int(steps), Run.open(newest()).config().training_env
+
+    asked = TINY[-1]
+    assert asked == "env.max_episode_steps=10"
+    assert begun("seed=0") == (10, {"reward_weights": {"alive": 2}})
+    assert begun("env.reward_weights.alive=3") == (10, None)
+    both = "training_env={max_episode_steps: 7}"
+    assert begun(both) == (7, {"max_episode_steps": 7})
+
+
 def test_an_unknown_task_setting_of_the_training_is_named(here, capsys):
     assert run_tiny("--set", "training_env={max_episode_step: 5}") == cli.MISUSED
     assert "training_env.max_episode_step: no setting" in (error := capsys.readouterr().err)
@@ -292,7 +310,7 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
         ("--set env.max_angle=wide", "env.max_angle: 'wide' is not a number"),
         ("--set env.max_angle.x=1", "env.max_angle.x: there is nothing inside"),
         ("--set env.max_episode_steps=0.5", "0.5 is not an integer"),
-        ("--set env.max_episode_steps=0", "max_episode_steps must be >= 1, got 0"),
+        ("--set env.max_episode_steps=0", "max_episode_steps must be a whole number, >= 1, got 0"),
         ("--set env.reward_weights.aliv=1", "(did you mean 'alive'?)"),
         ("--set env.reward_weights=1", "1 is not name: value pairs"),
         ("--config missing.yaml", "missing.yaml cannot be read"),
@@ -311,16 +329,27 @@ def test_wrong_input_is_one_line_and_leaves_nothing(here, capsys, fake_trainer, 
     [
         ("CartPol-v0", "neither a folder nor a shipped policy (did you mean 'CartPole-v0'?)"),
         ("Go1-v0", "the number of observations is 50 in the policy and 4 in this training"),
+        (str(Path(__file__).parent), "is not a folder with policy.json; a run's policies are in"),
     ],
 )
 def test_a_wrong_initial_policy_is_one_line_and_leaves_nothing(
     here, capsys, fake_trainer, name, message
 ):
-    assert run_tiny("--set", f"initial_policy={name}") == 1
+    assert run_tiny("--set", f"initial_policy={name}") == cli.MISUSED
     error = capsys.readouterr().err
-    assert f"initial_policy='{name}'" in error and message in error
+    assert "initial_policy='" in error and f"{name}'" in error and message in error
     assert error.count("\n") == 1
     assert not list(here.iterdir())
+
+
+def test_a_shipped_policy_goes_by_its_name(here, fake_trainer):
+    (here / "CartPole-v0").mkdir()  # does not come before it
+    sizes = "policy_hidden_layer_sizes=[32, 32]"
+    seen = []
+    fake_trainer.on_update = lambda self: seen.append(self.initial_policy)
+    assert run_tiny("--set", "initial_policy=CartPole-v0", sizes) == 0
+    assert seen[0].metadata["env_id"] == "Motrix/CartPole-v0"
+    assert Run.open(newest()).config().initial_policy == "CartPole-v0"
 
 
 def test_settings_reach_nested_values_and_lists(monkeypatch):
