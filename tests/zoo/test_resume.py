@@ -22,8 +22,10 @@ TRAINERS = {"skrl-jax": "jax skrl", "skrl-torch": "torch skrl", "sb3": "stable_b
 BATCH = 16 * 8
 SETTINGS = (
     "policy_hidden_layer_sizes=[8] value_hidden_layer_sizes=[8] rollouts=8 mini_batches=2 "
-    "learning_epochs=1 check_point_interval=16 env.max_episode_steps=30"
+    "learning_epochs=1 check_point_interval=16 env.max_episode_steps=30 "
+    "stagger_episodes=true final_log_std=-1"
 ).split()
+SETTINGS += ["training_env={max_episode_steps: 20}"]
 FLAGS = ["--num-envs", "16", "--num-threads", "1", "--seed", "1", "--set", *SETTINGS]
 
 # Runs `python -m rl_zoo.train` and kills itself when it is to sync to disk for the n-th time.
