@@ -438,7 +438,12 @@ def _about(
 ) -> str:
     """Returns the beginning of the Markdown file: what was compared, and how."""
     manifests = [run.manifest for run in runs]
-    machines = sorted({f"{m.get('cpu')}, {m.get('cores')} cores, {m['device']}" for m in manifests})
+    machines = sorted(
+        {
+            f"{m.get('cpu')}, {m.get('cores')} core{'s' * (m.get('cores') != 1)}, {m['device']}"
+            for m in manifests
+        }
+    )
     versions: dict[str, set[str]] = {}
     for manifest in manifests:
         for package, version in manifest["versions"].items():
