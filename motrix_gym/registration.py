@@ -147,11 +147,11 @@ def _register_suite() -> None:
     )
     for name, task, config, threshold in (
         ("WalkerStand", Walker, WalkerConfig(), 970),
-        ("WalkerWalk", Walker, WalkerConfig(move_speed=1), 950),
-        ("WalkerRun", Walker, WalkerConfig(move_speed=8), 760),
+        ("WalkerWalk", Walker, WalkerConfig(move_speed=1.0), 950),
+        ("WalkerRun", Walker, WalkerConfig(move_speed=8.0), 760),
         ("CheetahRun", Cheetah, CheetahConfig(), 883),
         ("HopperStand", Hopper, HopperConfig(), 900),
-        ("HopperHop", Hopper, HopperConfig(hop_speed=2), 250),
+        ("HopperHop", Hopper, HopperConfig(hop_speed=2.0), 250),
         ("ReacherEasy", Reacher, ReacherConfig(target_size=0.05), 955),
         ("ReacherHard", Reacher, ReacherConfig(target_size=0.015), 947),
     ):

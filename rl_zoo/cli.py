@@ -49,10 +49,15 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
     # Read when Torch loads: waiting threads that spin would take the physics' cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return command(argv)
+        status = command(argv)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # who reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains as it ends
+        return FAILED
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ZOO:
             raise
@@ -166,7 +171,8 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
     source.add_argument(
         "--policy",
         type=Path,
-        help="folder with policy.safetensors and policy.json; with --allow-pickle and --env, a "
+        help='"pretrained", or a folder with policy.safetensors and policy.json; with '
+        "--allow-pickle and --env, a "
         ".pt or .pickle of skrl or a .zip of Stable-Baselines3 too",
     )
     add(
@@ -302,7 +308,7 @@ def find_policy(args: argparse.Namespace) -> Found:
         CommandError: it is another library's file, which needs --allow-pickle and --env.
     """
     from adapters import Policy
-    from rl_zoo.runs import Run, RunError, find_newest
+    from rl_zoo.runs import MANIFEST, Run, RunError, find_newest
 
     wanted = find_env(args.env) if args.env else None
     if str(args.policy) == "pretrained":
@@ -314,6 +320,8 @@ def find_policy(args: argparse.Namespace) -> Found:
     if args.policy and args.policy.is_file():
         return _foreign(args.policy, wanted, args.allow_pickle)
     if args.policy:
+        if (args.policy / MANIFEST).is_file():
+            raise CommandError(f"{args.policy} is a run: --run {args.policy}", MISUSED)
         policy = Policy.load(args.policy)
         env_id = wanted or policy.metadata.get("env_id")
         if not isinstance(env_id, str):

@@ -150,7 +150,10 @@ def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"--set {text}: expected name=value, such as learning_rate=1e-4")
     _check_name(algo, ALGORITHMS, "algorithm")
-    _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ")
+    try:
+        _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; those of the task are env.NAME") from error
     return name, parse_value(value, f"--set {text}")
 
 

@@ -118,8 +118,8 @@ def _settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _settings(value, f"{prefix}{field.name}.")
         elif isinstance(value, Mapping):
             yield from ((f"{prefix}{field.name}.{name}", part) for name, part in value.items())
-        else:
-            yield prefix + field.name, value
+        else:  # a list is what `--set` takes
+            yield prefix + field.name, list(value) if isinstance(value, tuple) else value
 
 
 def _row(about: dict[str, Any]) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def overrides(
         name, *rest = path.split(".")
         where = f"{prefix}{path}"
         field = _field(task, name, where)
-        old = changes.get(name, getattr(task, name))
+        old = _as_declared(changes.get(name, getattr(task, name)), field)
         changes[name] = _changed(old, rest, value, where, "None" in str(field.type))
     try:
         task.override(**changes)
@@ -100,7 +100,8 @@ def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool =
     name, *rest = path
     if dataclasses.is_dataclass(old) and not isinstance(old, type):
         field = _field(old, name, where)
-        new = _changed(getattr(old, name), rest, value, where, "None" in str(field.type))
+        part = _as_declared(getattr(old, name), field)
+        new = _changed(part, rest, value, where, "None" in str(field.type))
         return _replaced(old, {name: new}, where)
     if isinstance(old, Mapping):
         _check_name(name, old, where)
@@ -147,13 +148,27 @@ def _checked(value: Any, old: Any, where: str) -> Any:
                 _check_name(name, old, where)
             return {**old, **{k: _checked(v, old[k], f"{where}.{k}") for k, v in value.items()}}
         case _ if dataclasses.is_dataclass(old) and isinstance(value, Mapping):
-            for name in value:
-                _field(old, name, where)
-            new = {k: _checked(v, getattr(old, k), f"{where}.{k}") for k, v in value.items()}
+            fields = {name: _field(old, name, where) for name in value}
+            parts = {k: _as_declared(getattr(old, k), field) for k, field in fields.items()}
+            new = {k: _checked(v, parts[k], f"{where}.{k}") for k, v in value.items()}
             return _replaced(old, new, where)
         case _:
             wanted = "name: value pairs" if _has_parts(old) else "something to set from outside"
-    raise CommandError(f"{where}: {value!r} is not {wanted}; the default is {old!r}", MISUSED)
+    default = list(old) if isinstance(old, tuple) else old  # as it would be given
+    raise CommandError(f"{where}: {value!r} is not {wanted}; the default is {default!r}", MISUSED)
+
+
+def _as_declared(value: Any, field: dataclasses.Field) -> Any:
+    """Returns a value whose integers are floats, if the field's annotation has floats."""
+    if "float" not in str(field.type) or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return float(value)
+    if isinstance(value, tuple):
+        return tuple(_as_declared(part, field) for part in value)
+    if isinstance(value, Mapping):
+        return {name: _as_declared(part, field) for name, part in value.items()}
+    return value
 
 
 def _has_parts(old: Any) -> bool:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium
@@ -247,6 +251,7 @@ def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
     folder = make_run(FALLING).folder
     assert "not of Motrix/Go1-v0" in fails(capsys, "--run", folder, "--env", "Motrix/Go1-v0")[1]
     assert "is not a run" in fails(capsys, "--run", here)[1]
+    assert f"{folder} is a run: --run {folder}" in fails(capsys, "--policy", folder)[1]
     assert "cannot be read" in fails(capsys, "--policy", here)[1]
     make_policy(np.zeros((5, 1)), {"env_id": ENV}).save("five")
     assert "turns 5 observations into 1 actions" in fails(capsys, "--policy", "five")[1]
@@ -255,6 +260,17 @@ def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     assert "schema_version 2" in fails(capsys, "--run", folder)[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other pipes")
+def test_a_reader_may_have_enough():
+    program = [sys.executable, "-m", "rl_zoo.envs"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    root = Path(__file__).parents[2]
+    found = subprocess.run(program, cwd=root, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (found.returncode, found.stderr) == (cli.FAILED, "")
 
 
 def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):

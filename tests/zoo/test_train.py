@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 from fakes import make_policy
 
 from adapters import policy as policy_module
+from motrix_gym.tasks.basic.cartpole import CartPoleConfig
 from rl_zoo import cli, evaluate, logs, train
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.progress import RETURN, Progress
@@ -350,6 +353,27 @@ def test_a_shipped_policy_goes_by_its_name(here, fake_trainer):
     assert run_tiny("--set", "initial_policy=CartPole-v0", sizes) == 0
     assert seen[0].metadata["env_id"] == "Motrix/CartPole-v0"
     assert Run.open(newest()).config().initial_policy == "CartPole-v0"
+
+
+def test_a_number_may_have_a_fraction_where_the_default_has_none():
+    from motrix_gym import registration
+    from rl_zoo.settings import overrides
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(CartPoleConfig):
+        speed: float = 1
+        span: tuple[float, float] = (0, 1)
+        count: int = 3
+        reward_weights: Mapping[str, float] = field(default_factory=lambda: {"alive": 1})
+
+    asked = {"speed": 1.5, "span": [0.5, 2], "reward_weights.alive": 0.5}
+    changed = Config().override(**overrides(Config(), asked))
+    assert (changed.speed, changed.span) == (1.5, (0.5, 2.0))
+    assert changed.reward_weights == {"alive": 0.5}
+    with pytest.raises(cli.CommandError, match="count: 1.5 is not an integer"):
+        overrides(Config(), {"count": 1.5})
+    walk = registration.entry("Motrix/WalkerWalk-v0").config
+    assert overrides(walk, {"move_speed": 1.5}) == {"move_speed": 1.5}
 
 
 def test_settings_reach_nested_values_and_lists(monkeypatch):
