@@ -6,12 +6,12 @@ which names the field, the value and what is allowed.
 """
 
 import dataclasses
-import numbers
 import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from motrix_gym.names import did_you_mean
+from motrix_gym.settings import is_number
 
 ACTIVATIONS = ("elu", "relu", "tanh")
 LARGEST = sys.float_info.max
@@ -262,7 +262,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
             return value
         allowed = f"one of {', '.join(rule['words'])}{did_you_mean(value, rule['words'])}"
     else:
-        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if is_number(value):
             inside = rule["low"] < value if rule.get("above") else rule["low"] <= value
             if inside and value <= rule["high"]:
                 return float(value)
@@ -278,7 +278,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value % 1 == 0
+    return is_number(value) and value % 1 == 0
 
 
 def _range(rule: Any) -> str:

@@ -38,11 +38,11 @@ class _Rule:
         return given and all(map(self._allows_number, value)) and sorted(value) == list(value)
 
     def _allows_number(self, value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool):
+        if not is_number(value):
             return False
         x = float(value)
         inside = self.least <= x <= self.most and self.above < x < self.below
-        return inside and math.isfinite(x) and not (self.whole and x % 1)
+        return inside and not (self.whole and x % 1)
 
     def __str__(self) -> str:
         kind = "whole" if self.whole else "finite"
@@ -73,7 +73,17 @@ def interval(low: float, high: float, **limits: Any) -> Any:
 
 def weights(**default: float) -> Any:
     """A field for finite weights by name."""
-    return dataclasses.field(default_factory=lambda: dict(default), metadata={"rule": _WEIGHTS})
+    return dataclasses.field(default_factory=default.copy, metadata={"rule": _WEIGHTS})
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a real number, finite as a float; True and False are none."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number, larger than any float
+        return False
 
 
 def check(settings: Any) -> None:

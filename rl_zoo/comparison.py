@@ -194,14 +194,18 @@ class Comparison:
             spreads = (f"{name} {_spread([_figure(name)(r) for r in results])}" for name in names)
             met = sum(result.final.meets(self.goals) for result in results)
             reached = [point for r in results if (point := r.threshold(self.goals))]
-            row = [self.env_id, trainer, ", ".join(spreads)]
-            row.append(f"{met} of {len(results)}" if self.goals else "-")
-            row.append(_number(results[0].final.steps))
-            row.append(_spread([result.final.seconds for result in results]))
-            for values in ([p.steps for p in reached], [p.seconds for p in reached]):
-                row.append(self._reached(values, len(results)))
-            row.append(_spread([result.steps_per_second for result in results]))
-            rows.append(tuple(row))
+            row = (
+                self.env_id,
+                trainer,
+                ", ".join(spreads),
+                f"{met} of {len(results)}" if self.goals else "-",
+                _number(results[0].final.steps),
+                _spread([result.final.seconds for result in results]),
+                self._reached([point.steps for point in reached], len(results)),
+                self._reached([point.seconds for point in reached], len(results)),
+                _spread([result.steps_per_second for result in results]),
+            )
+            rows.append(row)
         return rows
 
     def _reached(self, values: Sequence[float], runs: int) -> str:

@@ -150,10 +150,8 @@ def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"--set {text}: expected name=value, such as learning_rate=1e-4")
     _check_name(algo, ALGORITHMS, "algorithm")
-    try:
-        _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ")
-    except ConfigError as error:
-        raise ConfigError(f"{error}; those of the task are env.NAME") from error
+    note = "; those of the task are env.NAME"
+    _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ", note)
     return name, parse_value(value, f"--set {text}")
 
 
@@ -255,7 +253,9 @@ def _check_keys(path: Path | None, block: Block, allowed: Collection[str], what:
         _check_name(name, allowed, what, f"{path}:{line}: ")
 
 
-def _check_name(name: str, allowed: Collection[str], what: str, where: str = "") -> None:
+def _check_name(
+    name: str, allowed: Collection[str], what: str, where: str = "", note: str = ""
+) -> None:
     if name not in allowed:
-        hint = did_you_mean(name, allowed)
-        raise ConfigError(f"{where}no {what} {name!r}{hint}; allowed are: {', '.join(allowed)}")
+        hint, names = did_you_mean(name, allowed), ", ".join(allowed)
+        raise ConfigError(f"{where}no {what} {name!r}{hint}; allowed are: {names}{note}")

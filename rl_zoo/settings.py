@@ -6,13 +6,12 @@ Task settings go by dotted name, into mappings and nested settings too:
 """
 
 import dataclasses
-import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motrix_gym import TaskConfig
 from motrix_gym.names import did_you_mean
+from motrix_gym.settings import is_number
 from rl_zoo import config
 from rl_zoo.cli import MISUSED, CommandError
 
@@ -70,9 +69,8 @@ def overrides(
     for path, value in settings.items():
         name, *rest = path.split(".")
         where = f"{prefix}{path}"
-        field = _field(task, name, where)
-        old = _as_declared(changes.get(name, getattr(task, name)), field)
-        changes[name] = _changed(old, rest, value, where, "None" in str(field.type))
+        old, optional = _part(task, name, where)
+        changes[name] = _changed(changes.get(name, old), rest, value, where, optional)
     try:
         task.override(**changes)
     except ValueError as error:
@@ -80,10 +78,12 @@ def overrides(
     return changes
 
 
-def _field(owner: Any, name: str, where: str) -> dataclasses.Field:
+def _part(owner: Any, name: str, where: str) -> tuple[Any, bool]:
+    """Returns a setting's value, in the numbers that it is declared with, and if it may be None."""
     fields = {field.name: field for field in dataclasses.fields(owner)}
     _check_name(name, fields, where)
-    return fields[name]
+    declared = str(fields[name].type)
+    return _as_declared(getattr(owner, name), declared), "None" in declared
 
 
 def _check_name(name: str, allowed: Mapping[str, Any], where: str) -> None:
@@ -99,10 +99,8 @@ def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool =
         return None if value is None and optional else _checked(value, old, where)
     name, *rest = path
     if dataclasses.is_dataclass(old) and not isinstance(old, type):
-        field = _field(old, name, where)
-        part = _as_declared(getattr(old, name), field)
-        new = _changed(part, rest, value, where, "None" in str(field.type))
-        return _replaced(old, {name: new}, where)
+        part, optional = _part(old, name, where)
+        return _replaced(old, {name: _changed(part, rest, value, where, optional)}, where)
     if isinstance(old, Mapping):
         _check_name(name, old, where)
         return {**old, name: _changed(old[name], rest, value, where)}
@@ -124,15 +122,15 @@ def _checked(value: Any, old: Any, where: str) -> Any:
                 return value
             wanted = "true or false"
         case int():
-            if _is_number(value) and value % 1 == 0:
+            if is_number(value) and value % 1 == 0:
                 return int(value)
             wanted = "an integer"
         case float():
-            if _is_number(value):
+            if is_number(value):
                 return float(value)
             wanted = "a number"
         case None:
-            if _is_number(value):
+            if is_number(value):
                 return value
             wanted = "a number"
         case str():
@@ -148,8 +146,7 @@ def _checked(value: Any, old: Any, where: str) -> Any:
                 _check_name(name, old, where)
             return {**old, **{k: _checked(v, old[k], f"{where}.{k}") for k, v in value.items()}}
         case _ if dataclasses.is_dataclass(old) and isinstance(value, Mapping):
-            fields = {name: _field(old, name, where) for name in value}
-            parts = {k: _as_declared(getattr(old, k), field) for k, field in fields.items()}
+            parts = {name: _part(old, name, where)[0] for name in value}
             new = {k: _checked(v, parts[k], f"{where}.{k}") for k, v in value.items()}
             return _replaced(old, new, where)
         case _:
@@ -158,23 +155,18 @@ def _checked(value: Any, old: Any, where: str) -> Any:
     raise CommandError(f"{where}: {value!r} is not {wanted}; the default is {default!r}", MISUSED)
 
 
-def _as_declared(value: Any, field: dataclasses.Field) -> Any:
-    """Returns a value whose integers are floats, if the field's annotation has floats."""
-    if "float" not in str(field.type) or isinstance(value, bool):
+def _as_declared(value: Any, declared: str) -> Any:
+    """Returns a value whose integers are floats, if what it is declared as has floats."""
+    if "float" not in declared or isinstance(value, bool):
         return value
     if isinstance(value, int):
         return float(value)
     if isinstance(value, tuple):
-        return tuple(_as_declared(part, field) for part in value)
+        return tuple(_as_declared(part, declared) for part in value)
     if isinstance(value, Mapping):
-        return {name: _as_declared(part, field) for name, part in value.items()}
+        return {name: _as_declared(part, declared) for name, part in value.items()}
     return value
 
 
 def _has_parts(old: Any) -> bool:
     return isinstance(old, Mapping) or dataclasses.is_dataclass(old)
-
-
-def _is_number(value: Any) -> bool:
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)

@@ -48,6 +48,7 @@ class Child(Config):
         ({"count": 0}, "a whole number, >= 1, got 0"),
         ({"count": 2.5}, "a whole number, >= 1, got 2.5"),
         ({"count": np.inf}, "a whole number, >= 1, got inf"),
+        ({"count": 10**400}, "a whole number, >= 1, got 1000"),
         ({"places": (0.2, 0.1)}, "finite numbers, low <= high, > 0, got"),
         ({"places": (0.0, 0.1)}, "finite numbers, low <= high, > 0, got"),
         ({"places": (0.1, np.inf)}, "finite numbers, low <= high, > 0, got"),
