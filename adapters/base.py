@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.initial_policy import load_initial_policy
 from adapters.policy import Policy
+from adapters.seeds import first_stream
 from adapters.statistics import RolloutStatistics
 from motrix_gym import Mirror
 
@@ -23,7 +24,7 @@ class Trainer(ABC):
     """An algorithm on one vector environment, one update at a time.
 
     Our trainers seed everything they draw from `config.seed`, reset the environment first with
-    `env.reset(seed=config.seed)`, and give it actions inside of its box. A time limit is not the
+    the seed that `adapters.seeds` derives from it, and give it actions inside of its box. A time limit is not the
     end of the task: PPO and its like store the log-probability of the unclipped sample, and add
     discount x V(final_obs) to the reward of rows that are truncated and not terminated; algorithms
     with a replay buffer store final_obs as what came next. The libraries' own loops
@@ -222,8 +223,10 @@ class MeasuredEnv(VectorWrapper):
         self.seconds = 0.0
         self.counted: np.ndarray | None = None
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None):
-        """Begins all episodes."""
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Begins all episodes; `seed` is the training's, not the environment's."""
+        if seed is not None:
+            seed = first_stream(seed, "training")
         if self.elapsed_steps is not None:
             options = (options or {}) | {"elapsed_steps": self.elapsed_steps}
         return self.env.reset(seed=seed, options=options)

@@ -150,7 +150,8 @@ class CompiledPPO:
             "observations": scale.normalize(observations),
             "actions": rollout["actions"],
             "log_probs": rollout["log_probs"],
-            "values": value_scale.normalize(values),
+            # Outputs, which the clip of predicted values compares with outputs.
+            "values": rollout["values"],
             "returns": value_scale.normalize(returns),
             "advantages": (advantages - advantages.mean()) / (advantages.std() + 1e-8),
         }

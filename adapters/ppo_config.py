@@ -23,6 +23,8 @@ from adapters.algorithm_config import (
 
 MIN_LEARNING_RATE = 1e-6  # floor of the KL-adaptive rate
 MAX_LOG_STD = 2.0  # skrl's, of actions
+OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
+ADAM_EPSILON = 1e-8  # Torch's and Optax's default, and so skrl's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +142,3 @@ class PPOConfig(OnPolicyConfig):
             return None
         change = self.final_log_std - self.initial_log_std
         return self.initial_log_std + min(progress, 1.0) * change
-
-    @property
-    def max_batch_env_steps(self) -> int:
-        """MotrixLab's name for `vector_steps`."""
-        return self.vector_steps

@@ -7,6 +7,7 @@
 
 import os
 from collections.abc import Callable, Generator, Sequence
+from statistics import fmean
 from typing import Any
 
 # Read when Torch loads. By default its threads spin while they wait, which makes an update about
@@ -32,7 +33,13 @@ from adapters.algorithm_config import FieldError
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.policy import Policy
-from adapters.ppo_config import MAX_LOG_STD, MIN_LEARNING_RATE, PPOConfig
+from adapters.ppo_config import (
+    ADAM_EPSILON,
+    MAX_LOG_STD,
+    MIN_LEARNING_RATE,
+    OBSERVATION_CLIP,
+    PPOConfig,
+)
 from adapters.sb3_config import ARSConfig, GaussianConfig, OffPolicyConfig, RecurrentPPOConfig
 from adapters.torch_common import (
     ACTIVATIONS,
@@ -200,20 +207,20 @@ class SB3Trainer(TorchTrainer):
     """PPO by Stable-Baselines3; see `Trainer`.
 
     `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
-    rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes once per
-    update, by the divergence of its last epoch, or with mirror images by that after it.
-    The spread of actions is bounded after each update. `mixed_precision` and `bounds_loss_scale` do
-    nothing.
+    rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes, and the
+    spread of actions is bounded, after each epoch. Where skrl-jax and skrl-torch learn otherwise,
+    `docs/trainers.md` says so. `mixed_precision` does nothing.
     """
 
     config: PPOConfig
     name = "sb3"
-    without_effect = ("mixed_precision", "bounds_loss_scale")
+    without_effect = ("mixed_precision",)
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         check_bounded(env)
         self.normalizer = make_normalizer(self.measured_env, config)
+        self.normalizer.clip_obs = OBSERVATION_CLIP
         if self.mirror and self.normalizer.norm_obs:
             shape = self.normalizer.observation_space.shape
             self.normalizer.obs_rms = MirroredMoments(self.mirror.observation, shape)
@@ -283,6 +290,12 @@ class SB3Trainer(TorchTrainer):
     def _learn(self) -> dict[str, float]:
         highest = self.config.highest_rate(self.progress)
         set_rate(self.optimizer, min(self.rate, highest))
+        epochs = [self._epoch(highest) for _ in range(self.config.learning_epochs)]
+        means = {tag: fmean(figures[tag] for figures in epochs) for tag in epochs[0]}
+        return means | {tag: epochs[-1][tag] for tag in OF_LAST_EPOCH}
+
+    def _epoch(self, highest: float) -> dict[str, float]:
+        """Learns from each sample once, adapts the rate, and returns figures by tag."""
         self.model.train()
         figures = self._figures()
         with torch.no_grad():
@@ -309,8 +322,12 @@ class SB3Trainer(TorchTrainer):
 
     @torch.no_grad()
     def _own_divergence(self) -> float:
-        """Returns the divergence over the samples, without mirror images: none was drawn."""
-        samples = self.model.rollout_buffer._get_samples(np.arange(self.config.batch_size))
+        """Returns the divergence over a mini-batch of samples, evenly spread over the rollout.
+
+        Mirror images are left out: the policy did not draw them.
+        """
+        rows = np.arange(0, self.config.batch_size, self.config.mini_batches)
+        samples = self.model.rollout_buffer._get_samples(rows)
         log_prob = self.learner.evaluate_actions(samples.observations, samples.actions)[1]
         log_ratio = log_prob - samples.old_log_prob
         return float((log_ratio.exp() - 1.0 - log_ratio).mean())
@@ -469,7 +486,7 @@ def make_ppo(
 ) -> PPO:
     """Returns PPO with our settings; it draws actions and mini-batches from `generator`.
 
-    See `SeededRolloutBuffer` for the images.
+    Its `train` makes one epoch. See `SeededRolloutBuffer` for the images.
     """
     networks = network_settings(config)
     if shares_trunk(config):
@@ -479,18 +496,24 @@ def make_ppo(
             "features_extractor_class": SharedTrunk,
             "features_extractor_kwargs": trunk,
         }
+    networks["optimizer_kwargs"] = {"eps": ADAM_EPSILON}
     model = TrainerPPO(
         ActorCriticPolicy,
         venv,
-        **sb3_settings(config),
+        **sb3_settings(config) | {"n_epochs": 1},
         rollout_buffer_class=SeededRolloutBuffer,
         rollout_buffer_kwargs={"generator": generator, "images": images},
         stats_window_size=max(100, venv.num_envs),
         policy_kwargs=networks,
         device=device,
     )
-    noise = Noise(generator, config.noise_correlation)
-    model.policy.action_dist = SeededGaussian(len(model.policy.log_std), noise)
+    space: Any = venv.action_space
+    model.policy.action_dist = SeededGaussian(
+        len(model.policy.log_std),
+        Noise(generator, config.noise_correlation),
+        box=[torch.as_tensor(bound, device=device) for bound in (space.low, space.high)],
+        bounds_loss_scale=config.bounds_loss_scale,
+    )
     model.policy.log_std.requires_grad_(config.final_log_std is None)
     return model
 
@@ -514,11 +537,32 @@ class SharedTrunk(BaseFeaturesExtractor):
 
 
 class SeededGaussian(DiagGaussianDistribution):
-    """Draws actions with its own noise instead of Torch's global generator."""
+    """Draws actions with its own noise instead of Torch's global generator.
 
-    def __init__(self, action_dim: int, noise: Noise):
+    Args:
+        action_dim: Number of actions.
+        noise: Where the noise comes from.
+        box: Lowest and highest actions, (act,) each; read if there is a bounds loss.
+        bounds_loss_scale: Weight of the mean actions' squared distance from the box. SB3's `train`
+            has no place for another loss, so its gradient joins that of the mean actions.
+    """
+
+    def __init__(
+        self,
+        action_dim: int,
+        noise: Noise,
+        box: Sequence[torch.Tensor] = (),
+        bounds_loss_scale: float = 0.0,
+    ):
         super().__init__(action_dim)
-        self.noise = noise
+        self.noise, self.box, self.bounds_loss_scale = noise, box, bounds_loss_scale
+
+    def proba_distribution(self, mean_actions: torch.Tensor, log_std: torch.Tensor) -> Any:
+        if self.bounds_loss_scale and mean_actions.requires_grad:
+            distance = (mean_actions - mean_actions.clamp(*self.box)).detach()
+            gradient = 2.0 * self.bounds_loss_scale / len(distance) * distance
+            mean_actions.register_hook(lambda other: other + gradient)
+        return super().proba_distribution(mean_actions, log_std)
 
     def sample(self) -> torch.Tensor:
         mean = self.distribution.mean
@@ -568,5 +612,7 @@ class MirroredMoments(RunningMeanStd):
         super().update(np.concatenate([arr, self.reflection(arr)]))
 
 
+# Figures that are not means over the epochs of an update.
+OF_LAST_EPOCH = ("Learning / KL divergence", "Policy / Standard deviation")
 MOMENTS = ("mean", "var", "count")  # what a RunningMeanStd holds
 BUFFER_COLUMNS = ("observations", "actions", "values", "log_probs", "advantages", "returns")

@@ -49,12 +49,11 @@ from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
 from adapters.moments import Moments
 from adapters.policy import Policy
-from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.ppo_config import MIN_LEARNING_RATE, OBSERVATION_CLIP, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from motrix_gym import Mirror
 
 CHUNK = 512  # samples whose activations stay in a CPU's cache
-OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
 
 
 class SkrlJaxTrainer(Trainer):

@@ -314,6 +314,9 @@ class TimeLimitPPO(PPO):
         cfg, memory = self.cfg, self.memory.get_tensor_by_name
         assert self._current_next_observations is not None
         values = memory("values")
+        # As the network put them out: the clip of predicted values compares outputs with outputs,
+        # whatever the returns do to the normaliser.
+        outputs = self._value_preprocessor(values)
         returns, advantages = compute_gae(
             rewards=memory("rewards"),
             terminated=memory("terminated"),
@@ -331,7 +334,7 @@ class TimeLimitPPO(PPO):
             memory("actions"),
             memory("log_prob"),
             advantages,
-            self._value_preprocessor(values),
+            outputs,
             self._value_preprocessor(returns),
             torch.ones_like(values),
         ]

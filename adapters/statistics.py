@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+RETURN = "Reward / Total reward"
+COUNT = "Episode / Count"
 RATES = ("Episode / Success rate", "Episode / Terminated rate")  # a mean says it all
 
 
@@ -19,8 +21,8 @@ class RolloutStatistics:
         metrics / <metric>              Episode / Total timesteps
 
     and as plain shares of the episodes that ended: `Episode / Success rate` (by `info["success"]`
-    at the last step) and `Episode / Terminated rate`. When no episode ended, episode tags repeat
-    their last value; before the first end there are none.
+    at the last step) and `Episode / Terminated rate`. `Episode / Count` is their number; while it
+    is 0 there are no other tags of episodes.
 
     Args:
         num_envs: Rows of the environment.
@@ -37,9 +39,6 @@ class RolloutStatistics:
         self._window: dict[
             str, np.ndarray
         ] = {}  # tag -> count, sum, min, max since the last summary
-        self._last: dict[
-            str, np.ndarray
-        ] = {}  # tag -> the same, of the latest window with episodes
 
     def step(
         self,
@@ -70,7 +69,7 @@ class RolloutStatistics:
         for name, value in self._columns(info, "metrics").items():
             self._add(f"metrics / {name}", value[counted])
 
-        self._accumulate("Reward / Total reward", reward, counted)
+        self._accumulate(RETURN, reward, counted)
         self._accumulate("Episode / Total timesteps", np.ones(self.num_envs), counted)
         for name, value in terms.items():
             self._accumulate(f"Reward Total/ {name}", value, counted)
@@ -90,11 +89,9 @@ class RolloutStatistics:
 
     def summary(self) -> dict[str, float]:
         """Returns the scalars since the last summary and starts anew."""
-        episodes = {tag: w for tag, w in self._window.items() if self._is_of_episodes(tag)}
-        if episodes:
-            self._last = episodes
-        scalars: dict[str, float] = {}
-        for tag, (count, total, low, high) in (self._window | self._last).items():
+        episodes = self._window.get(RETURN, [0])[0]
+        scalars = {COUNT: float(episodes)}
+        for tag, (count, total, low, high) in self._window.items():
             if tag in RATES:
                 scalars[tag] = float(total / count)
             else:
@@ -106,7 +103,7 @@ class RolloutStatistics:
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns copies of all accumulators."""
-        parts = {"running": self._running, "window": self._window, "last": self._last}
+        parts = {"running": self._running, "window": self._window}
         return {
             f"{part}|{tag}": array.copy()
             for part, tags in parts.items()
@@ -119,17 +116,14 @@ class RolloutStatistics:
         Raises:
             ValueError: the state is of another number of environments.
         """
-        parts: dict[str, dict[str, np.ndarray]] = {"running": {}, "window": {}, "last": {}}
+        parts: dict[str, dict[str, np.ndarray]] = {"running": {}, "window": {}}
         for key, array in state.items():
             part, _, tag = key.partition("|")
             wanted = (self.num_envs,) if part == "running" else (4,)
             if part not in parts or array.shape != wanted:
                 raise ValueError(f"statistics {key!r} has shape {array.shape}, expected {wanted}")
             parts[part][tag] = np.array(array, np.float64)
-        self._running, self._window, self._last = parts.values()
-
-    def _is_of_episodes(self, tag: str) -> bool:
-        return tag in self._running or tag in RATES
+        self._running, self._window = parts.values()
 
     def _columns(self, info: dict[str, Any], key: str) -> dict[str, np.ndarray]:
         """Returns info[key] without Gymnasium's "_name" masks."""

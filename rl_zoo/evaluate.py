@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from adapters import Policy
     from motrix_gym import Goal, MotrixVectorEnv, TaskConfig
 
-EPISODES, SEED = 100, 1_000_000
-CHOICE_EPISODES, CHOICE_SEED = 50, 1_500_000  # between a run's latest and best policy
+EPISODES, SEED = 100, 0
+CHOICE_EPISODES = 50  # between two policies of a run
 FEW_ENVS, MAX_ENVS = 64, 1024  # side by side, unless told
 RESAMPLES = 2000  # of the bootstrap
 
@@ -36,7 +36,7 @@ class Evaluation:
         env_id: The environment.
         settings: Task settings that differ from the registered ones, by dotted name.
         num_envs: Environments side by side; each made the same number of episodes.
-        seed: Environment i drew from the stream seed + i.
+        seed: Of the evaluation; `adapters.seeds` derives the environments' streams from it.
         stochastic: Whether actions were drawn, instead of the mean taken.
         figures: By name (episodes,): "return", "length", "success" where the task has a goal (at
             the episode's last step), the task's metrics, and "reward/<term>" (sums).
@@ -131,6 +131,7 @@ def evaluate_policy(
     episodes: int = EPISODES,
     num_envs: int | None = None,
     seed: int = SEED,
+    purpose: str = "evaluation",
     stochastic: bool = False,
     settings: dict[str, Any] | None = None,
     num_threads: int = 0,
@@ -143,6 +144,7 @@ def evaluate_policy(
         episodes: Number of episodes, a multiple of num_envs.
         num_envs: Environments side by side; by default as many as divide the episodes, up to 1024.
         seed: Of the environments, and of the actions if `stochastic`.
+        purpose: One of `adapters.seeds.PURPOSES`, which have streams of their own.
         stochastic: Draw actions from the policy.
         settings: Task settings by dotted name.
         num_threads: Threads for the physics; 0: all cores.
@@ -151,6 +153,7 @@ def evaluate_policy(
         CommandError: the numbers do not fit, the policy is of another task, or a goal names no
             figure.
     """
+    from adapters.seeds import first_stream
     from motrix_gym import registration
 
     if num_envs is None:
@@ -166,7 +169,9 @@ def evaluate_policy(
         check_ends(env.config, env_id)
         generator = np.random.default_rng(seed)
         act = policy.actor(generator if stochastic else None)
-        figures, faults = _play_episodes(env, act, episodes // num_envs, seed)
+        figures, faults = _play_episodes(
+            env, act, episodes // num_envs, first_stream(seed, purpose)
+        )
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
     finally:
         env.close()

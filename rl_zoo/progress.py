@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-RETURN = "Reward / Total reward (mean)"
+EPISODES = "Episode / Count"
+RETURN = "Reward / Total reward (mean)"  # of those episodes
 SUCCESS = "Episode / Success rate"
 PARTS = ("Physics", "Policy", "Update")
 INTERVAL = 10.0  # seconds between lines where the line cannot be rewritten
@@ -41,21 +42,24 @@ class Progress:
         self.rewrites = self.stream.isatty()
         now = time.monotonic()
         self._shown = (now, done)
+        self._latest: dict[str, float] = {}  # by tag: not every update has every scalar
         self._history = deque([(now, done, (0.0,) * len(PARTS))], maxlen=WINDOW + 1)
 
     def update(self, steps: int, scalars: Mapping[str, float]) -> None:
         """Takes in an update's scalars (by TensorBoard tag) and shows them if it is time to."""
         now = time.monotonic()
+        self._latest |= scalars
         seconds = tuple(scalars.get(f"Time / {part} (s)", 0.0) for part in PARTS)
         self._history.append((now, steps, seconds))
         shown_at, shown_steps = self._shown
         grown = steps - shown_steps >= SHARE * self.total
         if self.rewrites or grown or now - shown_at >= INTERVAL or steps >= self.total:
             self._shown = (now, steps)
-            self._write(self.line(scalars))
+            self._write(self.line())
 
-    def line(self, scalars: Mapping[str, float]) -> str:
+    def line(self) -> str:
         """Returns the line as it is now."""
+        scalars = self._latest
         (then, before, _), *_, (now, steps, _) = self._history
         rate = (steps - before) / max(now - then, 1e-9)
         spent = [sum(part) for part in zip(*(s for *_, s in list(self._history)[1:]), strict=True)]

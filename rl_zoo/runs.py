@@ -11,7 +11,8 @@
 
 A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
 the best and the latest one and the older ones that are kept (`keep_checkpoints`), with their
-digests, is replaced in one piece; then the others are removed. So a full disk, Ctrl-C or kill -9
+digests, is replaced in one piece; then the others are removed. While the best one is the latest, the
+best of the earlier ones stays too: the final choice is between the two. So a full disk, Ctrl-C or kill -9
 costs the checkpoint being written and never an earlier one. What the manifest does not name is
 litter, and goes when the run is next written to.
 """
@@ -250,16 +251,22 @@ class Run:
         finally:
             self._remove_litter()
 
-    def promote_latest(self) -> None:
-        """Makes the latest checkpoint the best one, whatever the scores say.
+    def best_earlier(self) -> str | None:
+        """Returns the folder of the best checkpoint before the latest; None if there is none."""
+        manifest = self.manifest
+        earlier = [e for e in _entries(manifest) if e["folder"] != manifest["latest"]["folder"]]
+        return max(earlier, key=_rank)["folder"] if earlier else None
+
+    def promote(self, which: str) -> None:
+        """Makes a checkpoint, named as for `policy`, the best one, whatever the scores say.
 
         Raises:
-            RunError: the manifest cannot be written.
+            RunError: the manifest cannot be written, or the checkpoint is damaged.
         """
         self._check_writable()
+        entry = self._verified(which, FILES)
         with _reported(f"write {MANIFEST} in {self.folder}"):
-            latest = self.manifest["latest"]
-            self._commit_checkpoints(latest, latest)
+            self._commit_checkpoints(entry, self.manifest["latest"])
         self._remove_litter()
 
     def save_evaluation(self, result: dict[str, Any]) -> None:
@@ -370,7 +377,11 @@ class Run:
             for entry in _entries(self.manifest)
             if entry["folder"] not in named and entry["steps"] < latest["steps"]
         ]
-        history = older if self._keep < 0 else older[len(older) - min(self._keep, len(older)) :]
+        first = 0 if self._keep < 0 else max(len(older) - self._keep, 0)
+        history = older[first:]
+        if best["folder"] == latest["folder"] and first:
+            spare = max(older, key=_rank)
+            history = history if spare in history else [spare, *history]
         self._commit(best=best, latest=latest, history=history, **changes)
 
     def _remove_litter(self) -> None:
@@ -516,8 +527,9 @@ def _without_replay(entry: dict[str, Any]) -> dict[str, Any]:
     return entry | {"sha256": sha256}
 
 
-def _rank(entry: dict[str, Any]) -> float:
-    return -math.inf if entry["score"] is None else entry["score"]
+def _rank(entry: dict[str, Any]) -> tuple[float, int]:
+    score = -math.inf if entry["score"] is None else entry["score"]
+    return score, entry["steps"]
 
 
 def _free(parent: Path, name: str) -> Path:

@@ -378,10 +378,11 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
     Returns:
         Seconds that the updates took.
     """
-    from rl_zoo.progress import RETURN, Progress
+    from rl_zoo.progress import EPISODES, RETURN, Progress
 
     config, manifest = trainer.config, run.manifest
-    saved, returns, seconds = trainer.vector_steps, [], 0.0
+    saved, seconds = trainer.vector_steps, 0.0
+    episodes, total_return = 0.0, 0.0  # of those that ended since the last checkpoint
     # Of the run's earlier processes; runs of old say only the total.
     seconds_before = manifest.get("train_seconds", manifest["wall_seconds"])
     memory_before = manifest.get("peak_memory_mib", 0.0)
@@ -398,20 +399,19 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
         unlogged.clear()
 
     def save() -> None:
-        nonlocal saved
+        nonlocal saved, episodes, total_return
         # Few updates, as before an interruption, may have a high return by luck.
-        enough = returns and 2 * (trainer.vector_steps - saved) > interval
+        enough = episodes and 2 * (trainer.vector_steps - saved) > interval
         run.save_checkpoint(
             trainer.env_steps,
             trainer.policy(),
             trainer.state(),
-            sum(returns) / len(returns) if enough else None,
+            total_return / episodes if enough else None,
             train_seconds=seconds_before + seconds,
             steps_per_second=trainer.env_steps / (seconds_before + seconds),
             peak_memory_mib=max(memory_before, peak_memory()),
         )
-        saved = trainer.vector_steps
-        returns.clear()
+        saved, episodes, total_return = trainer.vector_steps, 0.0, 0.0
 
     metrics = tuple(trainer.env.unwrapped.task.metrics)  # pyright: ignore
     total = config.vector_steps * config.num_envs
@@ -425,8 +425,8 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
             unlogged_seconds += elapsed
             if trainer.vector_steps // config.log_interval > before // config.log_interval:
                 write_log()
-            if RETURN in scalars:
-                returns.append(scalars[RETURN])
+            episodes += (ended := scalars.get(EPISODES, 0.0))
+            total_return += ended * scalars.get(RETURN, 0.0)
             if trainer.vector_steps // interval > before // interval:
                 save()
         if unlogged:
@@ -444,7 +444,7 @@ def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     for scalars in parts:
         for tag, value in scalars.items():
             found.setdefault(tag, []).append(value)
-    kinds = {"(max)": max, "(min)": min}
+    kinds = {"(max)": max, "(min)": min, EPISODES[-5:]: sum}
     return {tag: kinds.get(tag[-5:], statistics.fmean)(values) for tag, values in found.items()}
 
 
@@ -494,29 +494,30 @@ def _stop_signals() -> Iterator[list[int]]:
 
 
 def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
-    """Chooses between the latest and the best policy, records and evaluates the better one.
+    """Chooses between the latest policy and the best earlier one; records and evaluates it.
 
-    The choice has episodes of its own, else the figures would be of the luckier one.
+    Scores are returns of the training, whose actions are drawn; the choice measures both policies
+    as they will act, over the same episodes. Those are not the episodes of the evaluation, else its
+    figures would be those of the luckier one.
     """
-    from rl_zoo.evaluate import CHOICE_EPISODES, CHOICE_SEED, SEED, evaluate_policy
+    from rl_zoo.evaluate import CHOICE_EPISODES, evaluate_policy
 
-    def measure(which: str, episodes: int, seed: int) -> "Evaluation":
+    def measure(which: str, episodes: int, purpose: str) -> "Evaluation":
         return evaluate_policy(
             plan.env_id,
             run.policy(which),
             episodes=episodes,
-            seed=seed,
+            purpose=purpose,
             settings=plan.settings,
             num_threads=args.num_threads,
         )
 
     print("evaluating ...", flush=True)
-    manifest = run.manifest
-    if manifest["best"]["folder"] != manifest["latest"]["folder"]:
-        choice = min(CHOICE_EPISODES, args.eval_episodes), CHOICE_SEED
-        if measure("latest", *choice).rank >= measure("best", *choice).rank:
-            run.promote_latest()
-    result = measure("best", args.eval_episodes, SEED)
+    if earlier := run.best_earlier():
+        choice = min(CHOICE_EPISODES, args.eval_episodes), "choice"
+        latest_is_better = measure("latest", *choice).rank >= measure(earlier, *choice).rank
+        run.promote("latest" if latest_is_better else earlier)
+    result = measure("best", args.eval_episodes, "evaluation")
     steps = run.manifest["best"]["steps"]
     print(f"the best policy, of {steps:,} of {run.manifest['steps']:,} steps:")
     run.save_evaluation(result.as_dict())

@@ -48,7 +48,7 @@ class TestSB3Trainer(TorchTrainerContract):
             kl_threshold=0.03,
             learning_rate=2e-4,
         ).model
-        assert (model.n_steps, model.batch_size, model.n_epochs) == (16, 64, 2)
+        assert (model.n_steps, model.batch_size) == (16, 64)
         assert (model.gamma, model.gae_lambda) == (0.95, 0.9)
         assert (model.clip_range(1.0), model.clip_range_vf(1.0)) == (0.3, 0.4)
         assert (model.ent_coef, model.vf_coef) == (0.01, 0.7)
@@ -56,6 +56,20 @@ class TestSB3Trainer(TorchTrainerContract):
         assert model.target_kl == pytest.approx(0.02)
         assert model.policy.optimizer.param_groups[0]["lr"] == 2e-4
         assert self.make(clip_predicted_values=False).model.clip_range_vf is None
+
+    def test_the_rate_adapts_after_each_epoch(self):
+        rising = {"learning_rate": 2e-5, "learning_rate_scheduler_kl_threshold": 1e3}
+        trainer = self.make(**rising, learning_epochs=3, max_learning_rate=1.0)
+        rates, train = [], trainer.model.train
+        trainer.model.train = lambda: (rates.append(trainer.rate), train())
+        trainer.update()
+        np.testing.assert_allclose([*rates, trainer.rate], 2e-5 * 1.5 ** np.arange(4))
+        assert trainer.model._n_updates == 3
+
+    def test_optimiser_and_observation_clip_are_as_in_the_other_trainers(self):
+        trainer = self.make()
+        assert trainer.optimizer.defaults["eps"] == 1e-8
+        assert trainer.normalizer.clip_obs == trainer.policy().observation_clip == 5.0
 
 
 class ReusingEnv(PointEnv):

@@ -134,7 +134,7 @@ def test_only_the_latest_checkpoint_keeps_a_replay_buffer(tmp_path):
         assert found == [str(number)]
     assert "replay/rewards" not in run.state("best")
     assert checkpoints(run) == ["1", "3", "4"]
-    run.promote_latest()
+    run.promote("latest")
     assert run.state("best")["replay/rewards"].tolist() == [4] * 3
     path = run.folder / "checkpoints" / "4" / "replay.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
@@ -165,8 +165,11 @@ def test_best_has_the_highest_score_and_the_rest_is_removed(tmp_path_factory, sc
         save(run, number, score)
     known = [-np.inf if s is None or not np.isfinite(s) else s for s in scores]
     best = max(range(len(scores)), key=lambda i: (known[i], i))
-    assert check_whole(run) == (best, len(scores) - 1)
-    assert checkpoints(run) == sorted({str(best), str(len(scores) - 1)})
+    latest = len(scores) - 1
+    assert check_whole(run) == (best, latest)
+    earlier = max(range(latest), key=lambda i: (known[i], i)) if latest else None
+    assert run.best_earlier() == (None if earlier is None else str(earlier))
+    assert checkpoints(run) == sorted({str(i) for i in (best, latest, earlier) if i is not None})
 
 
 def test_a_second_checkpoint_of_the_same_step_replaces_the_first(tmp_path):
@@ -193,10 +196,11 @@ def test_as_many_older_checkpoints_are_kept_as_the_setting_says(tmp_path, keep, 
     assert [entry["steps"] for entry in run.history()] == kept
     assert checkpoints(run) == [str(number) for number in kept]
 
-    run.promote_latest()
+    run.promote("latest")
     assert check_whole(run) == (6, 6)
-    expected = kept if keep < 0 else [2, 4, 5, 6][len([2, 4, 5]) - keep :]
-    assert [entry["steps"] for entry in run.history()] == expected
+    assert [entry["steps"] for entry in run.history()] == kept
+    run.promote("2")
+    assert check_whole(run) == (2, 6)
     with pytest.raises(ValueError, match="which='7' is not one of latest, best, "):
         run.policy("7")
 
