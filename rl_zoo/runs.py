@@ -28,12 +28,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Self
 
 import numpy as np
 
+import adapters
+import motrix_gym
 from adapters import AlgorithmConfig, Policy, PolicyError
 from adapters.policy import (
     ARRAYS_FILE,
@@ -120,6 +123,7 @@ class Run:
             "trainer": trainer,
             "device": device,
             "seed": config.seed,
+            "code": code(),
             "versions": versions(),
             **machine(),
             "created": now.isoformat(timespec="microseconds"),
@@ -179,7 +183,9 @@ class Run:
             run._started = run._started if started is None else started
             with _reported(f"resume {folder}"):
                 run._lock = _take_lock(run.folder)
-                run._commit(status="running", **machine())
+                before = run.manifest.get("code", "unknown")
+                both = before if before.endswith(code()) else f"{before} then {code()}"
+                run._commit(status="running", code=both, **machine())
             run._remove_litter()
         return run
 
@@ -473,6 +479,23 @@ def find_newest(root: str | Path, env_id: str) -> Path:
     return max(found)[1]
 
 
+@cache
+def code() -> str:
+    """Returns the SHA-256 of the sources that decide a result: of the environments and trainers.
+
+    That is of a line per .py and .xml file of `motrix_gym` and `adapters`, sorted by name, as
+    `sha256sum` prints them. A run that was resumed by other code has "OLD then NEW".
+    """
+    digest = hashlib.sha256()
+    for package in (adapters, motrix_gym):
+        root = Path(str(package.__file__)).parent
+        paths = [path for path in root.rglob("*") if path.suffix in (".py", ".xml")]
+        for path in sorted(paths, key=lambda path: path.relative_to(root).as_posix()):
+            name = f"{package.__name__}/{path.relative_to(root).as_posix()}"
+            digest.update(f"{_digest(path)}  {name}\n".encode())
+    return digest.hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Returns the versions that a result depends on, of what is installed here."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
@@ -568,6 +591,7 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     """Whether a manifest has all entries, of the right types, and names no folder outside."""
     kinds = {"env_id": str, "env_config": dict, "algo": str, "trainer": str, "device": str}
     kinds |= {"created": str, "status": str, "steps": int, "wall_seconds": float, "versions": dict}
+    kinds |= {"code": str} if "code" in manifest else {}  # runs of old have none
     if not all(isinstance(manifest.get(name), kind) for name, kind in kinds.items()):
         return False
     history = manifest.get("history", [])

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import Policy, PPOConfig
+from rl_zoo import runs
 from rl_zoo.runs import Run, RunError, find_newest
 
 ENV = "Motrix/CartPole-v0"
@@ -209,7 +210,7 @@ def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
     folder = prepare(tmp_path)
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    for name in ("history", "train_seconds", "cores", "cpu"):
+    for name in ("history", "train_seconds", "cores", "cpu", "code"):
         del manifest[name]
     for which in ("best", "latest"):
         del manifest[which]["seconds"]
@@ -221,6 +222,39 @@ def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
     save(run, 3, score=9.0)
     assert check_whole(run) == (3, 3)
     assert run.manifest["cores"] >= 1 and run.manifest["cpu"]
+    assert run.manifest["code"] == f"unknown then {runs.code()}"
+
+
+def test_the_code_of_a_run_is_told_by_the_sources_that_decide_a_result(tmp_path, monkeypatch):
+    packages = [tmp_path / name for name in ("motrix_gym", "adapters")]
+    for folder in packages:
+        (folder / "tasks").mkdir(parents=True)
+        (folder / "__init__.py").write_text("1")
+        (folder / "tasks" / "ball.xml").write_text("<mujoco/>")
+        monkeypatch.setattr(getattr(runs, folder.name), "__file__", str(folder / "__init__.py"))
+    digests = [runs.code.__wrapped__()]
+
+    def changed(do):
+        do()
+        digests.append(runs.code.__wrapped__())
+        return digests[-1] != digests[-2]
+
+    ball = packages[0] / "tasks" / "ball.xml"
+    assert not changed(lambda: (packages[0] / "notes.txt").write_text("read me"))
+    assert changed(lambda: ball.write_text("<mujoco></mujoco>"))
+    assert changed(lambda: ball.rename(ball.with_name("other.xml")))
+    assert changed(lambda: (packages[1] / "ppo.py").write_text(""))
+    assert all(len(digest) == 64 for digest in digests)
+
+
+def test_a_resumed_run_tells_all_code_that_it_was_trained_with(tmp_path, monkeypatch):
+    folder = prepare(tmp_path)
+    first = Run.open(folder).manifest["code"]
+    assert first == runs.code()
+    for code in ("b" * 64, "b" * 64):
+        monkeypatch.setattr(runs, "code", lambda code=code: code)
+        Run.open(folder, resume=True).finish("complete")
+    assert Run.open(folder).manifest["code"] == f"{first} then {'b' * 64}"
 
 
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
