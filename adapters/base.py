@@ -24,11 +24,11 @@ class Trainer(ABC):
     """An algorithm on one vector environment, one update at a time.
 
     Our trainers seed everything they draw from `config.seed`, reset the environment first with
-    the seed that `adapters.seeds` derives from it, and give it actions inside of its box. A time limit is not the
-    end of the task: PPO and its like store the log-probability of the unclipped sample, and add
-    discount x V(final_obs) to the reward of rows that are truncated and not terminated; algorithms
-    with a replay buffer store final_obs as what came next. The libraries' own loops
-    (`adapters.stock`) do as their libraries do.
+    the seed that `adapters.seeds` derives from it, and give it actions inside of its box. A time
+    limit is not the end of the task: PPO and its like store the log-probability of the unclipped
+    sample, and add discount x V(final_obs) to the reward of rows that are truncated and not
+    terminated; algorithms with a replay buffer store final_obs as what came next. The libraries'
+    own loops (`adapters.stock`) do as their libraries do.
 
     Args:
         env: With the class's `autoreset_mode`; observations `Box (n, obs)`, actions `Box (n, act)`.

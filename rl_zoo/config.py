@@ -128,6 +128,12 @@ def find(env_id: str) -> Path | None:
     return Path(str(shipped)) if shipped.is_file() else None
 
 
+def has_settings(env_id: str, algo: str, file: str | Path | None = None) -> bool:
+    """Returns whether there is a settings file, as for `load`, with a block of the algorithm."""
+    path = Path(file) if file is not None else find(env_id)
+    return path is not None and algo in _read(path)
+
+
 def env_name(env_id: str) -> str:
     """Returns the id without namespace: "Go1-v0" for "Motrix/Go1-v0"."""
     return re.split(r"[/\\:]", env_id)[-1]

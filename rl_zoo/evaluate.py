@@ -169,9 +169,8 @@ def evaluate_policy(
         check_ends(env.config, env_id)
         generator = np.random.default_rng(seed)
         act = policy.actor(generator if stochastic else None)
-        figures, faults = _play_episodes(
-            env, act, episodes // num_envs, first_stream(seed, purpose)
-        )
+        first = first_stream(seed, purpose)
+        figures, faults = _play_episodes(env, act, episodes // num_envs, first)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
     finally:
         env.close()
@@ -226,10 +225,10 @@ FOLDS = {
 
 
 def _play_episodes(
-    env: "MotrixVectorEnv", act: Any, per_env: int, seed: int
+    env: "MotrixVectorEnv", act: Any, per_env: int, first: int
 ) -> tuple[dict[str, np.ndarray], int]:
     """Returns the figures of each row's first `per_env` episodes, and how many diverged."""
-    observations, _ = env.reset(seed=seed)
+    observations, _ = env.reset(seed=first)
     rules: dict[str, str] = {}
     running: dict[str, np.ndarray] = {}  # of the episodes under way, (num_envs,)
     episodes: dict[str, list[np.ndarray]] = {}

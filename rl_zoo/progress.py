@@ -12,6 +12,7 @@ EPISODES = "Episode / Count"
 RETURN = "Reward / Total reward (mean)"  # of those episodes
 SUCCESS = "Episode / Success rate"
 PARTS = ("Physics", "Policy", "Update")
+LONG = 60.0  # seconds; a training that is expected to take longer says so at its start
 INTERVAL = 10.0  # seconds between lines where the line cannot be rewritten
 SHARE = 0.1  # of the training between such lines, if that comes first
 WINDOW = 32  # updates that rate, split and time left are measured over
@@ -49,6 +50,9 @@ class Progress:
         """Takes in an update's scalars (by TensorBoard tag) and shows them if it is time to."""
         now = time.monotonic()
         self._latest |= scalars
+        if len(self._history) == 2:  # the first update compiles, and says nothing of the speed
+            then, before, _ = self._history[1]
+            self._announce((now - then) / max(steps - before, 1), self.total - steps)
         seconds = tuple(scalars.get(f"Time / {part} (s)", 0.0) for part in PARTS)
         self._history.append((now, steps, seconds))
         shown_at, shown_steps = self._shown
@@ -78,6 +82,15 @@ class Progress:
             if f"metrics / {name} (mean)" in scalars:
                 parts.append(f"{name} {scalars[f'metrics / {name} (mean)']:.3g}")
         return " | ".join(parts)  # what matters most first: a narrow terminal cuts the rest
+
+    def _announce(self, seconds_per_step: float, steps_left: int) -> None:
+        """Says how long the rest will take, if it is long."""
+        seconds = seconds_per_step * steps_left
+        if seconds > LONG:
+            text = f"expected: {_clock(seconds)} for {steps_left:,} steps"
+            hint = "--minutes M or a lower max_env_steps asks for less"
+            start = "\r" if self.rewrites else ""
+            print(f"{start}{text}; {hint}", file=self.stream, flush=True)
 
     def close(self) -> None:
         """Leaves the line as it stands."""

@@ -11,10 +11,12 @@
 
 A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
 the best and the latest one and the older ones that are kept (`keep_checkpoints`), with their
-digests, is replaced in one piece; then the others are removed. While the best one is the latest, the
-best of the earlier ones stays too: the final choice is between the two. So a full disk, Ctrl-C or kill -9
+digests, is replaced in one piece; then the others are removed. So a full disk, Ctrl-C or kill -9
 costs the checkpoint being written and never an earlier one. What the manifest does not name is
 litter, and goes when the run is next written to.
+
+While the best checkpoint is the latest one, the best of the earlier ones is kept too, since the
+training chooses between those two at its end.
 """
 
 import hashlib

@@ -97,8 +97,27 @@ def _arguments() -> argparse.ArgumentParser:
     )
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run, with its settings")
+    add(
+        "--minutes",
+        type=_minutes,
+        default=math.inf,
+        metavar="M",
+        help="stop after that time, even if the budget of steps is not spent; schedules such as "
+        "anneal_learning_rate go by steps",
+    )
     add("--eval-episodes", type=cli.whole(0), default=100, metavar="N", help="default 100; 0: none")
     return p
+
+
+def _minutes(text: str) -> float:
+    """An argparse type: a time above 0."""
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return minutes
 
 
 def _planned(args: argparse.Namespace) -> Plan:
@@ -123,6 +142,8 @@ def _planned(args: argparse.Namespace) -> Plan:
     )
     if config.seed is None:
         config = config.replace(seed=0)
+    if not zoo_config.has_settings(env_id, algo, args.config):
+        print(f"no settings of {env_id} for {algo}: training with its defaults")
     return Plan(env_id, settings, algo, trainer, device, reason, config)
 
 
@@ -258,10 +279,12 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
         status = "failed"
         try:
             print(_header(trainer, run), flush=True)
-            signal_number = _learn(trainer, run, _advice(run, args))
+            deadline = started + 60.0 * args.minutes
+            signal_number = _learn(trainer, run, _advice(run, args), deadline)
             if not signal_number and args.eval_episodes:
                 _evaluate(plan, run, args)
-            status = "interrupted" if signal_number else "complete"
+            spent = trainer.vector_steps >= plan.config.vector_steps
+            status = "complete" if spent and not signal_number else "interrupted"
         except KeyboardInterrupt:
             status = "interrupted"
             print(_advice(run, args), file=sys.stderr)
@@ -271,8 +294,9 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
             with contextlib.suppress(*[RunError] if status == "failed" else []):
                 run.finish(status)
     print(f"run: {run.folder}")
-    if signal_number:
+    if status == "interrupted":
         print(_advice(run, args))
+    if signal_number:
         return 128 + signal_number
     print(f"play it: {cli.command_line('play', *_module(args), '--run', run.folder)}")
     return 0
@@ -342,8 +366,8 @@ def _header(trainer: "Trainer", run: "Run") -> str:
     )
 
 
-def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
-    """Trains until the budget is spent or a signal comes; returns its number, else 0.
+def _learn(trainer: "Trainer", run: "Run", advice: str, deadline: float) -> int:
+    """Trains until the budget or the time is spent or a signal comes; returns its number, else 0.
 
     Raises:
         CommandError: the run cannot be written, or the training diverged.
@@ -354,7 +378,7 @@ def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
     before, seconds = trainer.env_steps, 0.0
     try:
         with _stop_signals() as stop, EventLog(run.folder, trainer.env_steps) as log:
-            seconds = _loop(trainer, run, log, stop)
+            seconds = _loop(trainer, run, log, stop, deadline)
     except OSError as error:
         reason = f"cannot write in {run.folder}: {error.strerror}"
         raise cli.CommandError(f"{reason}\n{advice}") from error
@@ -365,15 +389,19 @@ def _learn(trainer: "Trainer", run: "Run", advice: str) -> int:
         print(f"complete already, with {before:,} steps")
         return 0
     rate = steps / seconds if steps else 0.0
+    whole = trainer.vector_steps >= trainer.config.vector_steps
+    ending = "stopped" if stop else "trained" if whole else "time is up"
     print(
-        f"{'stopped' if stop else 'trained'}: {steps:,} steps in {seconds:.1f} s "
+        f"{ending}: {steps:,} steps in {seconds:.1f} s "
         f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB"
     )
     return stop[0] if stop else 0
 
 
-def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> float:
-    """Updates, logs and saves until the budget is spent or `stop` is not empty.
+def _loop(
+    trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int], deadline: float
+) -> float:
+    """Updates, logs and saves until the budget or the time is spent or `stop` is not empty.
 
     Returns:
         Seconds that the updates took.
@@ -417,6 +445,8 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
     total = config.vector_steps * config.num_envs
     with contextlib.closing(Progress(total, trainer.env_steps, metrics)) as progress:
         while trainer.vector_steps < config.vector_steps and not stop:
+            if time.monotonic() >= deadline:
+                break
             started, before = time.perf_counter(), trainer.vector_steps
             scalars = _update(trainer)
             elapsed = time.perf_counter() - started
@@ -438,14 +468,17 @@ def _loop(trainer: "Trainer", run: "Run", log: "EventLog", stop: list[int]) -> f
 
 def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     """Returns the scalars of successive updates as one's: extremes of extremes, else means."""
+    from rl_zoo.progress import EPISODES
+
     if len(parts) == 1:
         return parts[0]
     found: dict[str, list[float]] = {}
     for scalars in parts:
         for tag, value in scalars.items():
             found.setdefault(tag, []).append(value)
-    kinds = {"(max)": max, "(min)": min, EPISODES[-5:]: sum}
-    return {tag: kinds.get(tag[-5:], statistics.fmean)(values) for tag, values in found.items()}
+    kinds = {"(max)": max, "(min)": min}
+    combined = {tag: kinds.get(tag[-5:], statistics.fmean)(v) for tag, v in found.items()}
+    return combined | {EPISODES: sum(found.get(EPISODES, []))}
 
 
 def _update(trainer: "Trainer") -> dict[str, float]:

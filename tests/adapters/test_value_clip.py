@@ -13,7 +13,6 @@ import pytest
 
 from adapters import PPOConfig
 from tests.adapters.envs import PointEnv
-from tests.adapters.trainers import TINY
 
 # Of the value network's parameters in the states of skrl-jax, skrl-torch and sb3.
 VALUE_WEIGHTS = r"learner/value/|^network/(trunks\.1|value_head|mlp_extractor\.value|value_net)"

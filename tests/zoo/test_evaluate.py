@@ -13,6 +13,7 @@ import pytest
 from fakes import make_policy
 
 from adapters import PPOConfig
+from adapters.seeds import first_stream
 from motrix_gym import Goal, Metric
 from rl_zoo import cli, evaluate
 from rl_zoo.__main__ import main as motrix
@@ -53,7 +54,7 @@ def test_each_environment_contributes_its_first_whole_episodes():
     lengths = []
     for row in range(4):
         env = gymnasium.make_vec(ENV, num_envs=1, num_threads=1)
-        env.reset(seed=7 + row)
+        env.reset(seed=first_stream(7, "evaluation") + row)
         for _ in range(3):
             steps, ended = 0, False
             while not ended:
@@ -95,7 +96,7 @@ class ScriptedEnv:
 
 
 def test_steps_become_episodes_as_the_metrics_say():
-    figures, faults = evaluate._play_episodes(ScriptedEnv(), lambda x, _: x, per_env=2, seed=0)
+    figures, faults = evaluate._play_episodes(ScriptedEnv(), lambda x, _: x, per_env=2, first=0)
     by_row = {  # row 0, row 1; episodes end in the order 0, 1, 0, 1
         "return": (3, 6),
         "length": (2, 3),

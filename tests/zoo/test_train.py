@@ -21,7 +21,7 @@ from adapters import policy as policy_module
 from motrix_gym.tasks.basic.cartpole import CartPoleConfig
 from rl_zoo import cli, evaluate, logs, train
 from rl_zoo.__main__ import main as motrix
-from rl_zoo.progress import RETURN, Progress
+from rl_zoo.progress import EPISODES, RETURN, Progress
 from rl_zoo.runs import Run, RunError, find_newest
 
 ROOT = str(Path(__file__).parents[2])
@@ -126,7 +126,7 @@ def test_the_figures_of_a_resumed_run_are_of_all_its_processes(here, fake_traine
 
 def test_a_lucky_window_before_an_interruption_is_not_the_best(here, fake_trainer, manifest_of):
     def on_update(trainer):
-        trainer.scalars = {RETURN: 99.0 if trainer.num_updates == 4 else 5.0}
+        trainer.scalars = {EPISODES: 8, RETURN: 99.0 if trainer.num_updates == 4 else 5.0}
         if trainer.num_updates == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -141,20 +141,18 @@ def test_the_choice_and_the_report_have_episodes_of_their_own(here, fake_trainer
     calls, real = [], evaluate.evaluate_policy
 
     def measure(*args, **kwargs):
-        calls.append((kwargs["episodes"], kwargs["seed"]))
+        calls.append((kwargs["episodes"], kwargs["purpose"]))
         return real(*args, **kwargs)
 
     def on_update(trainer):
-        trainer.scalars = {RETURN: -trainer.num_updates}
+        trainer.scalars = {EPISODES: 8, RETURN: -trainer.num_updates}
 
     monkeypatch.setattr(evaluate, "evaluate_policy", measure)
     fake_trainer.on_update = on_update
     run_tiny("--eval-episodes", 60)
     (choice, other), report = calls[:2], calls[2]
-    assert choice == other == (evaluate.CHOICE_EPISODES, evaluate.CHOICE_SEED)
-    assert report == (60, evaluate.SEED) and len(calls) == 3
-    # Environment i draws from seed + i: no stream is used twice.
-    assert evaluate.CHOICE_SEED - evaluate.SEED > evaluate.MAX_ENVS
+    assert choice == other == (evaluate.CHOICE_EPISODES, "choice")
+    assert report == (60, "evaluation") and len(calls) == 3
 
 
 @pytest.mark.parametrize(("latest", "best"), [(0.0, "192"), (1.0, "320")])
@@ -164,7 +162,8 @@ def test_the_policy_that_evaluates_better_becomes_the_best(
     """Training returns say that step 192 is best; the evaluation may disagree."""
 
     def on_update(trainer):
-        trainer.scalars = {RETURN: 20.0 if 4 <= trainer.num_updates < 6 else 5.0}
+        high = 4 <= trainer.num_updates < 6
+        trainer.scalars = {EPISODES: 8, RETURN: 20.0 if high else 5.0}
 
     def policy(trainer):
         balances = {6: 0.5, 10: latest}.get(trainer.num_updates, 0.0)
@@ -177,6 +176,99 @@ def test_the_policy_that_evaluates_better_becomes_the_best(
     assert manifest["latest"]["folder"] == "320"
     evaluation = json.loads((newest() / "evaluation.json").read_text())
     assert evaluation["figures"]["return"]["mean"] == 200
+
+
+def test_a_checkpoint_before_which_no_episode_ended_has_no_score(here, fake_trainer, manifest_of):
+    """A policy that has collapsed since the last end must not inherit its predecessor's return."""
+
+    def on_update(trainer):
+        ends = trainer.num_updates < 4
+        trainer.scalars = {EPISODES: 8, RETURN: 20.0} if ends else {EPISODES: 0}
+
+    fake_trainer.on_update = on_update
+    run_tiny("--eval-episodes", 0, "--set", "keep_checkpoints=-1")
+    scores = [entry["score"] for entry in Run.open(newest()).history()]
+    assert scores == [20.0, 20.0, None, None, None]
+    assert manifest_of(newest())["best"]["folder"] == "128"
+
+
+def test_scores_are_means_over_episodes_and_not_over_updates(here, fake_trainer):
+    def on_update(trainer):
+        many = trainer.num_updates % 2
+        trainer.scalars = {EPISODES: 9, RETURN: 1.0} if many else {EPISODES: 1, RETURN: 11.0}
+
+    fake_trainer.on_update = on_update
+    run_tiny("--eval-episodes", 0, "--set", "keep_checkpoints=-1")
+    assert {entry["score"] for entry in Run.open(newest()).history()} == {2.0}
+
+
+def test_the_latest_policy_is_measured_against_an_earlier_one_even_if_it_scored_best(
+    here, fake_trainer, manifest_of
+):
+    """It scored best while its actions were drawn; their means alone may do nothing."""
+
+    def policy(trainer):
+        balances = trainer.num_updates < 10
+        return make_policy(np.array([[0.3], [3], [0.3], [0.5]]) * balances, trainer.metadata())
+
+    def on_update(trainer):
+        trainer.scalars = {EPISODES: 8, RETURN: float(trainer.num_updates)}
+
+    fake_trainer.on_update, fake_trainer.policy = on_update, policy
+    run_tiny("--set", "env.max_episode_steps=200")
+    manifest = manifest_of(newest())
+    assert (manifest["best"]["folder"], manifest["latest"]["folder"]) == ("256", "320")
+
+
+def test_minutes_end_a_training_that_can_go_on(
+    here, fake_trainer, manifest_of, monkeypatch, capsys
+):
+    real, late = time.monotonic, 0.0
+
+    def on_update(trainer):
+        nonlocal late
+        late += 50.0  # seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + late)
+    fake_trainer.on_update = on_update
+    assert run_tiny("--minutes", 2) == 0
+    manifest = manifest_of(newest())
+    assert (manifest["status"], manifest["steps"]) == ("interrupted", 3 * 32)
+    assert (newest() / "evaluation.json").is_file()
+    output = capsys.readouterr().out
+    assert "time is up: 96 steps" in output and "--resume" in output
+    assert train.main(["--resume", str(newest()), "--eval-episodes", "0"]) == 0
+    assert manifest_of(newest())["status"] == "complete"
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "x"])
+def test_other_minutes_are_refused(here, capsys, minutes):
+    with pytest.raises(SystemExit) as ended:
+        run_tiny(f"--minutes={minutes}")
+    assert ended.value.code == 2
+    assert f"'{minutes}' is not a number of minutes above 0" in capsys.readouterr().err
+
+
+def test_a_long_training_says_so_at_its_start(monkeypatch):
+    now, stream = 0.0, io.StringIO()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = Progress(1_000_000, stream=stream)
+    for steps in (1000, 2000, 3000):
+        now += 60.0 if steps == 1000 else 0.5  # the first update compiles
+        progress.update(steps, {})
+    expected = [line for line in stream.getvalue().splitlines() if "expected" in line]
+    assert len(expected) == 1
+    assert expected[0].startswith("expected: 8:19 for 998,000 steps; --minutes M")
+
+
+def test_a_task_without_settings_says_that_defaults_are_used(here, fake_trainer, capsys):
+    note = f"no settings of {ENV} for trpo: training with its defaults"
+    (here / "own.yaml").write_text("ppo: {seed: 5}")
+    small = ["--set", "mini_batches=1", "rollouts=4", "max_env_steps=320"]
+    train.main(["--algo", "trpo", "--num-envs", "8", "--eval-episodes", "0", *small])
+    assert note in capsys.readouterr().out
+    run_tiny("--eval-episodes", 0)
+    assert "defaults" not in capsys.readouterr().out
 
 
 def test_the_seed_is_the_flags_then_the_settings_then_0(here, fake_trainer, manifest_of):
