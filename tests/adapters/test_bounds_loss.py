@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bounds_loss_scale` in skrl's PPO trainers: mean actions stay near the action box."""
+"""`bounds_loss_scale` in all PPO trainers: mean actions stay near the action box."""
 
 from types import SimpleNamespace
 
@@ -69,3 +69,18 @@ def test_the_loss_is_the_squared_distance_from_the_box_in_torch():
     columns = nothing, normal.mean, log_probs, nothing, nothing, nothing, nothing + 1
     loss, *_ = trainer.agent._loss(*columns)
     assert float(loss) == pytest.approx(BOUNDS_LOSS)
+
+
+def test_the_gradient_is_that_of_the_squared_distance_from_the_box_in_sb3():
+    distribution = make("sb3").learner.action_dist
+    import torch
+
+    means = torch.tensor(MEANS, requires_grad=True)
+    distribution.box = [torch.full((2,), -1.0), torch.ones(2)]
+    distribution.proba_distribution(means, torch.zeros(2))
+    (0.0 * distribution.distribution.mean).sum().backward()
+    loss_means = torch.tensor(MEANS, requires_grad=True)
+    distance = (loss_means - loss_means.clamp(-1, 1)).square().sum(dim=-1).mean()
+    (0.3 * distance).backward()
+    assert means.grad.abs().max() > 0.1
+    np.testing.assert_allclose(means.grad, loss_means.grad, rtol=1e-6)
