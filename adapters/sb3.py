@@ -497,10 +497,11 @@ def make_ppo(
             "features_extractor_kwargs": trunk,
         }
     networks["optimizer_kwargs"] = {"eps": ADAM_EPSILON}
+    settings: dict[str, Any] = sb3_settings(config) | {"n_epochs": 1}
     model = TrainerPPO(
         ActorCriticPolicy,
         venv,
-        **sb3_settings(config) | {"n_epochs": 1},
+        **settings,
         rollout_buffer_class=SeededRolloutBuffer,
         rollout_buffer_kwargs={"generator": generator, "images": images},
         stats_window_size=max(100, venv.num_envs),
