@@ -25,7 +25,7 @@ T = (
 )
 RESAMPLES = 50_000  # of the bootstrap over seeds, as in rliable
 # Of the stock loop's mean return: smaller differences count as none. Seeds of one trainer differ by
-# more on most tasks, so nobody would choose a trainer for it. Chosen before any run was compared.
+# more on most tasks, so nobody would choose a trainer for it. Chosen before the runs that it judges were made.
 MARGIN = 0.05
 # What a run's manifest says of where it comes from, beside its "versions".
 ORIGIN = ("code", "cpu", "cores", "device", "created")
