@@ -24,8 +24,8 @@ T = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 RESAMPLES = 50_000  # of the bootstrap over seeds, as in rliable
-# Of the stock loop's mean return: smaller differences count as none. Seeds of one trainer differ by
-# more on most tasks, so nobody would choose a trainer for it. Chosen before the runs that it judges were made.
+# Of the stock loop's mean return: smaller differences count as none. On most tasks the seeds of one
+# trainer differ by more, so nobody would choose a trainer for it. Chosen before the runs it judges.
 MARGIN = 0.05
 # What a run's manifest says of where it comes from, beside its "versions".
 ORIGIN = ("code", "cpu", "cores", "device", "created")
