@@ -2,11 +2,14 @@
 """`motrix compare`: trainers side by side, over seeds; a table and a picture.
 
 Runs that match are used, runs that are missing are trained, one at a time, each in a process of its
-own. All policies are evaluated alike; what was measured is kept in the run's curve.json.
+own. All policies are evaluated alike; what was measured is kept in the run's curve.json. All that
+table and picture show is in comparison.json, from which `--from` draws them again.
 """
 
 import argparse
 import contextlib
+import dataclasses
+import itertools
 import json
 import math
 import os
@@ -15,7 +18,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +25,18 @@ from rl_zoo import cli
 
 if TYPE_CHECKING:
     from adapters import AlgorithmConfig
-    from rl_zoo.comparison import Comparison, Point, Result
+    from rl_zoo.comparison import Comparison, Result
+    from rl_zoo.evaluate import Summary
     from rl_zoo.runs import Run
 
 CURVE = "curve.json"
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+EPISODES, CURVE_EPISODES = 1000, 100
 CURVE_POINTS = 20  # about as many, over a run that is trained here
 LEAST = 8  # checkpoints that make a curve
-# Settings that runs of one comparison may differ in: they change nothing of what is learned.
-FREE = ("seed", "play_num_envs", "check_point_interval", "keep_checkpoints")
+SCHEMA_VERSION = 2
 NOT_SET = {
-    "seed": "the seeds are 0 to --seeds minus 1",
+    "seed": "--first-seed and --seeds say which",
     "keep_checkpoints": "a comparison keeps all checkpoints",
 }
 
@@ -47,6 +51,7 @@ class Job:
     trainer: str
     config: "AlgorithmConfig"
     words: tuple[str, ...]  # for `train`
+    least: int  # checkpoints that make a curve
 
     def __str__(self) -> str:
         return f"{self.env_id} with {self.trainer}, seed {self.config.seed}"
@@ -61,17 +66,10 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _arguments().parse_args(argv)
     import matplotlib  # noqa: F401 (if it is missing, say so before anything is trained)
 
-    from rl_zoo.evaluate import side_by_side
-
     # What cannot work in the end is told before anything is trained.
     _check_folder(args.out)
-    for episodes in (args.eval_episodes, args.curve_episodes):
-        side_by_side(episodes)
-    groups = [_given(args)] if args.runs else _wanted(args)
-    comparisons = [_compare(runs, args) for runs in groups]
-    runs = [run for group in groups for run in group]
-    given = sys.argv[1:] if argv is None else argv
-    _write(args.out, comparisons, _about(comparisons, runs, args, given))
+    comparisons = _stored(args) if args.stored else _evaluated(args)
+    _write(args.out, comparisons, _about(comparisons, sys.argv[1:] if argv is None else argv))
     return 0
 
 
@@ -87,7 +85,8 @@ def _arguments() -> argparse.ArgumentParser:
     add("--algo", help="algorithm (default ppo)")
     add("--trainers", nargs="+", metavar="NAME", help="default: all that have the algorithm")
     add("--stock", action="store_true", help="each trainer's library's own loop, too")
-    add("--seeds", type=cli.whole(1), metavar="N", help="seeds 0 to N-1 (default 3)")
+    add("--first-seed", type=cli.whole(0), metavar="S", help="default 0")
+    add("--seeds", type=cli.whole(1), metavar="N", help="seeds S to S+N-1 (default 3)")
     add(
         "--set",
         nargs="+",
@@ -96,27 +95,46 @@ def _arguments() -> argparse.ArgumentParser:
         help="settings, as for train; of all runs",
     )
     add("--no-train", action="store_true", help="fail if a run is missing")
-    add("--runs", nargs="+", type=Path, metavar="RUN", help="compare these runs of one environment")
+    add(
+        "--strict",
+        action="store_true",
+        help="refuse runs of other code, settings, library versions or processor than here",
+    )
+    add("--runs", nargs="+", type=Path, metavar="RUN", help="compare these runs")
+    add(
+        "--from",
+        nargs="+",
+        type=Path,
+        dest="stored",
+        metavar="FILE",
+        help="draw these comparison.json anew, as one; nothing is trained or evaluated",
+    )
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
     add(
-        "--eval-episodes",
+        "--episodes",
         type=cli.whole(1),
-        default=100,
         metavar="N",
-        help="of a run's final policy (default 100)",
+        help=f"of a run's final policy (default {EPISODES})",
     )
     add(
         "--curve-episodes",
         type=cli.whole(1),
-        default=32,
         metavar="N",
-        help="of each earlier checkpoint (default 32)",
+        help=f"of each earlier checkpoint (default {CURVE_EPISODES})",
     )
     add(
         "--num-threads", type=cli.whole(0), default=0, metavar="N", help="for physics; 0: all cores"
     )
     add("--out", type=Path, default=Path("comparison"), help="folder (default comparison)")
     return p
+
+
+def _alone(args: argparse.Namespace, flag: str, *names: str) -> None:
+    """Raises CommandError if one of some arguments is given beside a flag."""
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            other = "--" + name.replace("_", "-")
+            raise cli.CommandError(f"{flag} says all: leave out {other}", cli.MISUSED)
 
 
 def _check_folder(out: Path) -> None:
@@ -129,13 +147,14 @@ def _check_folder(out: Path) -> None:
 # The runs.
 
 
-def _wanted(args: argparse.Namespace) -> "list[list[Run]]":
-    """Returns the runs of each environment, those that are missing trained."""
+def _wanted(args: argparse.Namespace) -> "list[Run]":
+    """Returns the runs that are asked for, those that are missing trained."""
     from adapters import load_trainer
     from rl_zoo.train import training_settings, with_policy_found
 
-    groups = [_jobs(name, args) for name in dict.fromkeys(args.env or [cli.DEFAULT_ENV])]
-    commands = [(job, command) for jobs in groups for job in jobs if (command := _todo(job, args))]
+    names = dict.fromkeys(args.env or [cli.DEFAULT_ENV])
+    jobs = [job for name in names for job in _jobs(name, args)]
+    commands = [(job, command) for job in jobs if (command := _todo(job, args))]
     if commands and args.no_train:
         lines = "\n".join(f"  {cli.command_line(*words)}" for _, words in commands)
         raise cli.CommandError(f"--no-train, and runs are missing; these train them:\n{lines}")
@@ -153,7 +172,7 @@ def _wanted(args: argparse.Namespace) -> "list[list[Run]]":
                 "unless the training diverged: then other settings are needed",
                 status,
             )
-    return [[_found(job, args.run_dir) for job in jobs] for jobs in groups]
+    return [_found(job, args.run_dir) for job in jobs]
 
 
 def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
@@ -182,17 +201,25 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
         names = [f"{STOCK_PREFIX}{name}" for name in trainers]
         trainers |= {name: None for name in names if name in own}
     jobs = []
-    for seed in range(args.seeds or 3):
+    first = args.first_seed or 0
+    for seed in range(first, first + (args.seeds or 3)):
         for trainer in trainers:
             values["seed"] = seed
             config = zoo_config.load(env_id, algo, trainer, task_settings=settings, **values)
             interval = max(round(config.updates / CURVE_POINTS), 1) * config.rollouts
+            interval = values.get("check_point_interval", interval)
+            least = min(LEAST, config.fewest_updates, _planned(config, interval))
             words = ["--algo", algo, "--env", name, "--trainer", trainer, "--seed", str(seed)]
             words += ["--run-dir", str(args.run_dir), "--num-threads", str(args.num_threads)]
             words += ["--eval-episodes", "0", "--set", "keep_checkpoints=-1"]
             words += [f"check_point_interval={interval}", *(args.set or [])]
-            jobs.append(Job(env_id, settings, algo, trainer, config, tuple(words)))
+            jobs.append(Job(env_id, settings, algo, trainer, config, tuple(words), least))
     return jobs
+
+
+def _planned(config: "AlgorithmConfig", interval: int) -> int:
+    """How many checkpoints a run has in the end."""
+    return min(config.updates, math.ceil(config.vector_steps / interval))
 
 
 def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
@@ -200,14 +227,19 @@ def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
     from adapters import STOCK
 
     runs = list(_matching(job, args.run_dir))
-    if any(not _flaw(run) for run in runs):
+    if any(not _flaw(run, job.least) for run in runs):
+        if args.strict:
+            run = _found(job, args.run_dir)
+            _check_strict(run.folder, _others(_origin(run), {}, {}))
         return ()
     # A library's own loop cannot be resumed.
     for run in runs if job.trainer not in STOCK else ():
         config, manifest = run.config(), run.manifest
-        planned = min(config.updates, math.ceil(config.vector_steps / config.check_point_interval))
+        planned = _planned(config, config.check_point_interval)
         stopped = manifest["status"] != "complete" and manifest["latest"] is not None
-        if stopped and config.keep_checkpoints < 0 and planned >= _least(config):
+        if args.strict and _others(_origin(run), {}, {}):
+            continue
+        if stopped and config.keep_checkpoints < 0 and planned >= job.least:
             env = ("--env", job.words[job.words.index("--env") + 1])
             threads = ("--num-threads", str(args.num_threads))
             return ("train", "--resume", str(run.folder), *env, *threads, "--eval-episodes", "0")
@@ -216,53 +248,52 @@ def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
 
 def _matching(job: Job, root: Path) -> "Iterator[Run]":
     """The readable runs of a job, the newest first."""
+    from rl_zoo.comparison import fixed
     from rl_zoo.config import ConfigError, env_name
     from rl_zoo.runs import MANIFEST, Run, RunError
 
     wanted = (job.env_id, job.settings, job.algo, job.trainer, job.config.seed)
+    wanted_settings = fixed(job.config.as_dict())
     runs = []
     for path in (root / env_name(job.env_id)).glob(f"*/{MANIFEST}"):
         run = Run(path.parent)
         with contextlib.suppress(RunError, ConfigError):
             m = run.manifest
             found = (m["env_id"], m["env_config"], m["algo"], m["trainer"], m.get("seed"))
-            if found == wanted and _fixed(run.config()) == _fixed(job.config):
+            if found == wanted and fixed(run.config().as_dict()) == wanted_settings:
                 runs.append((m["created"], run))
     return (run for _, run in sorted(runs, key=lambda pair: pair[0], reverse=True))
 
 
 def _found(job: Job, root: Path) -> "Run":
-    for run in _matching(job, root):
-        if not _flaw(run):
-            return run
-    flaws = [f"{run.folder} {_flaw(run)}" for run in _matching(job, root)] or ["there is none"]
-    raise cli.CommandError(f"no run of {job} in {root} can be used: {'; '.join(flaws)}")
+    """Returns the run of a job: of those without a flaw the most like one made here, the newest."""
+    runs = list(_matching(job, root))
+    usable = [run for run in runs if not _flaw(run, job.least)]
+    if not usable:
+        flaws = [f"{run.folder} {_flaw(run, job.least)}" for run in runs] or ["there is none"]
+        raise cli.CommandError(f"no run of {job} in {root} can be used: {'; '.join(flaws)}")
+    return min(usable, key=lambda run: len(_others(_origin(run), {}, {})))
 
 
-def _fixed(config: "AlgorithmConfig") -> dict[str, Any]:
-    """The settings that the runs of a trainer must share."""
-    return {name: value for name, value in config.as_dict().items() if name not in FREE}
-
-
-def _least(config: "AlgorithmConfig") -> int:
-    """How many checkpoints a run must have; one that has few updates cannot have more."""
-    return min(LEAST, config.fewest_updates)
-
-
-def _flaw(run: "Run") -> str:
-    """Returns why a run cannot be compared; "" if it can."""
+def _flaw(run: "Run", least: int = 0) -> str:
+    """Returns why a run cannot be compared, by `least` checkpoints; "" if it can."""
     manifest, entries = run.manifest, run.history()
-    least = _least(run.config())
     if manifest["status"] != "complete":
         command = cli.command_line("train", "--resume", run.folder)
         return f"is {manifest['status']} at {manifest['steps']:,} steps: {command}"
-    kept_all = run.config().keep_checkpoints < 0
-    if not kept_all or len(entries) < least or any("seconds" not in entry for entry in entries):
+    if not entries:
+        return "has no checkpoint"
+    if least and not (_has_curve(run) and len(entries) >= least):
         return (
             f"has kept {len(entries)} checkpoints; a curve needs all, and at least {least}: train "
             f"with --set keep_checkpoints=-1"
         )
     return ""
+
+
+def _has_curve(run: "Run") -> bool:
+    """Whether all checkpoints of a run are there, with their times."""
+    return run.config().keep_checkpoints < 0 and all("seconds" in entry for entry in run.history())
 
 
 def _run(words: Sequence[str]) -> int:
@@ -281,15 +312,12 @@ def _given(args: argparse.Namespace) -> "list[Run]":
     """Returns the runs of --runs.
 
     Raises:
-        CommandError: they cannot be compared with each other.
+        CommandError: one cannot be compared.
         RunError: one cannot be read.
     """
     from rl_zoo.runs import Run
 
-    for name in ("trainers", "seeds", "set", "algo", "stock", "no_train"):
-        if getattr(args, name):
-            flag = "--" + name.replace("_", "-")
-            raise cli.CommandError(f"--runs says all: leave out {flag}", cli.MISUSED)
+    _alone(args, "--runs", "trainers", "first_seed", "seeds", "set", "algo", "stock", "no_train")
     env_ids = [cli.find_env(name) for name in args.env or ()]
     runs = [Run.open(folder) for folder in dict.fromkeys(args.runs)]
     for run in runs:
@@ -298,49 +326,129 @@ def _given(args: argparse.Namespace) -> "list[Run]":
             raise cli.CommandError(f"{run.folder} is a run of {env_id}, not of {env_ids[0]}")
         if flaw := _flaw(run):
             raise cli.CommandError(f"{run.folder} {flaw}")
-    _check_comparable(runs)
+    _check_seeds(runs)
+    for run in runs if args.strict else ():
+        m, settings = run.manifest, run.config().as_dict()
+        shipped = _shipped(m["env_id"], m["algo"], m["trainer"], m["env_config"])
+        _check_strict(run.folder, _others(_origin(run), settings, shipped))
     return runs
 
 
-def _check_comparable(runs: "Sequence[Run]") -> None:
-    """Raises CommandError unless the runs differ in trainer and seed only.
+def _check_seeds(runs: "Sequence[Run]") -> None:
+    """Raises CommandError if two runs have the same seed, and differ in nothing."""
+    from rl_zoo.comparison import fixed
 
-    Trainers may differ in the settings that the environment's file gives to one of them.
-    """
-    from rl_zoo import config as zoo_config
-
-    first, by_trainer = runs[0], {}
+    known: dict[str, Run] = {}
     for run in runs:
-        _check_same(first, run, "env_id", "env_config", "algo")
-        by_trainer.setdefault(run.manifest["trainer"], []).append(run)
-    env_id, algo = first.manifest["env_id"], first.manifest["algo"]
-    shipped = {name: _fixed(zoo_config.load(env_id, algo, name)) for name in by_trainer}
-    reference = shipped[first.manifest["trainer"]]
-    for name, same in by_trainer.items():
-        for run in same:
-            _check_same(same[0], run, *reference)
-        shared = [k for k, value in shipped[name].items() if value == reference[k]]
-        _check_same(first, same[0], *shared)
-    seeds = {name: [run.manifest["seed"] for run in same] for name, same in by_trainer.items()}
-    for name, found in seeds.items():
-        if len(set(found)) < len(found):
-            raise cli.CommandError(f"two runs of {name} have the same seed: {sorted(found)}")
-    if len({frozenset(found) for found in seeds.values()}) > 1:
-        lists = "; ".join(f"{name}: {sorted(found)}" for name, found in seeds.items())
-        raise cli.CommandError(f"each trainer needs runs of the same seeds, there are: {lists}")
+        m, settings = run.manifest, fixed(run.config().as_dict())
+        key = [m[k] for k in ("env_id", "env_config", "trainer", "algo", "seed")]
+        first = known.setdefault(json.dumps([*key, settings], sort_keys=True), run)
+        if first is not run:
+            raise cli.CommandError(_same_seed(m["trainer"], m["seed"], first.folder, run.folder))
 
 
-def _check_same(a: "Run", b: "Run", *names: str) -> None:
-    """Raises CommandError if two runs differ in an entry of the manifest or in a setting."""
-    of_a, of_b = (_fixed(run.config()) | run.manifest for run in (a, b))
-    lines = [f"  {k}: {of_a[k]!r} and {of_b[k]!r}" for k in names if of_a[k] != of_b[k]]
-    if lines:
-        raise cli.CommandError(
-            "\n".join([f"{a.folder} and {b.folder} cannot be compared, they differ in", *lines])
-        )
+# Where they come from.
+
+
+def _origin(run: "Run") -> dict[str, Any]:
+    """What a run's manifest says of where it comes from."""
+    from rl_zoo.comparison import ORIGIN
+
+    manifest = run.manifest
+    return {name: str(manifest.get(name, "unknown")) for name in ORIGIN} | {
+        "versions": manifest["versions"]
+    }
+
+
+def _others(
+    origin: dict[str, Any], settings: dict[str, Any], wanted: dict[str, Any]
+) -> dict[str, str]:
+    """Returns how a run differs from one that would be made here, for these settings.
+
+    The keys say in what, in words that follow "ran"; the values what the run has.
+    """
+    from rl_zoo.comparison import differing, fixed
+    from rl_zoo.runs import code, machine, versions
+
+    here, there = versions(), origin["versions"]
+    names = [name for name in there if name in here and here[name] != there[name]]
+    changed = differing([fixed(settings), wanted]) if wanted else []
+    others = {}
+    if origin["code"] != code():
+        others["with other code"] = " ".join(word[:12] for word in origin["code"].split())
+    if changed:
+        values = (f"{name}={json.dumps(settings[name])}" for name in changed)
+        others["with other settings"] = ", ".join(values)
+    if names:
+        others["with other versions"] = ", ".join(f"{name} {there[name]}" for name in names)
+    if origin["cpu"] != machine()["cpu"]:
+        others["on another processor"] = origin["cpu"]
+    return others
+
+
+def _shipped(env_id: str, algo: str, trainer: str, task_settings: Any) -> dict[str, Any]:
+    """Returns the settings that decide what a run without `--set` learns; {} if not known here."""
+    from motrix_gym.registration import UnknownEnvironmentError
+    from rl_zoo import config as zoo_config
+    from rl_zoo.comparison import fixed
+
+    with contextlib.suppress(zoo_config.ConfigError, UnknownEnvironmentError):
+        config = zoo_config.load(env_id, algo, trainer, task_settings=task_settings)
+        return fixed(config.as_dict())
+    return {}
+
+
+def _check_strict(name: object, others: dict[str, str]) -> None:
+    """Raises CommandError if a run differs from one that would be made here."""
+    if others:
+        ways = "; ".join(f"{how} ({what})" for how, what in others.items())
+        raise cli.CommandError(f"--strict: {name} ran {ways}")
+
+
+def _notes(comparison: "Comparison") -> list[str]:
+    """Returns a line for each way in which runs differ from those that would be made here."""
+    from rl_zoo.comparison import listed
+
+    found: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for label, results in comparison.rows.items():
+        for result in results:
+            for way in _others_of(comparison, result).items():
+                found.setdefault(way, {}).setdefault(label, []).append(result.seed)
+    lines = []
+    for (how, what), rows in found.items():
+        who = "; ".join(f"{listed(seeds)} of {label}" for label, seeds in rows.items())
+        lines.append(f"Ran {how} than here ({what}): {who}.")
+    return lines
+
+
+def _others_of(comparison: "Comparison", result: "Result") -> dict[str, str]:
+    shipped = _shipped(
+        comparison.env_id, result.algo, result.trainer, task_settings=comparison.settings
+    )
+    return _others(result.origin, result.settings, shipped)
 
 
 # Their evaluation.
+
+
+def _evaluated(args: argparse.Namespace) -> "list[Comparison]":
+    """Returns the comparisons of runs, which are found, trained or given, and evaluated here."""
+    from rl_zoo.evaluate import side_by_side
+
+    args.episodes = args.episodes or EPISODES
+    args.curve_episodes = args.curve_episodes or CURVE_EPISODES
+    for episodes in (args.episodes, args.curve_episodes):
+        side_by_side(episodes)
+    groups: dict[str, list[Run]] = {}
+    for run in _given(args) if args.runs else _wanted(args):
+        manifest = run.manifest
+        groups.setdefault(_key(manifest["env_id"], manifest["env_config"]), []).append(run)
+    return [_compare(runs, args) for runs in groups.values()]
+
+
+def _key(env_id: str, settings: dict[str, Any]) -> str:
+    """What the runs of a comparison share."""
+    return json.dumps([env_id, settings], sort_keys=True)
 
 
 def _compare(runs: "Sequence[Run]", args: argparse.Namespace) -> "Comparison":
@@ -350,51 +458,71 @@ def _compare(runs: "Sequence[Run]", args: argparse.Namespace) -> "Comparison":
 
     manifest = runs[0].manifest
     entry = registration.entry(manifest["env_id"])
-    trainers: dict[str, list[Result]] = {}
-    for run in runs:
-        result = _result(run, args)
-        trainers.setdefault(result.trainer, []).append(result)
     return Comparison(
         env_id=entry.id,
         settings=manifest["env_config"],
         goals=entry.goals,
         units={name: metric.unit for name, metric in entry.task.metrics.items()},
-        trainers=trainers,
+        results=tuple(_result(run, args) for run in runs),
     )
 
 
 def _result(run: "Run", args: argparse.Namespace) -> "Result":
-    """Evaluates a run's checkpoints, the last one over more episodes; known ones are read."""
-    from rl_zoo.comparison import Result
+    """Evaluates a run's final policy, and its earlier checkpoints if all are there."""
+    from adapters import load_trainer
+    from adapters.policy import ARRAYS_FILE
+    from rl_zoo.comparison import Point, Result
+    from rl_zoo.evaluate import SEED
 
-    manifest, entries = run.manifest, run.history()
+    manifest, config, entries = run.manifest, run.config(), run.history()
+    trainer = load_trainer(manifest["trainer"], manifest["algo"])
+    last = entries[-1]
+    if not _has_curve(run):
+        entries = [last]
     print(f"evaluating {run.folder} ({len(entries)} checkpoints)", flush=True)
-    counts = [args.curve_episodes] * (len(entries) - 1) + [args.eval_episodes]
     known = _read_curve(run.folder / CURVE)
-    points = [
-        _point(run, entry, episodes, known, args.num_threads)
-        for entry, episodes in zip(entries, counts, strict=True)
-    ]
+    points = []
+    for entry in entries:
+        episodes = args.episodes if entry is last else args.curve_episodes
+        figures, faults = _measured(run, entry, episodes, known, args.num_threads)
+        means = {name: summary.mean for name, summary in figures.items()}
+        seconds = entry.get("seconds", math.nan)
+        points.append(Point(entry["steps"], seconds, means, faults))
     return Result(
-        folder=str(run.folder),
         trainer=manifest["trainer"],
+        algo=manifest["algo"],
         seed=manifest["seed"],
-        steps_per_second=manifest["steps_per_second"],
-        peak_memory_mib=manifest["peak_memory_mib"],
-        curve=tuple(points),
+        folder=str(run.folder),
+        settings=config.as_dict(),
+        ignored=trainer.ignored_settings(config),
+        origin=_origin(run),
+        policy=last["sha256"][ARRAYS_FILE],
+        steps_per_second=manifest.get("steps_per_second", math.nan),
+        peak_memory_mib=manifest.get("peak_memory_mib", math.nan),
+        steps=last["steps"],
+        seconds=points[-1].seconds,
+        episodes=args.episodes,
+        curve_episodes=args.curve_episodes,
+        evaluation_seed=SEED,
+        figures=figures,
+        faults=faults,
+        curve=tuple(points) if _has_curve(run) else (),
     )
 
 
-def _point(
+def _measured(
     run: "Run", entry: dict[str, Any], episodes: int, known: dict[str, Any], num_threads: int
-) -> "Point":
-    """Evaluates a checkpoint, unless it is known from curve.json; what is new goes there too."""
-    import motrix_gym
-    from adapters.policy import ARRAYS_FILE, write_file
-    from rl_zoo.comparison import Point
-    from rl_zoo.evaluate import SEED, evaluate_policy
+) -> "tuple[dict[str, Summary], int]":
+    """Returns a checkpoint's figures and faults, evaluated unless known from curve.json.
 
-    key = f"{entry['sha256'][ARRAYS_FILE]} {episodes} {SEED} {motrix_gym.__version__}"
+    What is new goes there too.
+    """
+    from adapters.policy import ARRAYS_FILE, write_file
+    from rl_zoo.comparison import read_figures
+    from rl_zoo.evaluate import SEED, evaluate_policy
+    from rl_zoo.runs import code
+
+    key = f"{entry['sha256'][ARRAYS_FILE]} {episodes} {SEED} {code()}"
     if key not in known:
         manifest = run.manifest
         evaluation = evaluate_policy(
@@ -405,91 +533,153 @@ def _point(
             settings=manifest["env_config"],
             num_threads=num_threads,
         )
-        means = {
-            name: mean if math.isfinite(mean := float(values.mean())) else None
-            for name, values in evaluation.figures.items()
+        figures = {
+            name: summary.as_dict()
+            for name, summary in evaluation.summaries.items()
             if not name.startswith("reward/")
         }
-        known[key] = {"figures": means, "faults": evaluation.faults}
+        known[key] = {"figures": figures, "faults": evaluation.faults}
         with contextlib.suppress(OSError):  # a run that is read-only is measured each time
             write_file(run.folder / CURVE, json.dumps(known, indent=1).encode() + b"\n")
-    return Point(entry["steps"], entry["seconds"], **known[key])
+    return read_figures(known[key]["figures"]), known[key]["faults"]
 
 
 def _read_curve(path: Path) -> dict[str, Any]:
     """Returns the evaluations of a curve.json by key; {} if there is none, or it is damaged."""
+    from rl_zoo.comparison import read_figures
+
     try:
         known = json.loads(path.read_bytes())
         return {
-            k: {"figures": dict(v["figures"]), "faults": int(v["faults"])} for k, v in known.items()
+            key: {
+                "figures": {k: x.as_dict() for k, x in read_figures(found["figures"]).items()},
+                "faults": int(found["faults"]),
+            }
+            for key, found in known.items()
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, *UNREADABLE):
         return {}
+
+
+# Comparisons that were stored.
+
+
+def _stored(args: argparse.Namespace) -> "list[Comparison]":
+    """Returns the comparisons of --from, those of an environment as one; each run counts once.
+
+    Raises:
+        CommandError: a file cannot be read, or they cannot be one.
+    """
+    others = "algo trainers stock first_seed seeds set no_train runs episodes curve_episodes"
+    _alone(args, "--from", "env", *others.split())
+    merged: dict[str, Comparison] = {}
+    for path in args.stored:
+        for found in _read_comparisons(path):
+            key = _key(found.env_id, found.settings)
+            known = merged.setdefault(key, found)
+            if known.goals != found.goals:
+                goals = (", ".join(map(str, c.goals)) for c in (found, known))
+                message = f"the goals of {found.env_id} are {' there, elsewhere '.join(goals)}"
+                raise cli.CommandError(f"{path}: {message}")
+            runs = {
+                (run.trainer, run.algo, run.seed, run.policy): run
+                for run in (*known.results, *found.results)
+            }
+            merged[key] = dataclasses.replace(known, results=tuple(runs.values()))
+    for comparison in merged.values():
+        for label, results in comparison.rows.items():
+            for a, b in itertools.pairwise(results):
+                if a.seed == b.seed:
+                    raise cli.CommandError(_same_seed(label, a.seed, a.folder, b.folder))
+        for result in comparison.results if args.strict else ():
+            _check_strict(result.folder, _others_of(comparison, result))
+    return list(merged.values())
+
+
+def _same_seed(name: str, seed: int, *folders: object) -> str:
+    return f"two runs of {name} have the same seed {seed}: {' and '.join(map(str, folders))}"
+
+
+def _read_comparisons(path: Path) -> "list[Comparison]":
+    """Returns the comparisons of a comparison.json.
+
+    Raises:
+        CommandError: it cannot be read, is of another version, or is none.
+    """
+    from rl_zoo.comparison import Comparison
+
+    try:
+        stored = json.loads(path.read_bytes())
+        version = stored["schema_version"]
+        if version == SCHEMA_VERSION:
+            comparisons = [Comparison.from_dict(entry) for entry in stored["environments"]]
+            json.dumps([comparison.as_dict() for comparison in comparisons])
+            if all(comparison.results for comparison in comparisons) and comparisons:
+                return comparisons
+    except OSError as error:
+        raise cli.CommandError(f"{path} cannot be read: {error.strerror}") from error
+    except UNREADABLE as error:
+        raise cli.CommandError(f"{path} is not what compare writes as comparison.json") from error
+    if version != SCHEMA_VERSION:
+        raise cli.CommandError(f"{path} is of another version of this program: compare anew")
+    raise cli.CommandError(f"{path} holds no runs")
 
 
 # What is written.
 
 
-def _about(
-    comparisons: "Sequence[Comparison]",
-    runs: "Sequence[Run]",
-    args: argparse.Namespace,
-    argv: Sequence[str],
-) -> str:
+def _about(comparisons: "Sequence[Comparison]", argv: Sequence[str]) -> str:
     """Returns the beginning of the Markdown file: what was compared, and how."""
-    manifests = [run.manifest for run in runs]
+    from rl_zoo.comparison import either
+
+    results = [result for c in comparisons for result in c.results]
+    origins = [result.origin for result in results]
     machines = sorted(
         {
-            f"{m.get('cpu')}, {m.get('cores')} core{'s' * (m.get('cores') != 1)}, {m['device']}"
-            for m in manifests
+            f"{o['cpu']}, {o['cores']} core{'s' * (o['cores'] != '1')}, {o['device']}"
+            for o in origins
         }
     )
+    dates = sorted({origin["created"][:10] for origin in origins})
     versions: dict[str, set[str]] = {}
-    for manifest in manifests:
-        for package, version in manifest["versions"].items():
+    for origin in origins:
+        for package, version in origin["versions"].items():
             versions.setdefault(package, set()).add(version)
     listed = ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in versions.items())
-    trainers = ", ".join(dict.fromkeys(name for c in comparisons for name in c.trainers))
-    algorithms = ", ".join(dict.fromkeys(manifest["algo"] for manifest in manifests))
-    final, curve = args.eval_episodes, args.curve_episodes
+    trainers = ", ".join(dict.fromkeys(label for c in comparisons for label in c.rows))
+    algorithms = ", ".join(dict.fromkeys(result.algo for result in results))
+    final = either(result.episodes for result in results)
+    curve = either(result.curve_episodes for result in results)
     if len(machines) > 1:
         machines.append("**Not all on one machine: seconds do not compare**")
+    without = {result.trainer: result.ignored for result in results if result.ignored}
     ignored = "".join(
-        f"\n  Without effect in {name}: {', '.join(names)}."
-        for name, names in _ignored(runs).items()
+        f"\n  Without effect in {name}: {', '.join(names)}." for name, names in without.items()
     )
     return f"""# Comparison of {trainers}: {algorithms}
 
     {shlex.join(["python", "-m", "rl_zoo.compare", *argv])}
 
-{datetime.now().astimezone():%Y-%m-%d}. Trained on: {"; ".join(machines)}. Versions: {listed}.
+Trained {" to ".join(dict.fromkeys((dates[0], dates[-1])))} on: {"; ".join(machines)}. Versions:
+{listed}.
 
 ![return against environment steps and seconds](comparison.png)
 
 A line is the mean over seeds, its band goes from the lowest to the highest seed. A triangle on the
 axis is the mean threshold, where every seed reached it; a dotted line is a goal.
 
-- One block of settings for all trainers, but for what it names under `backends`.{ignored}
+- One block of settings for all trainers; what differs is said under the tables.{ignored}
 - Figures are of the last checkpoint's policy, none is picked: deterministic, {final} episodes, the
-  same evaluation seeds for all. Means over seeds; ± is a 95 % interval (Student's t).
-- Threshold: the first checkpoint that meets all goals, over {curve} episodes. Where a seed has
-  none, the mean is over those that have one, and there is no interval.
+  same evaluation seeds for all. Over seeds: mean ± 95 % interval (Student's t), and interquartile
+  mean with its 95 % interval (bootstrap over seeds).
+- A goal is met if all of the 95 % interval of its figure over these episodes meets it (Wilson's for
+  a rate, else a bootstrap's), and met on average if only the mean does.
+- Threshold: the first of two consecutive checkpoints that both meet all goals on average, over
+  {curve} episodes, the last one over {final}. Where a seed has none, the mean is over those that
+  have one, and there is no interval.
 - Seconds count from the start of the training process, start-up and compilation included,
   evaluations not. Steps/s is of the updates alone.
 """
-
-
-def _ignored(runs: "Sequence[Run]") -> dict[str, list[str]]:
-    """Returns, by trainer, the settings of its runs that are on and that it cannot honour."""
-    from adapters import load_trainer
-
-    found = {}
-    for run in runs:
-        name, config = run.manifest["trainer"], run.config()
-        trainer = load_trainer(name, run.manifest["algo"])
-        if names := trainer.ignored_settings(config):
-            found[name] = names
-    return found
 
 
 def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
@@ -501,8 +691,12 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
     from adapters.policy import write_file
     from rl_zoo.comparison import picture, summary
 
-    tables = "\n\n".join([summary(comparisons), *(c.markdown() for c in comparisons)])
-    numbers = {"schema_version": 1, "environments": [c.as_dict() for c in comparisons]}
+    sections = (comparison.markdown(_notes(comparison)) for comparison in comparisons)
+    tables = "\n\n".join([summary(comparisons), *sections])
+    numbers = {
+        "schema_version": SCHEMA_VERSION,
+        "environments": [comparison.as_dict() for comparison in comparisons],
+    }
     files = {
         "comparison.json": json.dumps(numbers, indent=1).encode() + b"\n",
         "comparison.png": picture(comparisons),

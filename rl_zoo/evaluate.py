@@ -9,8 +9,9 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,12 +21,14 @@ from rl_zoo import cli
 
 if TYPE_CHECKING:
     from adapters import Policy
-    from motrix_gym import Goal, MotrixVectorEnv, TaskConfig
+    from motrix_gym import Goal, Metric, MotrixVectorEnv, TaskConfig
 
-EPISODES, SEED = 100, 0
+EPISODES, SEED = 1000, 0
 CHOICE_EPISODES = 50  # between two policies of a run
 FEW_ENVS, MAX_ENVS = 64, 1024  # side by side, unless told
 RESAMPLES = 2000  # of the bootstrap
+Z = 1.959964  # the normal distribution's 97.5 % quantile
+MET, ON_AVERAGE, NOT_MET = "met", "met on average", "not met"  # what a goal's verdict may be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Evaluation:
         units: Unit and, for metrics, how steps make an episode, by figure.
         goals: What counts as solved.
         faults: Episodes that ended because the simulation diverged.
+        rates: Names of the figures that are shares of the episodes, such as "success".
     """
 
     env_id: str
@@ -54,31 +58,38 @@ class Evaluation:
     units: dict[str, str]
     goals: "tuple[Goal, ...]"
     faults: int = 0
+    rates: frozenset[str] = frozenset()
 
     @property
     def episodes(self) -> int:
         """Number of episodes."""
         return len(self.figures["return"])
 
+    @cached_property
+    def summaries(self) -> "dict[str, Summary]":
+        """The summary of each figure."""
+        return {name: summarise(x, name in self.rates) for name, x in self.figures.items()}
+
     @property
-    def met(self) -> "dict[Goal, bool]":
-        """Whether each goal is met by the mean of its figure, and no simulation diverged."""
-        means = {goal: float(self.figures[goal.figure].mean()) for goal in self.goals}
-        return {goal: goal.met(mean) and not self.faults for goal, mean in means.items()}
+    def verdicts(self) -> "dict[Goal, str]":
+        """How each goal is met."""
+        return {g: verdict(g, self.summaries[g.figure], self.faults) for g in self.goals}
+
+    @property
+    def solved(self) -> bool:
+        """Whether all goals are met, by the whole of their figures' intervals."""
+        return all(verdict == MET for verdict in self.verdicts.values())
 
     @property
     def rank(self) -> tuple[int, float]:
-        """The higher the better: goals met, then mean return."""
-        return sum(self.met.values()), float(self.figures["return"].mean())
+        """The higher the better: goals that are met on average, then mean return."""
+        met = sum(verdict != NOT_MET for verdict in self.verdicts.values())
+        return met, float(self.figures["return"].mean())
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON; what is not finite becomes None."""
-        figures = {
-            name: {k: v if math.isfinite(v) else None for k, v in summarise(x)._asdict().items()}
-            for name, x in self.figures.items()
-        }
         return {
-            "schema_version": 1,
+            "schema_version": 2,
             "env_id": self.env_id,
             "env_config": self.settings,
             "episodes": self.episodes,
@@ -86,16 +97,16 @@ class Evaluation:
             "seed": self.seed,
             "stochastic": self.stochastic,
             "faults": self.faults,
-            "figures": figures,
-            "goals": [{"goal": str(goal), "met": met} for goal, met in self.met.items()],
-            "solved": all(self.met.values()),
+            "figures": {name: x.as_dict() for name, x in self.summaries.items()},
+            "goals": [{"goal": str(g), "verdict": text} for g, text in self.verdicts.items()],
+            "solved": self.solved,
         }
 
     def report(self) -> str:
         """Returns a table for the user."""
         rows = [("", "mean", "IQ mean", "95% interval", "min", "max")]
-        for name, values in self.figures.items():
-            mean, middle, low, high, least, most = map(cli.number, summarise(values))
+        for name, summary in self.summaries.items():
+            mean, middle, low, high, least, most = map(cli.number, summary[:6])
             unit = f" ({self.units[name]})" if self.units.get(name) else ""
             rows.append((name + unit, mean, middle, f"{low} to {high}", least, most))
         actions = "sampled" if self.stochastic else "deterministic"
@@ -106,11 +117,15 @@ class Evaluation:
             *(f"  with env.{name}={value}" for name, value in self.settings.items()),
             cli.table(rows),
         ]
+        if self.rates:
+            lines.append(f"intervals: Wilson for {', '.join(sorted(self.rates))}, else bootstrap")
         if self.faults:
             lines.append(f"{self.faults} episodes ended in a diverged simulation")
-        for goal, met in self.met.items():
-            value = cli.number(float(self.figures[goal.figure].mean()))
-            lines.append(f"goal {goal}: {'met' if met else 'NOT met'} ({value})")
+        for goal, text in self.verdicts.items():
+            mean, _, low, high = map(cli.number, self.summaries[goal.figure][:4])
+            beyond = "below" if goal.comparison == ">=" else "above"
+            text += f", but the interval reaches {beyond}" if text == ON_AVERAGE else ""
+            lines.append(f"goal {goal}: {text} ({mean}, 95% interval {low} to {high})")
         return "\n".join(lines)
 
 
@@ -172,6 +187,7 @@ def evaluate_policy(
         first = first_stream(seed, purpose)
         figures, faults = _play_episodes(env, act, episodes // num_envs, first)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
+        rates = _rates(figures, env.task.metrics)
     finally:
         env.close()
     goals = registration.entry(env_id).goals
@@ -190,6 +206,7 @@ def evaluate_policy(
         units=units | {"length": "steps"},
         goals=goals,
         faults=faults,
+        rates=rates,
     )
 
 
@@ -269,8 +286,28 @@ def _columns(entries: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: value for name, value in entries.items() if not name.startswith("_")}
 
 
+def _rates(figures: dict[str, np.ndarray], metrics: "Mapping[str, Metric]") -> frozenset[str]:
+    """Returns the names of the figures that are rates.
+
+    Those are "success", and the metrics without a unit of which an episode has the maximum or the
+    last value, such as a fall, if all their values are 0 or 1.
+    """
+    indicators = {
+        name for name, m in metrics.items() if m.unit == "1" and m.reduce in ("max", "last")
+    }
+    return frozenset(
+        name
+        for name, values in figures.items()
+        if name in indicators | {"success"} and np.isin(values, (0, 1)).all()
+    )
+
+
 class Summary(NamedTuple):
-    """Mean, interquartile mean, 95 % bootstrap interval of the mean, minimum and maximum."""
+    """A figure over the episodes: mean, interquartile mean, interval, minimum and maximum.
+
+    `low` to `high` is a 95 % interval of the mean, and `interval` says how it was found: "Wilson"
+    or "bootstrap".
+    """
 
     mean: float
     iqm: float
@@ -278,21 +315,70 @@ class Summary(NamedTuple):
     high: float
     min: float
     max: float
+    interval: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns plain JSON; what is not finite becomes None."""
+        numbers = zip(self._fields, self[:6], strict=False)
+        known = {name: x if math.isfinite(x) else None for name, x in numbers}
+        return known | {"interval": self.interval}
 
 
-def summarise(values: np.ndarray) -> Summary:
-    """Returns the summary of a figure, (episodes,)."""
-    ordered = np.sort(values)
-    cut = len(values) // 4
-    generator = np.random.default_rng(0)
-    draws = generator.integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-    middle = ordered[cut : len(values) - cut].mean()
-    return Summary(*map(float, (values.mean(), middle, low, high, ordered[0], ordered[-1])))
+def summarise(values: np.ndarray, rate: bool = False) -> Summary:
+    """Returns the summary of a figure, (episodes,).
+
+    The interval is of the percentile bootstrap. For a rate, whose values are 0 or 1, it is
+    Wilson's, since all bootstrap samples of 0 falls in 100 episodes have 0 falls. A single episode
+    has no interval: it is from minus to plus infinity.
+    """
+    if rate:
+        low, high = wilson(int(values.sum()), len(values))
+    elif len(values) == 1:
+        low, high = -math.inf, math.inf
+    else:
+        generator, n = np.random.default_rng(0), len(values)
+        means = [values[generator.integers(n, size=n)].mean() for _ in range(RESAMPLES)]
+        low, high = np.percentile(means, [2.5, 97.5])
+    numbers = values.mean(), interquartile_mean(values), low, high, values.min(), values.max()
+    return Summary(*map(float, numbers), interval="Wilson" if rate else "bootstrap")
+
+
+def wilson(count: int, n: int) -> tuple[float, float]:
+    """Returns the 95 % score interval of a rate of which `count` of n episodes were found.
+
+    With p = count / n and z = 1.96 it is (p + z² / 2n ± z sqrt(p (1 - p) / n + z² / 4n²)) /
+    (1 + z² / n): E. B. Wilson, "Probable inference, the law of succession, and statistical
+    inference", Journal of the American Statistical Association 22, 1927. Of 0 in n, it reaches
+    3.84 / (n + 3.84).
+    """
+    p, part = count / n, Z**2 / n
+    half = Z * math.sqrt(p * (1 - p) / n + part / (4 * n))
+    low, high = ((p + part / 2 + sign * half) / (1 + part) for sign in (-1, 1))
+    return max(low, 0.0) if count else 0.0, min(high, 1.0) if count < n else 1.0
+
+
+def interquartile_mean(values: np.ndarray) -> np.ndarray:
+    """Returns the mean of the middle half along the last axis, a quarter cut off at each end.
+
+    The quarter is rounded down, as by scipy.stats.trim_mean.
+    """
+    cut, n = values.shape[-1] // 4, values.shape[-1]
+    return np.sort(values, axis=-1)[..., cut : n - cut].mean(axis=-1)
+
+
+def verdict(goal: "Goal", summary: Summary, faults: int = 0) -> str:
+    """Returns how a goal is met.
+
+    MET: by all of the interval of its figure's mean. ON_AVERAGE: by the mean alone. NOT_MET: not
+    even so, or `faults` episodes ended in a diverged simulation.
+    """
+    if faults or not goal.met(summary.mean):
+        return NOT_MET
+    return MET if goal.met(summary.low) and goal.met(summary.high) else ON_AVERAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status: 0 if all goals are met, 3 if one is not."""
+    """Runs the command; returns the exit status: 0 if all goals are met, 3 if not."""
     return cli.run(_main, argv)
 
 
@@ -300,12 +386,15 @@ def _main(argv: Sequence[str] | None) -> int:
     p = cli.parser(
         "evaluate",
         "Measure a policy over a fixed number of whole episodes per environment.\n\n"
-        "Exit status: 0 all goals of the environment are met (or it has none), 3 one is not,\n"
-        "1 something failed, 2 wrong arguments. A run's result goes to its evaluation.json.",
+        "A goal is met if all of the 95% interval of its figure meets it, and met on average if\n"
+        "only the mean does: then more episodes tell.\n\n"
+        "Exit status: 0 all goals of the environment are met (or it has none), 3 one is not, or\n"
+        "is met on average only, 1 something failed, 2 wrong arguments. A run's result goes to\n"
+        "its evaluation.json.",
     )
     cli.add_policy_arguments(p)
     p.add_argument(
-        "--episodes", type=cli.whole(1), default=EPISODES, metavar="N", help="default 100"
+        "--episodes", type=cli.whole(1), default=EPISODES, metavar="N", help=f"default {EPISODES}"
     )
     p.add_argument("--seed", type=cli.whole(0), default=SEED, metavar="S", help=f"default {SEED}")
     p.add_argument("--stochastic", action="store_true", help="draw actions, instead of their mean")
@@ -336,7 +425,7 @@ def _main(argv: Sequence[str] | None) -> int:
             raise cli.CommandError(f"cannot write {args.json}: {error.strerror}") from error
     if found.run:
         found.run.save_evaluation(result.as_dict())
-    return 0 if all(result.met.values()) else cli.UNMET
+    return 0 if result.solved else cli.UNMET
 
 
 if __name__ == "__main__":

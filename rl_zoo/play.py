@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import math
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ def _main(argv: Sequence[str] | None) -> int:
     from rl_zoo.settings import only_task
 
     settings, num_envs = only_task(args.set), args.num_envs
+    seed = secrets.randbelow(2**31) if args.rand_seed else args.seed
     if args.video and args.video.suffix.lower() != ".mp4":
         raise cli.CommandError(f"--video {args.video}: the name must end in .mp4", cli.MISUSED)
     if args.random:
@@ -51,10 +53,10 @@ def _main(argv: Sequence[str] | None) -> int:
         camera = _camera(env, args.camera)
         if found:
             cli.check_fits(found.policy, env, env_id)
-        act = found.policy.actor() if found else _random_actions(env, args.seed)
-        steps = _observe_steps(env, act, args.seed)
+        act = found.policy.actor() if found else _random_actions(env, seed)
+        steps = _observe_steps(env, act, seed)
         in_window = args.video is None and has_display()
-        print(f"playing {env_id} with {label}", flush=True)
+        print(f"playing {env_id} with {label}, seed {seed}", flush=True)
         if in_window:
             _show(env, steps, camera, args.seconds)
         else:
@@ -84,7 +86,9 @@ def _arguments() -> argparse.ArgumentParser:
     p.add_argument("--camera", metavar="NAME", help="name or number (default: the task's)")
     p.add_argument("--width", type=cli.whole(2), default=640, help="of a row's picture (pixels)")
     p.add_argument("--height", type=cli.whole(2), default=480, help="of a row's picture (pixels)")
-    p.add_argument("--seed", type=cli.whole(0), default=0, metavar="S", help="default 0")
+    seed = p.add_mutually_exclusive_group()
+    seed.add_argument("--seed", type=cli.whole(0), default=0, metavar="S", help="default 0")
+    seed.add_argument("--rand-seed", action="store_true", help="draw the seed")
     return p
 
 

@@ -78,13 +78,13 @@ def test_a_run_is_trained_stopped_resumed_evaluated_and_played(here, monkeypatch
 def test_compare_takes_an_algorithm(here, algo):
     """Also ARS, whose few long updates leave fewer checkpoints than a curve has otherwise."""
     settings = [*SMALL[algo].split(), "max_env_steps=160", "env.max_episode_steps=10"]
-    flags = ["--algo", algo, "--seeds", "1", "--eval-episodes", "4", "--curve-episodes", "4"]
+    flags = ["--algo", algo, "--seeds", "1", "--episodes", "4", "--curve-episodes", "4"]
     assert compare.main([*flags, "--set", "num_envs=4", *settings]) == 0
     text = Path("comparison/comparison.md").read_text()
     assert text.startswith(f"# Comparison of sb3: {algo}\n")
     assert only(os.listdir("runs/CartPole-v0")).endswith(f"_{algo}_sb3")
     comparison = json.loads(Path("comparison/comparison.json").read_text())
-    curve = comparison["environments"][0]["trainers"]["sb3"][0]["curve"]
+    curve = comparison["environments"][0]["runs"][0]["curve"]
     assert len(curve) == (4 if algo == "ars" else 20)
 
 

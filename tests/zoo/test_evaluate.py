@@ -32,7 +32,7 @@ def make_run(policy, root="runs", env_config=None):
     return run
 
 
-def make_evaluation(goals, **figures):
+def make_evaluation(goals, rates=(), **figures):
     return Evaluation(
         env_id=ENV,
         settings={},
@@ -42,6 +42,7 @@ def make_evaluation(goals, **figures):
         figures={name: np.array(values, float) for name, values in figures.items()},
         units={},
         goals=tuple(goals),
+        rates=frozenset(rates),
     )
 
 
@@ -139,15 +140,78 @@ def test_settings_change_the_task():
     assert "env.reward_weights.alive=2.0" in result.report()
 
 
-def test_goals_are_on_the_means():
+def test_a_goal_is_met_by_its_whole_interval_or_on_average_only():
+    goals = [Goal("return", ">=", 2), Goal("error", "<=", 0.1)]
+    near = {"return": [1.0, 3.0] * 20, "error": [0.0, 0.2] * 20}  # the means are the goals'
+    sure = {"return": [2.0, 3.0] * 20, "error": [0.0, 0.1] * 20}
+    off = {"return": [1.0, 2.9] * 20, "error": [0.0, 0.21] * 20}
+    verdicts = {}
+    for name, figures in {"near": near, "sure": sure, "off": off}.items():
+        evaluation = make_evaluation(goals, **figures)
+        verdicts[name] = list(evaluation.verdicts.values())
+        assert evaluation.solved is evaluation.as_dict()["solved"] is (name == "sure")
+    assert verdicts == {
+        "near": ["met on average"] * 2,
+        "sure": ["met"] * 2,
+        "off": ["not met"] * 2,
+    }
+    report = make_evaluation(goals, **near).report()
+    assert "goal return >= 2: met on average, but the interval reaches below (2, 95% " in report
+    assert "goal error <= 0.1: met on average, but the interval reaches above (0.1, " in report
+
+
+def test_goals_that_are_met_on_average_rank_before_return():
     goals = [Goal("return", ">=", 2), Goal("error", "<=", 0.1)]
     good = make_evaluation(goals, **{"return": [1, 3], "error": [0, 0.2]})
     bad = make_evaluation(goals, **{"return": [100, 300], "error": [0, 0.3]})
-    assert list(good.met.values()) == [True, True]
-    assert list(bad.met.values()) == [True, False]
-    assert good.rank > bad.rank  # goals before return
-    assert "goal error <= 0.1: NOT met (0.15)" in bad.report()
-    assert bad.as_dict()["solved"] is False
+    assert good.rank > bad.rank
+    assert "goal error <= 0.1: not met (0.15, " in bad.report()
+
+
+@pytest.mark.parametrize(
+    ("falls", "episodes", "interval"),
+    [
+        # scipy.stats.binomtest(falls, episodes).proportion_ci(method="wilson")
+        (0, 100, (0, 0.0369934982)),
+        (3, 100, (0.0102545240, 0.0845193643)),
+        (100, 100, (0.9630065018, 1)),
+        (4, 1000, (0.0015565881, 0.0102395563)),
+    ],
+)
+def test_the_interval_of_a_rate_is_wilsons(falls, episodes, interval):
+    values = np.repeat([1.0, 0.0], [falls, episodes - falls])
+    found = summarise(values, rate=True)
+    assert (found.low, found.high) == pytest.approx(interval, rel=1e-6)
+    assert found.interval == "Wilson" and found.mean == falls / episodes
+
+
+def test_rates_are_indicators_and_nothing_else():
+    metrics = {
+        "fall": Metric("1", "max"),
+        "bounces": Metric("1", "last"),
+        "share": Metric("1", "mean"),
+        "way": Metric("m", "last"),
+    }
+    ones = np.ones(4)
+    figures = dict.fromkeys(["return", "length", "success", *metrics], ones)
+    assert evaluate._rates(figures, metrics) == {"success", "fall", "bounces"}
+    figures["bounces"] = np.array([1.0, 0.0, 2.0, 1.0])
+    assert evaluate._rates(figures, metrics) == {"success", "fall"}
+
+
+def test_no_fall_in_a_few_episodes_does_not_meet_a_strict_goal():
+    """The bootstrap's interval of no fall is [0, 0], whatever the number of episodes."""
+    goal = Goal("fall", "<=", 0.01)
+    for episodes, expected in ((100, "met on average"), (1000, "met")):
+        figures = {"return": np.ones(episodes), "fall": np.zeros(episodes)}
+        assert make_evaluation([goal], ["fall"], **figures).verdicts[goal] == expected
+
+
+def test_a_single_episode_has_no_interval():
+    goal = Goal("return", ">=", 1)
+    evaluation = make_evaluation([goal], **{"return": [5.0]})
+    assert evaluation.verdicts[goal] == "met on average"
+    assert evaluation.as_dict()["figures"]["return"]["low"] is None
 
 
 def test_a_result_is_json_even_if_a_figure_is_not_a_number():
@@ -163,13 +227,38 @@ def test_the_status_tells_whether_the_goals_are_met(here, balancing, capsys):
     run = make_run(balancing)
     assert motrix(["evaluate", "--episodes", "2", "--json", "copy.json"]) == 0
     result = json.loads((run.folder / "evaluation.json").read_text())
-    assert result["goals"] == [{"goal": "return >= 990", "met": True}] and result["solved"]
+    assert result["goals"] == [{"goal": "return >= 990", "verdict": "met"}] and result["solved"]
+    assert result["schema_version"] == 2
     assert json.loads((here / "copy.json").read_text()) == result
     FALLING.save("falling")
     assert motrix(["evaluate", "--policy", "falling", "--episodes", "2"]) == cli.UNMET == 3
     output = capsys.readouterr().out
     assert f"the best policy of {run.folder}" in output
-    assert "goal return >= 990: met" in output and "goal return >= 990: NOT met" in output
+    assert "goal return >= 990: met (" in output and "goal return >= 990: not met (" in output
+
+
+def test_what_is_met_on_average_only_has_the_status_of_what_is_not_met(here, balancing, capsys):
+    balancing.save("balancing")
+    flags = ["evaluate", "--policy", "balancing", "--episodes", "1"]
+    assert motrix(flags) == cli.UNMET
+    assert "met on average, but the interval reaches below" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        motrix(["evaluate", "--help"])
+    assert "met on average" in capsys.readouterr().out
+
+
+def test_a_thousand_episodes_are_played_unless_told(here, monkeypatch):
+    FALLING.save("falling")
+    asked = []
+    measure = evaluate.evaluate_policy
+
+    def few(*args, episodes, **kwargs):
+        asked.append(episodes)
+        return measure(*args, episodes=2, **kwargs)
+
+    monkeypatch.setattr(evaluate, "evaluate_policy", few)
+    motrix(["evaluate", "--policy", "falling"])
+    assert asked == [1000]
 
 
 def test_the_settings_of_the_run_hold_and_can_be_overridden(here):
@@ -287,10 +376,10 @@ def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):
 
 def test_a_diverged_simulation_meets_no_goal():
     goals = [Goal("error", "<=", 0.2)]
-    good = make_evaluation(goals, **{"return": [1.0], "error": [0.1]})
-    assert all(good.met.values())
+    good = make_evaluation(goals, **{"return": [1.0, 1.0], "error": [0.1, 0.1]})
+    assert good.solved
     diverged = dataclasses.replace(good, faults=1)
-    assert not any(diverged.met.values())
+    assert list(diverged.verdicts.values()) == ["not met"]
     assert diverged.rank < good.rank
 
 

@@ -135,6 +135,22 @@ def test_seconds_close_the_window(run, window):
     assert len(window.seen) == 5
 
 
+def test_a_drawn_seed_is_told_and_another_each_time(run, window, capsys):
+    seeds = []
+    for _ in range(2):
+        window.left, window.seen = 1, []
+        assert play("--rand-seed", "--num-threads", 1) == 0
+        seeds.append(int(capsys.readouterr().out.rsplit("seed ", 1)[1]))
+        drawn = window.seen[0]
+        window.left, window.seen = 1, []
+        assert play("--seed", seeds[-1], "--num-threads", 1) == 0
+        np.testing.assert_array_equal(window.seen[0], drawn)
+    assert seeds[0] != seeds[1]
+    with pytest.raises(SystemExit) as stop:
+        play("--rand-seed", "--seed", 1)
+    assert stop.value.code == 2
+
+
 def test_a_window_that_does_not_open_says_what_else_to_do(run, window, capsys):
     def launch_passive(model, data):
         raise RuntimeError("`launch_passive` requires mjpython")
