@@ -21,7 +21,7 @@ def test_folding_in_parts_gives_the_moments_of_all_samples():
     for part in np.split(samples, [1, 5]):
         moments.fold(**groups(part))
     everything = samples.reshape(-1, 2).astype(np.float64)
-    np.testing.assert_allclose(moments.mean, everything.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(moments.mean, everything.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(moments.variance, everything.var(axis=0), rtol=1e-4)
     assert moments.count == 600
 

@@ -9,6 +9,7 @@ pytest.importorskip("skrl")
 
 import jax.numpy as jnp  # noqa: E402
 from envs import TAGS, CounterEnv, PointEnv  # noqa: E402
+from jax.flatten_util import ravel_pytree  # noqa: E402
 from skrl.agents.jax.ppo import ppo as stock  # noqa: E402
 from skrl.resources.schedulers.jax import KLAdaptiveLR  # noqa: E402
 
@@ -218,14 +219,23 @@ def test_chunks_give_the_gradient_of_the_mini_batch():
 
 
 def test_an_update_in_chunks_learns_the_same(monkeypatch):
-    weights = []
+    """As a whole: where a gradient is hardly more than rounding, Adam's step may go either way."""
+    moves = []
     for chunk in (10**6, 64):
         monkeypatch.setattr(skrl_jax, "CHUNK", chunk)
         trainer = SkrlJaxTrainer(PointEnv(16), config(num_envs=16, rollouts=16))
+        before = weights_of(trainer)
         trainer.update()
-        weights.append((trainer.agent.learner.policy, trainer.agent.learner.value))
+        moves.append(weights_of(trainer) - before)
         assert trainer.agent.ppo.chunk == min(chunk, 128)
-    assert_trees_close(*weights, rtol=1e-3, atol=1e-4)
+    whole, chunked = moves
+    assert np.linalg.norm(chunked - whole) < 0.1 * np.linalg.norm(whole)
+
+
+def weights_of(trainer: SkrlJaxTrainer) -> np.ndarray:
+    """All weights of policy and value, (n,)."""
+    learner = trainer.agent.learner
+    return np.asarray(ravel_pytree((learner.policy, learner.value))[0])
 
 
 @pytest.mark.parametrize(
