@@ -10,13 +10,17 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 TORCH ?= torch==2.13.0
 ARGS ?=
 
+# The tests that train, or compare what different code computes.
+LEARNING := tests/adapters tests/learn tests/models tests/zoo
+
 # Waiting threads of one library must not burn the cores of the next.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help train test learn bench lint
+.PHONY: help train test test-portable learn bench lint
 help:
 	@echo "make train  [ARGS='--env Motrix/Go1-v0']  train, by default the cart-pole, and evaluate"
 	@echo "make test   [ARGS=tests/models]           check style and types, then run the tests"
+	@echo "make test-portable                        run the tests that learn as on older processors"
 	@echo "make learn                                run the tests that train, which take minutes"
 	@echo "make bench                                measure speeds"
 	@echo "make lint                                 check style and types"
@@ -26,6 +30,9 @@ train: $(STAMP)
 
 test: lint
 	@$(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+test-portable: $(STAMP)
+	@$(PY) -m tests.portable -q -n auto --maxprocesses 8 --dist worksteal $(or $(ARGS),$(LEARNING))
 
 learn: $(STAMP)
 	@$(PY) -m pytest -q -m learn $(ARGS)

@@ -96,6 +96,11 @@ class Trainer(ABC):
 
         return [name for name in cls.without_effect if is_on(name)]
 
+    def notes(self) -> list[str]:
+        """Returns what the user must know of settings that have no effect here, a line each."""
+        ignored = self.ignored_settings(self.config)
+        return [f"without effect in {self.name}: {', '.join(ignored)}"] if ignored else []
+
     @property
     def vector_steps(self) -> int:
         """Vector steps made so far."""

@@ -40,11 +40,12 @@ from adapters.torch_common import (
     Noise,
     TorchMirror,
     TorchTrainer,
-    computes_bfloat16,
+    in_bfloat16,
     linear_layers,
     load_linear_layers,
     make_linear,
     make_trunk,
+    precision_notes,
     set_rate,
     shares_trunk,
     to_array,
@@ -55,7 +56,8 @@ from motrix_gym import Mirror
 class SkrlTorchTrainer(TorchTrainer):
     """PPO by skrl on Torch; see `Trainer` and `TimeLimitPPO`.
 
-    `mixed_precision` needs a processor with bfloat16 instructions; on others it does nothing.
+    `mixed_precision` needs a processor with bfloat16 instructions; on others all is float32, as
+    `notes` says.
     """
 
     config: PPOConfig
@@ -76,6 +78,9 @@ class SkrlTorchTrainer(TorchTrainer):
         if self.initial_policy:
             self._start_from(self.initial_policy)
         self.observations, _ = self.measured_env.reset(seed=config.seed)
+
+    def notes(self) -> list[str]:
+        return super().notes() + precision_notes(self.config, self.torch_device)
 
     def _start_from(self, policy: Policy) -> None:
         """Takes over the layers and the normaliser of a policy of the same form."""
@@ -173,7 +178,7 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
         )
         GaussianMixin.__init__(self, min_log_std=LOG_STD_RANGE[0], max_log_std=LOG_STD_RANGE[1])
         DeterministicMixin.__init__(self)
-        self.mixed_precision = config.mixed_precision and computes_bfloat16(device)
+        self.mixed_precision = in_bfloat16(config, device)
         sizes = [config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes]
         self.trunks = nn.ModuleList(
             make_trunk(self.num_observations, layers, config.activation)

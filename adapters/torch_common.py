@@ -233,6 +233,19 @@ def computes_bfloat16(device: torch.device) -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
+def in_bfloat16(config: PPOConfig, device: torch.device) -> bool:
+    """Returns whether `mixed_precision` is asked for and makes the device faster."""
+    return config.mixed_precision and computes_bfloat16(device)
+
+
+def precision_notes(config: PPOConfig, device: torch.device) -> list[str]:
+    """Returns the line of `Trainer.notes` for a device on which `mixed_precision` does nothing."""
+    if not config.mixed_precision or in_bfloat16(config, device):
+        return []
+    kind = "GPU" if device.type == "cuda" else "processor"
+    return [f"mixed_precision: no fast bfloat16 on this {kind}, so all is computed in float32"]
+
+
 class TorchMirror:
     """A `Mirror` of tensors: reflections of observations (..., obs) and actions (..., act)."""
 

@@ -356,13 +356,12 @@ def _header(trainer: "Trainer", run: "Run") -> str:
     limit = task.max_episode_steps
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
     total = config.vector_steps * config.num_envs
-    ignored = trainer.ignored_settings(config)
-    note = f"without effect in {trainer.name}: {', '.join(ignored)}\n" if ignored else ""
+    notes = "".join(f"{note}\n" for note in trainer.notes())
     return (
         f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "
         f"{config.networks}, seed {config.seed}\n"
         f"{config.num_envs:,} environments x {config.schedule} = {total:,} steps\n"
-        f"{note}run: {run.folder}"
+        f"{notes}run: {run.folder}"
     )
 
 

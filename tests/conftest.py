@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import motrix_gym  # before MuJoCo, whose OpenGL back end it picks
 from motrix_gym.simulation import RenderingError, Simulation
+
+# Hypothesis's own profile for machines of any speed: no deadlines, the same examples in every run.
+hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,10 +26,11 @@ from adapters.skrl_settings import LOG_STD_RANGE
 from adapters.stock.skrl_common import StockSkrlTrainer, ppo_settings
 from adapters.torch_common import (
     available_device,
-    computes_bfloat16,
+    in_bfloat16,
     linear_layers,
     make_linear,
     make_trunk,
+    precision_notes,
     to_array,
 )
 
@@ -37,14 +38,15 @@ from adapters.torch_common import (
 class StockSkrlTorchTrainer(StockSkrlTrainer):
     """skrl's own PPO on Torch; see `StockSkrlTrainer`.
 
-    `mixed_precision` is skrl's own; on a processor without bfloat16 instructions it does nothing.
+    `mixed_precision` is skrl's own; on a processor without bfloat16 instructions all is float32, as
+    `notes` says.
     """
 
     name = "stock-skrl-torch"
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
-        torch_device = available_device(device)
+        self.torch_device = torch_device = available_device(device)
         set_seed(config.seed)
         wrapped = wrap_env(self.measured_env, wrapper="gymnasium", verbose=False)
         wrapped._device = torch_device
@@ -66,12 +68,15 @@ class StockSkrlTorchTrainer(StockSkrlTrainer):
             cfg=PPO_CFG(
                 **settings,
                 observation_preprocessor_kwargs=scaler_device | {"size": wrapped.observation_space},
-                mixed_precision=config.mixed_precision and computes_bfloat16(torch_device),
+                mixed_precision=in_bfloat16(config, torch_device),
                 experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),
             ),
             **common,
         )
         self._begin(agent, wrapped, torch.no_grad)
+
+    def notes(self) -> list[str]:
+        return super().notes() + precision_notes(self.config, self.torch_device)
 
     def _weights(self) -> tuple[Layers, np.ndarray]:
         policy = self.agent.policy

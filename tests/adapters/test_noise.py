@@ -35,13 +35,14 @@ def test_noise_is_as_wide_as_ever_and_as_correlated_as_asked(trainer_class, corr
     trainer_class(env, PPOConfig(**SETTINGS, noise_correlation=correlation)).update()
     noise = np.array(env.actions) / STD  # with nothing to see, the mean is 0
     assert noise.shape == (64, 64, 2)
-    assert noise[0].std() == pytest.approx(1.0, abs=0.2)  # from the first step on
+    # Six standard errors each, at the higher correlation.
+    assert noise[0].std() == pytest.approx(1.0, abs=0.4)  # from the first step on
     assert noise.std() == pytest.approx(1.0, abs=0.1)
     for lag in (1, 2):
         found = (noise[lag:] * noise[:-lag]).mean() / (noise**2).mean()
-        assert found == pytest.approx(correlation**lag, abs=0.05)
+        assert found == pytest.approx(correlation**lag, abs=0.07)
     across = (noise[..., 0] * noise[..., 1]).mean(), (noise[:, 1:] * noise[:, :-1]).mean()
-    assert across == pytest.approx((0.0, 0.0), abs=0.15)
+    assert across == pytest.approx((0.0, 0.0), abs=0.2)
 
 
 @pytest.mark.parametrize("name", ["skrl-jax", "skrl-torch"])

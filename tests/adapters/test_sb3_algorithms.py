@@ -149,7 +149,7 @@ def test_portable_policy_acts_as_the_network(tmp_path, algo, activation, normali
     trainer.policy().save(tmp_path)
     actions = Policy.load(tmp_path)(observations)
     expected = library_actions(trainer, observations, deterministic=True)
-    np.testing.assert_allclose(actions, expected, atol=3e-6)
+    np.testing.assert_allclose(actions, expected, atol=1e-4)
     assert np.ptp(expected, axis=0).min() > 0.1
 
 
@@ -157,16 +157,19 @@ def test_portable_policy_acts_as_the_network(tmp_path, algo, activation, normali
 def test_portable_policy_draws_as_the_network(algo):
     trainer = trained(algo)
     policy = trainer.policy()
-    widths = []
+    low, high = policy.action_low, policy.action_high
+    edges = low + np.linspace(0.05, 0.95, 19)[:, None, None] * (high - low)
+    between = 0
     for observation in np.random.default_rng(2).normal(0.0, 1.0, (4, 4)).astype(np.float32):
         rows = np.repeat(observation[None], 40_000, axis=0)
         ours = policy.sample(rows, np.random.default_rng(0))
         with trainer.seeded():
             theirs = library_actions(trainer, rows, deterministic=False)
-        q = np.linspace(0.1, 0.9, 9)
-        np.testing.assert_allclose(np.quantile(ours, q, 0), np.quantile(theirs, q, 0), atol=0.03)
-        widths.append(np.quantile(ours, 0.9, 0) - np.quantile(ours, 0.1, 0))
-    assert np.min(widths) > 0.03
+        # Shares below each edge, whose difference has a standard error of 0.0035 at most.
+        shares, expected = ((drawn < edges).mean(axis=1) for drawn in (ours, theirs))
+        np.testing.assert_allclose(shares, expected, atol=0.03)
+        between += ((shares > 0.05) & (shares < 0.95)).sum()
+    assert between > 8  # the draws have a spread that can be seen
 
 
 @pytest.mark.parametrize("algo", ["td3", "ars"])
@@ -174,7 +177,7 @@ def test_policies_that_the_library_draws_nothing_from_have_no_spread(algo):
     policy = trained(algo).policy()
     observations = np.random.default_rng(1).normal(0.0, 1.0, (50, 4)).astype(np.float32)
     drawn = policy.sample(observations, np.random.default_rng(0))
-    np.testing.assert_allclose(drawn, policy(observations), atol=1e-6)
+    np.testing.assert_allclose(drawn, policy(observations), atol=1e-5)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -191,7 +194,7 @@ def test_portable_policy_remembers_as_the_lstm(tmp_path, layers):
             trainer.normalizer.normalize_obs(observations), state, starts, deterministic=True
         )
         actions = act(observations, starts)
-        np.testing.assert_allclose(actions, expected, atol=3e-6)
+        np.testing.assert_allclose(actions, expected, atol=1e-4)
         forgetful = policy.actor()(observations, np.ones(6, bool))
         gaps.append(np.abs(actions - forgetful).max())
         assert np.abs(draw(observations, starts) - actions).max() > 0.01
@@ -212,7 +215,7 @@ def test_crossq_policy_takes_over_the_normalisations():
             buffer.uniform_(0.01, 4.0, generator=generator)
     observations = np.random.default_rng(1).normal(0.0, 2.0, (500, 4)).astype(np.float32)
     expected = library_actions(trainer, observations, deterministic=True)
-    np.testing.assert_allclose(trainer.policy()(observations), expected, atol=1e-5)
+    np.testing.assert_allclose(trainer.policy()(observations), expected, atol=1e-4)
 
 
 # Time limits.
@@ -267,7 +270,7 @@ def test_trpo_pays_at_time_limits_and_nowhere_else():
     trainer._collect()
     truncated, terminated = [4.897, 4.33, 3.7], [2.71, 1.9, 1.0]
     expected = [truncated * 2 + [1.9], terminated * 2 + [1.9], terminated * 2 + [1.9]]
-    np.testing.assert_allclose(trainer.model.rollout_buffer.returns.T, expected, atol=1e-6)
+    np.testing.assert_allclose(trainer.model.rollout_buffer.returns.T, expected, atol=1e-5)
 
 
 def test_recurrent_ppo_pays_at_time_limits_and_nowhere_else():
@@ -307,11 +310,12 @@ def test_learning_starts_when_told_with_as_many_gradient_steps_as_told(algo):
 
 @pytest.mark.parametrize("algo", OFF_POLICY)
 def test_first_actions_are_random_and_fill_the_box(algo):
-    trainer = make(algo, NarrowEnv(), learning_starts=10_000, rollouts=25)
-    for _ in range(8):
-        trainer.update()
+    settings = {"learning_starts": 10_000, "rollouts": 500, "buffer_size": 8 * 500}
+    trainer = make(algo, NarrowEnv(), **settings)
+    trainer.update()
     actions = trainer.model.replay_buffer.actions  # scaled to [-1, 1]
-    np.testing.assert_allclose(np.quantile(actions, [0.1, 0.5, 0.9]), [-0.8, 0, 0.8], atol=0.15)
+    # The standard error of the median of 8,000 uniform draws is 0.011.
+    np.testing.assert_allclose(np.quantile(actions, [0.1, 0.5, 0.9]), [-0.8, 0, 0.8], atol=0.08)
 
 
 def test_settings_reach_the_library_under_its_names():
@@ -344,15 +348,15 @@ def test_settings_reach_the_library_under_its_names():
 def test_td3_explores_with_noise_and_acts_without():
     spreads = []
     for noise in (0.0, 0.4):
-        trainer = make("td3", action_noise=noise, learning_starts=0, rollouts=1, learning_rate=1e-9)
-        for _ in range(20):
-            trainer.update()
+        settings = {"learning_starts": 0, "rollouts": 100, "buffer_size": 8 * 100}
+        trainer = make("td3", action_noise=noise, learning_rate=1e-9, **settings)
+        trainer.update()
         buffer = trainer.model.replay_buffer
-        flat = buffer.observations[:20].reshape(-1, 4)
-        rest = buffer.actions[:20].reshape(-1, 2) - trainer.policy()(flat)
+        flat = buffer.observations.reshape(-1, 4)
+        rest = buffer.actions.reshape(-1, 2) - trainer.policy()(flat)
         spreads.append(rest.std())
-    assert spreads[0] < 1e-5
-    assert spreads[1] == pytest.approx(0.4, rel=0.15)
+    assert spreads[0] < 1e-4
+    assert spreads[1] == pytest.approx(0.4, rel=0.15)  # of 1,600 draws: 1.8 % by chance
 
 
 def test_trpo_keeps_to_its_trust_region():

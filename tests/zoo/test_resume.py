@@ -20,6 +20,7 @@ from rl_zoo.runs import Run
 ROOT = str(Path(__file__).parents[2])
 TRAINERS = {"skrl-jax": "jax skrl", "skrl-torch": "torch skrl", "sb3": "stable_baselines3"}
 BATCH = 16 * 8
+PATIENCE = 600  # seconds, on a machine that is busy with other things
 SETTINGS = (
     "policy_hidden_layer_sizes=[8] value_hidden_layer_sizes=[8] rollouts=8 mini_batches=2 "
     "learning_epochs=1 check_point_interval=16 env.max_episode_steps=30 "
@@ -28,17 +29,23 @@ SETTINGS = (
 SETTINGS += ["training_env={max_episode_steps: 20}"]
 FLAGS = ["--num-envs", "16", "--num-threads", "1", "--seed", "1", "--set", *SETTINGS]
 
-# Runs `python -m rl_zoo.train` and kills itself when it is to sync to disk for the n-th time.
-SELF_KILLING = """
-import os, runpy, signal, sys
-left, fsync = int(sys.argv.pop(1)), os.fsync
+# Runs `python -m rl_zoo.train`; kills itself when it is to sync to disk for the n-th time, or goes
+# no further than so many steps before SIGINT comes, however late the signal is.
+WATCHED = """
+import os, runpy, signal, sys, time
+from rl_zoo.runs import Run
+left, most, fsync, save = int(sys.argv.pop(1)), int(sys.argv.pop(1)), os.fsync, Run.save_checkpoint
 def strike(descriptor):
     global left
     left -= 1
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     fsync(descriptor)
-os.fsync = strike
+def wait(run, steps, *arguments, **facts):
+    save(run, steps, *arguments, **facts)
+    while steps >= most and signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        time.sleep(0.01)
+os.fsync, Run.save_checkpoint = strike, wait
 runpy.run_module("rl_zoo.train", run_name="__main__", alter_sys=True)
 """
 
@@ -46,10 +53,10 @@ runpy.run_module("rl_zoo.train", run_name="__main__", alter_sys=True)
 class Training:
     """A process that trains in a folder of its own."""
 
-    def __init__(self, root, *flags, kill_at_sync=0):
-        program = (
-            ["-c", SELF_KILLING, str(kill_at_sync)] if kill_at_sync else ["-m", "rl_zoo.train"]
-        )
+    def __init__(self, root, *flags, kill_at_sync=0, wait_at=0):
+        program = ["-m", "rl_zoo.train"]
+        if kill_at_sync or wait_at:
+            program = ["-c", WATCHED, str(kill_at_sync), str(BATCH * (wait_at or 10**9))]
         self.root = root
         self.process = subprocess.Popen(
             [sys.executable, *program, "--eval-episodes", "0", *map(str, flags)],
@@ -66,7 +73,7 @@ class Training:
 
     def wait_for(self, updates):
         """Waits until a checkpoint of at least so many updates is in the manifest."""
-        until = time.monotonic() + 120
+        until = time.monotonic() + PATIENCE
         while updates_of(self.root) < updates:
             assert self.process.poll() is None, self.end()
             assert time.monotonic() < until, "it hangs"
@@ -76,7 +83,7 @@ class Training:
         """Sends a signal, if one is given; returns the exit status and what went to stderr."""
         if number is not None:
             self.process.send_signal(number)
-        _, error = self.process.communicate(timeout=120)
+        _, error = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, error
 
 
@@ -114,13 +121,13 @@ def final_files(root, updates):
 def stop_and_resume(root, flags, updates, stops, generator):
     """Trains with a stop of each kind, at random moments, and resumes until the end."""
     for number, stop in enumerate(stops):
-        syncs = generator.randrange(10, 40) if stop == "in a checkpoint" else 0
-        training = Training(root, *flags, kill_at_sync=syncs)
         if stop == "in a checkpoint":
+            training = Training(root, *flags, kill_at_sync=generator.randrange(10, 40))
             assert training.end()[0] == -signal.SIGKILL
             assert litter(training.folder)
         else:
             before = max(updates_of(root), updates * number // (len(stops) + 1))
+            training = Training(root, *flags, wait_at=before + 12)
             training.wait_for(before + generator.randrange(1, 12))
             time.sleep(generator.uniform(0.0, 0.02))
             how, status = stop

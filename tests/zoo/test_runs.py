@@ -152,7 +152,7 @@ def test_an_array_that_no_file_can_hold_is_refused_by_name(tmp_path):
     assert checkpoints(run) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.none() | st.integers(-2, 2).map(float) | st.sampled_from([np.nan, np.inf]),
