@@ -477,7 +477,9 @@ def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:
             found.setdefault(tag, []).append(value)
     kinds = {"(max)": max, "(min)": min}
     combined = {tag: kinds.get(tag[-5:], statistics.fmean)(v) for tag, v in found.items()}
-    return combined | {EPISODES: sum(found.get(EPISODES, []))}
+    if EPISODES in found:
+        combined[EPISODES] = sum(found[EPISODES])
+    return combined
 
 
 def _update(trainer: "Trainer") -> dict[str, float]:

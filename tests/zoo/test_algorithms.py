@@ -11,7 +11,7 @@ import pytest
 import adapters
 from adapters import ALGORITHMS
 from rl_zoo import compare, evaluate, play, train
-from rl_zoo.progress import RETURN
+from rl_zoo.progress import EPISODES, RETURN
 from rl_zoo.runs import Run
 
 pytest.importorskip("sb3_contrib")
@@ -110,7 +110,7 @@ def test_the_score_of_a_checkpoint_is_of_updates_a_little_under_the_interval_too
         saved.append((steps // 4, score))
 
     def on_update(trainer):
-        trainer.scalars = {RETURN: 10.0}
+        trainer.scalars = {EPISODES: 4, RETURN: 10.0}
 
     monkeypatch.setattr(Run, "save_checkpoint", save)
     fake_trainer.on_update = on_update
@@ -121,8 +121,8 @@ def test_the_score_of_a_checkpoint_is_of_updates_a_little_under_the_interval_too
 
 def test_scalars_of_several_updates_are_means_and_extremes():
     parts = [{"a (max)": 1.0, "a (min)": 1.0, "a": 1.0}, {"a (max)": 3.0, "a (min)": 3.0, "a": 3.0}]
-    parts.append({"b (mean)": 5.0})
-    expected = {"a (max)": 3.0, "a (min)": 1.0, "a": 2.0, "b (mean)": 5.0}
+    parts = [part | {EPISODES: 2} for part in parts] + [{"b (mean)": 5.0}]
+    expected = {"a (max)": 3.0, "a (min)": 1.0, "a": 2.0, EPISODES: 4, "b (mean)": 5.0}
     assert train._combined(parts) == expected
 
 
