@@ -52,7 +52,7 @@ class Plan:
     device: str
     reason: str
     config: "AlgorithmConfig"
-    resume: Path | None = None
+    resume: "Run | None" = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     started = time.monotonic()  # a run's clock counts start-up, imports and compilation
     args = _arguments().parse_args(argv)
-    plan = _resumed(args) if args.resume else _planned(args)
-    print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
-    return train(plan, args, started)
+    with contextlib.ExitStack() as stack:
+        plan = _resumed(args, stack) if args.resume else _planned(args)
+        print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
+        return train(plan, args, started)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -147,8 +148,8 @@ def _planned(args: argparse.Namespace) -> Plan:
     return Plan(env_id, settings, algo, trainer, device, reason, config)
 
 
-def _resumed(args: argparse.Namespace) -> Plan:
-    """Returns the plan of a run that goes on."""
+def _resumed(args: argparse.Namespace, stack: contextlib.ExitStack) -> Plan:
+    """Returns the plan of a run that goes on; `stack` keeps other processes from writing it."""
     from rl_zoo.runs import Run
 
     for name in ("algo", "trainer", "num_envs", "seed", "rand_seed", "set", "config", "device"):
@@ -157,7 +158,9 @@ def _resumed(args: argparse.Namespace) -> Plan:
             raise cli.CommandError(
                 f"--resume goes on with the run's own settings: leave out {flag}", cli.MISUSED
             )
-    run = Run.open(args.resume, env_id=cli.find_env(args.env) if args.env else None)
+    env_id = cli.find_env(args.env) if args.env else None
+    run = Run.open(args.resume, env_id=env_id, resume=True)
+    stack.callback(run.close)
     manifest = run.manifest
     env_id = cli.env_of(manifest["env_id"], args.resume)
     run.state("latest")  # damage is told before anything is loaded or changed
@@ -172,7 +175,7 @@ def _resumed(args: argparse.Namespace) -> Plan:
         device=manifest["device"],
         reason=f"going on at {manifest['steps']:,} steps",
         config=config,
-        resume=args.resume,
+        resume=run,
     )
 
 
@@ -265,12 +268,12 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
             raise
         except ValueError as error:  # such as a device that is not there
             raise cli.CommandError(str(error)) from error
-        if plan.resume:
+        if run := plan.resume:
             try:
-                trainer.restore(Run.open(plan.resume).state("latest"))
+                trainer.restore(run.state("latest"))
             except (ValueError, KeyError) as error:  # the task or its networks have changed
-                raise cli.CommandError(f"{plan.resume} cannot be resumed: {error}") from error
-            run = Run.open(plan.resume, resume=True, started=started)
+                raise cli.CommandError(f"{run.folder} cannot be resumed: {error}") from error
+            run.begin(started)
         else:
             options = {"algo": plan.algo, "env_config": plan.settings, "device": plan.device}
             run = Run.create(
