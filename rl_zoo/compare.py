@@ -5,6 +5,11 @@ Runs that match are used, runs that are missing are trained, one at a time, each
 own. All policies are evaluated alike; what was measured is kept in the run's curve.json.
 """
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("compare")
+
 import argparse
 import contextlib
 import json
@@ -112,9 +117,7 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="N",
         help="of each earlier checkpoint (default 32)",
     )
-    add(
-        "--num-threads", type=cli.whole(0), default=0, metavar="N", help="for physics; 0: all cores"
-    )
+    cli.add_num_threads(p)
     add("--out", type=Path, default=Path("comparison"), help="folder (default comparison)")
     return p
 
@@ -515,7 +518,3 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
     except OSError as error:
         raise cli.CommandError(f"cannot write in {out}: {error.strerror}") from error
     print(f"\n{tables}\n\n{shlex.join(str(out / name) for name in files)}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,11 @@ that it would have had. Only which earlier checkpoint counts as the best may dif
 since the last one are not kept.
 """
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("train")
+
 import argparse
 import contextlib
 import importlib.util
@@ -93,9 +98,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     add("--config", type=Path, metavar="FILE", help="YAML settings to use instead of the shipped")
     add("--device", choices=("auto", "cpu", "cuda"), help="to learn on (default auto)")
-    add(
-        "--num-threads", type=cli.whole(0), default=0, metavar="N", help="for physics; 0: all cores"
-    )
+    cli.add_num_threads(p)
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run, with its settings")
     add(
@@ -382,6 +385,8 @@ def _learn(trainer: "Trainer", run: "Run", advice: str, deadline: float) -> int:
     try:
         with _stop_signals() as stop, EventLog(run.folder, trainer.env_steps) as log:
             seconds = _loop(trainer, run, log, stop, deadline)
+    except BrokenPipeError:  # of the one who reads what is printed
+        raise
     except OSError as error:
         reason = f"cannot write in {run.folder}: {error.strerror}"
         raise cli.CommandError(f"{reason}\n{advice}") from error
@@ -583,7 +588,3 @@ def peak_memory() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

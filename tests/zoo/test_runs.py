@@ -254,7 +254,9 @@ def test_a_resumed_run_tells_all_code_that_it_was_trained_with(tmp_path, monkeyp
     assert first == runs.code()
     for code in ("b" * 64, "b" * 64):
         monkeypatch.setattr(runs, "code", lambda code=code: code)
-        Run.open(folder, resume=True).finish("complete")
+        run = Run.open(folder, resume=True)
+        run.begin()
+        run.finish("complete")
     assert Run.open(folder).manifest["code"] == f"{first} then {'b' * 64}"
 
 
