@@ -4,7 +4,6 @@
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 COMMANDS = {
     "train": "train a policy, evaluate it and leave a run folder",
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return cli.run(_main, argv)
 
 
-def run_module(command: str) -> NoReturn:
+def run_module(command: str) -> None:
     """Runs a command as `python -m rl_zoo.<command>` does, and ends the program.
 
     A command's module calls it before its imports, in which Ctrl-C would end in a traceback.

@@ -8,16 +8,20 @@ found a goal unmet; 128 + the signal's number (130 for Ctrl-C) if it was interru
 """
 
 import argparse
+import contextlib
 import importlib
 import io
 import math
 import os
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,7 +91,7 @@ def _prepare_streams() -> None:
 
 def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     try:
-        return command(argv)
+        return _interruptible(command, argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -105,6 +109,52 @@ def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str]
         message, status = _message(error), _status(error)
     print(f"error: {message}", file=sys.stderr)
     return status
+
+
+def _interruptible(
+    command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None
+) -> int:
+    """Runs a command; Ctrl-C raises KeyboardInterrupt, whatever a library makes of that."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    try:
+        with _on_ctrl_c(note):
+            return command(argv)
+    except Exception as error:  # an ImportError, if a C++ module was being loaded
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def ctrl_c_ends() -> contextlib.AbstractContextManager[None]:
+    """Lets Ctrl-C end the program at once, while there is nothing to lose.
+
+    Where libraries are imported, KeyboardInterrupt may be forgotten in a callback, or abort.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"interrupted\n")
+        os._exit(INTERRUPTED)
+
+    return _on_ctrl_c(end)
+
+
+@contextlib.contextmanager
+def _on_ctrl_c(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Puts a handler of SIGINT in the place of Python's; none where Ctrl-C is ignored."""
+    old = signal.getsignal(signal.SIGINT)
+    if not callable(old) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, act)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

@@ -69,7 +69,8 @@ def _main(argv: Sequence[str] | None) -> int:
     started = time.monotonic()  # a run's clock counts start-up, imports and compilation
     args = _arguments().parse_args(argv)
     with contextlib.ExitStack() as stack:
-        plan = _resumed(args, stack) if args.resume else _planned(args)
+        with cli.ctrl_c_ends():
+            plan = _resumed(args, stack) if args.resume else _planned(args)
         print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
         return train(plan, args, started)
 
@@ -253,7 +254,8 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     from rl_zoo.evaluate import check_ends, side_by_side
     from rl_zoo.runs import Run, RunError
 
-    trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
+    with cli.ctrl_c_ends():
+        trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
     env = cli.make_env(
         plan.env_id,
         training_settings(plan.env_id, plan.settings, plan.config),

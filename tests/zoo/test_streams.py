@@ -84,16 +84,40 @@ def test_what_a_terminal_cannot_show_is_escaped():
     assert run(["-c", program], LC_ALL="C")[::2] == (0, "")
 
 
-@pytest.mark.parametrize("module", ["argparse", "numpy"])  # of Python's own, and of others
+CTRL_C = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+# What C++ modules make of it, as they begin.
+TURNED = """
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt as error:
+    raise ImportError("initialization failed") from None
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "content"),
+    [("argparse", CTRL_C), ("numpy", CTRL_C), ("numpy", f"import os, signal, time\n{TURNED}")],
+    ids=["of Python", "of others", "of C++"],
+)
 @pytest.mark.parametrize(
     "arguments",
     [[*MOTRIX, "evaluate"], [*PACKAGE, "evaluate"], ["-m", "rl_zoo.evaluate"]],
     ids=["motrix", "package", "module"],
 )
-def test_ctrl_c_during_the_imports_ends_with_130_and_one_line(tmp_path, arguments, module):
-    ctrl_c = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
-    (tmp_path / f"{module}.py").write_text(ctrl_c)
+def test_ctrl_c_during_the_imports_ends_with_130_and_one_line(tmp_path, arguments, module, content):
+    (tmp_path / f"{module}.py").write_text(content)
     assert run(arguments, path=[tmp_path]) == (cli.INTERRUPTED, "", "interrupted\n")
+
+
+def test_ctrl_c_while_a_learning_library_is_loaded_is_not_lost_in_it(tmp_path):
+    """As JAX, in whose callbacks an exception is printed and forgotten, or aborts."""
+    lose = "class Lost:\n    def __del__(self):\n        os.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / "torch.py").write_text(f"import os, signal\n{lose}lost = Lost()\ndel lost\n")
+    words = ["train", "--trainer", "sb3", "--device", "cpu", "--run-dir", str(tmp_path / "runs")]
+    status, _, error = run([*PACKAGE, *words], path=[tmp_path])
+    assert (status, error) == (cli.INTERRUPTED, "interrupted\n")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "compare", "play"])
