@@ -20,6 +20,8 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _TWO_TO_MINUS_53 = 2.0**-53
 _TWO_TO_MINUS_24 = np.float32(2.0**-24)
 
+MAX_SEED = 2**64 - 1
+
 Size = int | tuple[int, ...]
 
 
@@ -47,8 +49,8 @@ class RandomStreams:
         self.count = np.zeros(num_envs, np.uint64)
 
     def seed(self, seeds: Sequence[int] | np.ndarray, rows: Any = slice(None)) -> None:
-        """Restart the streams of ``rows`` from ``seeds``, one integer >= 0 each."""
-        words = np.array([int(s) % 2**64 for s in seeds], np.uint64)
+        """Restart the streams of ``rows`` from ``seeds``, one integer >= 0 each, modulo 2**64."""
+        words = np.array([int(s) & MAX_SEED for s in seeds], np.uint64)
         # Hashed twice, so that neighbouring seeds start far from one another.
         self.key[rows] = _mix(_mix(words + _GOLDEN) + _GOLDEN)
         self.count[rows] = 0

@@ -5,13 +5,16 @@
     friction: tuple[float, float] = interval(0.4, 1.0, above=0)
     reward_weights: Mapping[str, float] = weights(alive=1.0)
 
-A subclass that gives a field another default keeps what it may be. An ordinary field whose default
-is a finite float must be one.
+A subclass that gives a field another default keeps what it may be. An ordinary field is held to the
+kind of its default, if that is a finite number, True or False, text, or a dataclass of settings.
+
+``integer`` and ``integers`` check what is an argument and no setting.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -54,6 +57,21 @@ class _Rule:
         limits = [(">=", self.least), (">", self.above), ("<=", self.most), ("<", self.below)]
         bounds = [f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit)]
         return ", ".join([text[self.parts], *bounds])
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a setting may be that is no number: anything of one class."""
+
+    kind: type
+
+    def allows(self, value: Any) -> bool:
+        """Whether the setting may have this value."""
+        return isinstance(value, self.kind)
+
+    def __str__(self) -> str:
+        names = {bool: "True or False", str: "text"}
+        return names.get(self.kind, f"a {self.kind.__module__}.{self.kind.__qualname__}")
 
 
 def number(default: float | None, **limits: Any) -> Any:
@@ -101,10 +119,50 @@ def check(settings: Any) -> None:
         value = getattr(settings, field.name)
         if value is None and "None" in str(field.type):
             continue
-        plain = isinstance(field.default, float) and math.isfinite(field.default)
-        rule = rules.get(field.name, _NUMBER if plain else None)
+        rule = rules.get(field.name) or _rule_of_plain(field)
         if rule and not rule.allows(value):
             raise ValueError(f"{field.name} must be {rule}, got {value!r}")
+
+
+def integer(name: str, value: Any, least: int, most: int) -> int:
+    """An argument as an int, whatever type of integer it is; True and False are none.
+
+    Raises:
+        ValueError: naming the argument, what is allowed and what was given.
+    """
+    try:
+        given = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        given = None
+    if given is None or not least <= given <= most:
+        raise ValueError(f"{name} must be an integer from {least} to {most}, got {value!r}")
+    return given
+
+
+def integers(name: str, values: Iterable[Any], least: int, most: int) -> tuple[int, ...]:
+    """An argument of one or more integers as a tuple.
+
+    Raises:
+        ValueError: as there.
+    """
+    try:
+        given = tuple(integer(name, value, least, most) for value in values)
+    except (TypeError, ValueError):
+        given = ()
+    if not given:
+        message = f"{name} must be one or more integers from {least} to {most}, got {values!r}"
+        raise ValueError(message)
+    return given
+
+
+def _rule_of_plain(field: dataclasses.Field) -> "_Rule | _Kind | None":
+    """What a field may be whose declaration does not say it."""
+    default = field.default
+    if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    if isinstance(default, bool | str) or dataclasses.is_dataclass(default):
+        return _Kind(type(default))
+    return _NUMBER if is_number(default) else None
 
 
 def _field(rule: _Rule, default: Any) -> Any:

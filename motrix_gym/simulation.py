@@ -17,7 +17,9 @@ names; so one function serves both. Derived fields lag the state by one substep 
 This is the only module that touches ``mujoco.batch``.
 """
 
+import ctypes
 import os
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -42,7 +44,7 @@ _ELEMENT_FIELDS = {
 
 
 class RenderingError(RuntimeError):
-    """Rendering is not possible on this machine; the message says what is missing."""
+    """Rendering is not possible here; the message says what is missing."""
 
 
 class Simulation:
@@ -111,6 +113,8 @@ class Simulation:
         }
         self.places: dict[tuple[str, str], Any] = {}
         self._renderer: Any = None
+        self._threads_lost = False
+        _simulations.add(self)
 
     @property
     def all(self) -> "View":
@@ -141,6 +145,7 @@ class Simulation:
             None if all went well, else the (num_envs,) mask of the worlds that diverged: an
             error in MuJoCo, a warning after which it resets the world, or a non-finite state.
         """
+        self._check_threads()
         fault = np.zeros(self.num_envs, bool)
         try:
             self.batch.step(ids, substeps, stage or mujoco.mjtStage.mjSTAGE_NONE.value)
@@ -164,10 +169,12 @@ class Simulation:
 
     def reset(self, ids: np.ndarray) -> None:
         """Put the worlds ``ids`` back into the model's default state, derived fields aside."""
+        self._check_threads()
         self.batch.state[ids] = self._default_state  # as Batch.reset, and much faster
 
     def refresh(self, ids: np.ndarray) -> None:
         """Make derived constants and fields of the worlds ``ids`` agree with what was written."""
+        self._check_threads()
         if self._needs_set_const:
             self.batch.set_const(ids)
         if len(self.fields) > len(self._writable):
@@ -251,6 +258,46 @@ class Simulation:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def enter_fork(self) -> None:
+        """Give up, in a forked process, what needs threads: only the one that forked is there.
+
+        The batch or the renderer would wait for its threads for ever when it is used, and also when
+        it is freed. So it is kept until the process ends.
+        """
+        global _opengl_lost
+        if self.batch.nthread > 1:
+            self._threads_lost = True
+            _keep(self.batch)
+        if self._renderer is not None:
+            _opengl_lost = True
+            _keep(self._renderer)
+            self._renderer = None
+
+    def _check_threads(self) -> None:
+        if self._threads_lost:
+            raise RuntimeError(
+                "an environment with more than one thread cannot be used in a forked process: make "
+                "it there, or start the process with spawn"
+            )
+
+
+_simulations: weakref.WeakSet[Simulation] = weakref.WeakSet()
+_opengl_lost = False  # whether the process was forked from one that renders
+
+
+def _enter_fork() -> None:
+    for simulation in _simulations:
+        simulation.enter_fork()
+
+
+def _keep(thing: object) -> None:
+    """Never free an object, not even when the interpreter ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_enter_fork)
 
 
 class View:
@@ -447,6 +494,10 @@ def _make_renderer(model: mujoco.MjModel, width: int, height: int) -> Any:
     ):
         if not 0 < given <= limit:
             raise ValueError(f"render {side} must be 1 to {limit} pixels, got {given}")
+    if _opengl_lost:
+        raise RenderingError(
+            "OpenGL cannot be used in a process forked from one that renders: start it with spawn"
+        )
     chosen = os.environ.get("MUJOCO_GL", "unset")
     try:
         return mujoco.Renderer(model, height, width)

@@ -7,6 +7,8 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from motrix_gym.random import MAX_SEED
+from motrix_gym.settings import integer
 from motrix_gym.task import Task
 from motrix_gym.vector_env import MotrixVectorEnv
 
@@ -49,13 +51,15 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """Start a new episode; ``seed`` restarts the environment's random stream.
 
         Raises:
-            ValueError: if there are options; only a vector environment has some.
+            ValueError: if the seed is no integer from 0 to 2**64 - 1, or there are options; only a
+                vector environment has some.
         """
         if options:
             raise ValueError(
                 f"options must be None or empty, got {options}: a single environment has none, "
                 "gymnasium.make_vec's have"
             )
+        seed = None if seed is None else integer("seed", seed, 0, MAX_SEED)
         super().reset(seed=seed)
         observations, info = self.vector_env.reset(seed=seed)
         return observations[0], _first(info)
@@ -63,7 +67,7 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Advance by one action, (act_dim,)."""
         observations, rewards, terminated, truncated, info = self.vector_env.step(
-            np.asarray(action, np.float32)[None]
+            np.asarray(action)[None]
         )
         return (
             observations[0],

@@ -34,6 +34,7 @@ from motrix_gym.settings import number, weights, whole
 from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror
 
+_MAX_SUBSTEPS = 100_000  # of a step, so that it ends in reasonable time
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
 
 
@@ -99,10 +100,10 @@ class TaskConfig:
 
     Raises:
         ValueError: if a setting cannot be, or the control period is not a whole number of physics
-            steps.
+            steps, 1 to 100,000.
     """
 
-    control_timestep: float = number(0.02, above=0)
+    control_timestep: float = number(0.02, least=1e-6, most=60)
     """Seconds between two actions."""
     physics_timestep: float = number(0.004, above=0)
     """Seconds of one physics step."""
@@ -116,11 +117,12 @@ class TaskConfig:
     def __post_init__(self) -> None:
         """Check every setting, and that the time steps fit."""
         settings.check(self)
-        ratio = self.control_timestep / self.physics_timestep
-        if abs(ratio - round(ratio)) > 1e-6 or round(ratio) < 1:
+        ratio = float(self.control_timestep) / float(self.physics_timestep)
+        if not 0.5 < ratio < _MAX_SUBSTEPS + 0.5 or abs(ratio - round(ratio)) > 1e-6:
             raise ValueError(
-                f"control_timestep {self.control_timestep} s is not a whole multiple of "
-                f"physics_timestep {self.physics_timestep} s (ratio {ratio:g})"
+                f"control_timestep {self.control_timestep} s is not a whole multiple, 1 to "
+                f"{_MAX_SUBSTEPS:,} times, of physics_timestep {self.physics_timestep} s "
+                f"(ratio {ratio:g})"
             )
 
     @property
@@ -144,14 +146,15 @@ class TaskConfig:
                     f"{type(self).__name__} has no setting {name!r}{hint} "
                     f"(settings: {', '.join(sorted(names))})"
                 )
-        if "reward_weights" in changes:
+        given = changes.get("reward_weights")
+        if isinstance(given, Mapping):
             terms = self.reward_weights
-            for term in changes["reward_weights"]:
+            for term in given:
                 if term not in terms:
                     raise ValueError(
                         f"no reward term {term!r}: the terms are {', '.join(sorted(terms))}"
                     )
-            changes["reward_weights"] = {**terms, **changes["reward_weights"]}
+            changes["reward_weights"] = {**terms, **given}
         return dataclasses.replace(self, **changes)
 
 

@@ -12,10 +12,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from motrix_gym.names import did_you_mean
-from motrix_gym.random import RandomStreams
+from motrix_gym.random import MAX_SEED, RandomStreams
+from motrix_gym.settings import integer, integers
 from motrix_gym.simulation import Simulation, View, copy_into, tile
 from motrix_gym.task import Task, TaskConfig
 
+MAX_ENVS = 2**31 - 1  # what MuJoCo counts to
+MAX_THREADS = 1024  # more never help, and thousands cannot be started
 _RENDER_MODES = ("rgb_array", "rgb_array_tiled")
 
 
@@ -67,7 +70,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             task: the task; ``gymnasium.make_vec`` makes it from its id.
             num_envs: number of copies.
             autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED.
-            num_threads: threads for the physics, the caller's included; 0 takes all cores.
+            num_threads: threads for the physics, the caller's included, at most 1024; 0 takes all
+                cores.
             render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one of all) or None.
             render_rows: the rows to draw; all by default.
             render_size: (width, height) of a row's picture in pixels.
@@ -75,15 +79,15 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         Raises:
             ValueError: if an argument is outside what is said above.
         """
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        if num_threads < 0:
-            raise ValueError(f"num_threads must be at least 0, got {num_threads}")
+        num_envs = integer("num_envs", num_envs, 1, MAX_ENVS)
+        num_threads = integer("num_threads", num_threads, 0, MAX_THREADS)
         if render_mode is not None and render_mode not in _RENDER_MODES:
             raise ValueError(f"render_mode must be None or {_RENDER_MODES}, got {render_mode!r}")
         rows = range(num_envs) if render_rows is None else render_rows
-        if any(not 0 <= row < num_envs for row in rows):
-            raise ValueError(f"render_rows must be 0 to {num_envs - 1}, got {list(rows)}")
+        rows = integers("render_rows", rows, 0, num_envs - 1)
+        size = integers("render_size", render_size, 1, MAX_ENVS)
+        if len(size) != 2:
+            raise ValueError(f"render_size must be (width, height), got {render_size!r}")
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.task = task
         self.config: TaskConfig = task.config
@@ -91,7 +95,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.substeps = self.config.substeps
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self._render_rows, self._render_size = tuple(rows), render_size
+        self._render_rows, self._render_size = rows, size
         self.metadata = {
             "render_modes": list(_RENDER_MODES),
             "render_fps": round(1.0 / self.config.control_timestep),
@@ -146,8 +150,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Start new episodes.
 
         Args:
-            seed: s restarts the stream of environment i from s + i; a list gives each its own
-                (None leaves that one as it is); None goes on with the streams as they are.
+            seed: s, an integer from 0 to 2**64 - 1, restarts the stream of environment i from
+                s + i (modulo 2**64); a list gives each its own (None leaves that one as it is);
+                None goes on with the streams as they are.
             options: ``{"reset_mask": mask}``, (num_envs,) bool, resets those rows only.
                 ``{"elapsed_steps": steps}``, (num_envs,) integers, makes the new episodes count as
                 so many steps old: rows that begin together then reach their time limits apart.
@@ -181,7 +186,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             Observations, rewards, terminated, truncated and info, as the class describes.
 
         Raises:
-            ValueError: if the actions have the wrong shape or are not finite, naming rows.
+            ValueError: if the actions have the wrong shape or type, or are not finite, naming rows.
             RuntimeError: before the first ``reset``, or, with autoreset DISABLED, if a row's
                 episode is over and was not reset.
         """
@@ -342,7 +347,10 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Validate and clip."""
         if not self._started.all():
             raise RuntimeError("call reset() before the first step()")
-        action = np.asarray(actions, np.float32)
+        given = np.asarray(actions)
+        if not np.can_cast(given.dtype, np.float32, "same_kind"):
+            raise ValueError(f"actions must be real numbers, got an array of {given.dtype}")
+        action = given.astype(np.float32, copy=False)
         if action.shape != self.action_space.shape:
             raise ValueError(
                 f"actions must have shape {self.action_space.shape} (num_envs, act_dim), "
@@ -401,17 +409,17 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 self._random.seed([secrets.randbits(64) for _ in range(self.num_envs)])
                 self._seeded = True
             return
-        if isinstance(seed, int | np.integer):
-            self._np_random_seed = int(seed)
-            seeds: Sequence[int | None] = [int(seed) + i for i in range(self.num_envs)]
+        if isinstance(seed, np.ndarray):
+            seed = seed.tolist()
+        seeds: list[int | None]
+        if isinstance(seed, Sequence) and not isinstance(seed, str | bytes):
+            seeds = [None if s is None else integer("each seed", s, 0, MAX_SEED) for s in seed]
+            if len(seeds) != self.num_envs:
+                need = f"need {self.num_envs} seeds, one per environment"
+                raise ValueError(f"{need}, got {len(seeds)}")
         else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"need {self.num_envs} seeds, one per environment, got {len(seeds)}")
-        if any(s is not None and s < 0 for s in seeds):
-            raise ValueError(
-                f"seeds must be at least 0, got {min(s for s in seeds if s is not None)}"
-            )
+            first = self._np_random_seed = integer("seed", seed, 0, MAX_SEED)
+            seeds = [first + i for i in range(self.num_envs)]
         if not self._seeded and any(s is None for s in seeds):
             self._seed(None, mask)
         rows = [i for i, s in enumerate(seeds) if s is not None and mask[i]]

@@ -16,6 +16,23 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command by name and returns its exit status."""
+    try:
+        from rl_zoo import cli
+    except KeyboardInterrupt:  # Ctrl-C; later ones are taken there
+        print("interrupted", file=sys.stderr)
+        return 130
+    return cli.run(_main, argv)
+
+
+def run_module(command: str) -> None:
+    """Runs a command as `python -m rl_zoo.<command>` does, and ends the program.
+
+    A command's module calls it before its imports, in which Ctrl-C would end in a traceback.
+    """
+    sys.exit(main([command, *sys.argv[1:]]))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if name in ("-h", "--help"):
         print("usage: motrix <command> [options]     motrix <command> --help\n\ncommands:")

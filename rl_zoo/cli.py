@@ -8,15 +8,20 @@ found a goal unmet; 128 + the signal's number (130 for Ctrl-C) if it was interru
 """
 
 import argparse
+import contextlib
 import importlib
+import io
 import math
 import os
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from rl_zoo.runs import Run
 
 FAILED, MISUSED, UNMET, INTERRUPTED = 1, 2, 3, 130
+MAX_THREADS = 1024  # as motrix_gym allows
 DEFAULT_ENV = "Motrix/CartPole-v0"
 PRETRAINED = Path(__file__).with_name("pretrained")
 ZOO = ("matplotlib", "safetensors", "tensorboard", "yaml")  # what the extra "zoo" brings
@@ -48,26 +54,107 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
     """Runs a command and returns its exit status; an expected error becomes one line on stderr."""
     # Read when Torch loads: waiting threads that spin would take the physics' cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _prepare_streams()
+    ended = None
     try:
-        status = command(argv)
+        status = _attempt(command, argv)
+    except SystemExit as error:  # argparse has printed the help, or what is wrong
+        ended, status = error, FAILED
+    if failure := _output_failure():
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains as it ends
+        if not isinstance(failure, BrokenPipeError):  # who reads, such as `head`, has enough
+            print(f"error: cannot write the output: {failure.strerror}", file=sys.stderr)
+        return FAILED
+    if ended:
+        raise ended
+    return status
+
+
+def _output_failure() -> OSError | None:
+    """Returns why what was printed cannot be written, None if it can."""
+    try:
         sys.stdout.flush()
-        return status
+    except OSError as error:
+        return error
+    return None
+
+
+def _prepare_streams() -> None:
+    """Lets everything be printed: into the void if a stream is closed; escaped if need be."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    try:
+        return _interruptible(command, argv)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # who reads, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains as it ends
-        return FAILED
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ZOO:
             raise
         message, status = missing(str(error.name), "zoo"), FAILED
+    except BrokenPipeError:
+        return FAILED
     except Exception as error:
+        if isinstance(error, OSError) and _output_failure():
+            return FAILED
         if not isinstance(error, _expected_errors()):
             raise  # a mistake in the program: its traceback is wanted
-        message, status = str(error), _status(error)
+        message, status = _message(error), _status(error)
     print(f"error: {message}", file=sys.stderr)
     return status
+
+
+def _interruptible(
+    command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None
+) -> int:
+    """Runs a command; Ctrl-C raises KeyboardInterrupt, whatever a library makes of that."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    try:
+        with _on_ctrl_c(note):
+            return command(argv)
+    except Exception as error:  # an ImportError, if a C++ module was being loaded
+        if pressed:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def ctrl_c_ends() -> contextlib.AbstractContextManager[None]:
+    """Lets Ctrl-C end the program at once, while there is nothing to lose.
+
+    Where libraries are imported, KeyboardInterrupt may be forgotten in a callback, or abort.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"interrupted\n")
+        os._exit(INTERRUPTED)
+
+    return _on_ctrl_c(end)
+
+
+@contextlib.contextmanager
+def _on_ctrl_c(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Puts a handler of SIGINT in the place of Python's; none where Ctrl-C is ignored."""
+    old = signal.getsignal(signal.SIGINT)
+    if not callable(old) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, act)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
@@ -86,7 +173,14 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         PolicyError,
         RenderingError,
         RunError,
+        OSError,  # a disk that is full, a folder that is closed
     )
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def _status(error: Exception) -> int:
@@ -119,6 +213,10 @@ def command_line(name: str, *words: str | Path) -> str:
 class _Parser(argparse.ArgumentParser):
     """Tells which flag a wrong one may have been meant to be."""
 
+    def print_help(self, file: Any = None) -> None:
+        """Prints the help; argparse's own would hide that it cannot be written."""
+        print(self.format_help(), end="", file=file)
+
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Returns the arguments; ends the program if one is unknown."""
         known, unknown = self.parse_known_args(args, namespace)
@@ -141,19 +239,31 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     )
 
 
-def whole(low: int) -> Callable[[str], int]:
-    """An argparse type: an integer of at least `low`."""
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """An argparse type: an integer of at least `low`, and at most `high` if that is given."""
+    allowed = f"from {low} on" if high is None else f"from {low} to {high}"
 
     def convert(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = low - 1
-        if value < low:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} on")
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {allowed}")
         return value
 
     return convert
+
+
+def add_num_threads(p: argparse.ArgumentParser) -> None:
+    """Adds `--num-threads`."""
+    p.add_argument(
+        "--num-threads",
+        type=whole(0, MAX_THREADS),
+        default=0,
+        metavar="N",
+        help="for physics; 0: all cores",
+    )
 
 
 def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
@@ -182,7 +292,7 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
     )
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
     add("--num-envs", type=whole(1), metavar="N", help="environments side by side")
-    add("--num-threads", type=whole(0), default=0, metavar="N", help="for physics; 0: all cores")
+    add_num_threads(p)
     add(
         "--set",
         nargs="+",

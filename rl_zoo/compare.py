@@ -6,6 +6,11 @@ own. All policies are evaluated alike; what was measured is kept in the run's cu
 table and picture show is in comparison.json, from which `--from` draws them again.
 """
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("compare")
+
 import argparse
 import contextlib
 import dataclasses
@@ -122,9 +127,7 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="N",
         help=f"of each earlier checkpoint (default {CURVE_EPISODES})",
     )
-    add(
-        "--num-threads", type=cli.whole(0), default=0, metavar="N", help="for physics; 0: all cores"
-    )
+    cli.add_num_threads(p)
     add("--out", type=Path, default=Path("comparison"), help="folder (default comparison)")
     return p
 
@@ -709,7 +712,3 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
     except OSError as error:
         raise cli.CommandError(f"cannot write in {out}: {error.strerror}") from error
     print(f"\n{tables}\n\n{shlex.join(str(out / name) for name in files)}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

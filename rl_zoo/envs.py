@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix envs`: a table of the environments, or with `--env` all about one of them."""
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("envs")
+
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +136,3 @@ def _row(about: dict[str, Any]) -> tuple[str, ...]:
         ", ".join(about["goals"]) or "-",
         ", ".join(f"{name} {cli.number(value)}" for name, value in best.items()) or "-",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,10 +5,14 @@ Every environment contributes the same number of its first whole episodes, so sh
 count more often than long ones. The policy acts in NumPy; no learning library is needed.
 """
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("evaluate")
+
 import itertools
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -426,7 +430,3 @@ def _main(argv: Sequence[str] | None) -> int:
     if found.run:
         found.run.save_evaluation(result.as_dict())
     return 0 if result.solved else cli.UNMET
-
-
-if __name__ == "__main__":
-    sys.exit(main())

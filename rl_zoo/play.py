@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix play`: watch a policy in a window, or make a video of it."""
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("play")
+
 import argparse
 import importlib.util
 import itertools
@@ -262,7 +267,3 @@ def _tell(done: int, total: int) -> None:
     if sys.stdout.isatty():
         end = "\r\x1b[K" if done == total else ""
         print(f"\rframe {done} of {total}{end}", end="", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

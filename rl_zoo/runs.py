@@ -162,15 +162,14 @@ class Run:
         *,
         env_id: str | None = None,
         resume: bool = False,
-        started: float | None = None,
     ) -> Self:
-        """Opens a run to read it, or with `resume` to go on writing it.
+        """Opens a run to read it, or with `resume` to go on writing it, after `begin`.
 
         Args:
             folder: The run folder.
             env_id: The environment that the run must be of.
-            resume: Take the run for writing, mark it as running and remove litter.
-            started: Since when this process works on the run (`time.monotonic()`); by default now.
+            resume: Be the run's only writer from here on; what is then read stays true. Nothing is
+                changed yet.
 
         Raises:
             RunError: there is no run, or it is of another environment, of an unknown version, or
@@ -181,15 +180,28 @@ class Run:
         if env_id is not None and manifest["env_id"] != env_id:
             raise RunError(f"{folder} is a run of {manifest['env_id']}, not of {env_id}")
         if resume:
-            run._keep = run.config().keep_checkpoints
-            run._started = run._started if started is None else started
+            run._keep = run.config().keep_checkpoints  # the settings of a run never change
             with _reported(f"resume {folder}"):
                 run._lock = _take_lock(run.folder)
-                before = run.manifest.get("code", "unknown")
-                both = before if before.endswith(code()) else f"{before} then {code()}"
-                run._commit(status="running", code=both, **machine())
-            run._remove_litter()
         return run
+
+    def begin(self, started: float | None = None) -> None:
+        """Marks a resumed run as running, by this code and on this machine, and removes litter.
+
+        Args:
+            started: Since when this process works on the run (`time.monotonic()`); by default since
+                it was opened.
+
+        Raises:
+            RunError: the manifest cannot be written.
+        """
+        self._check_writable()
+        self._started = self._started if started is None else started
+        with _reported(f"resume {self.folder}"):
+            before = self.manifest.get("code", "unknown")
+            both = before if before.endswith(code()) else f"{before} then {code()}"
+            self._commit(status="running", code=both, **machine())
+        self._remove_litter()
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -299,9 +311,13 @@ class Run:
             with _reported(f"finish {self.folder}", self._last_good):
                 self._commit(status=status)
         finally:
-            if self._lock:
-                self._lock.close()
-                self._lock = None
+            self.close()
+
+    def close(self) -> None:
+        """Lets other processes write the run, which stays as it is."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
 
     def history(self) -> list[dict[str, Any]]:
         """Returns the manifest's entries of all checkpoints there are, each once, by their steps.

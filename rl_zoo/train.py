@@ -6,6 +6,11 @@ that it would have had. Only which earlier checkpoint counts as the best may dif
 since the last one are not kept.
 """
 
+if __name__ == "__main__":
+    from rl_zoo.__main__ import run_module
+
+    run_module("train")
+
 import argparse
 import contextlib
 import importlib.util
@@ -52,7 +57,7 @@ class Plan:
     device: str
     reason: str
     config: "AlgorithmConfig"
-    resume: Path | None = None
+    resume: "Run | None" = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,9 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     started = time.monotonic()  # a run's clock counts start-up, imports and compilation
     args = _arguments().parse_args(argv)
-    plan = _resumed(args) if args.resume else _planned(args)
-    print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
-    return train(plan, args, started)
+    with contextlib.ExitStack() as stack:
+        with cli.ctrl_c_ends():
+            plan = _resumed(args, stack) if args.resume else _planned(args)
+        print(f"{plan.env_id} with {plan.trainer} on {plan.device}: {plan.reason}", flush=True)
+        return train(plan, args, started)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -92,9 +99,7 @@ def _arguments() -> argparse.ArgumentParser:
     )
     add("--config", type=Path, metavar="FILE", help="YAML settings to use instead of the shipped")
     add("--device", choices=("auto", "cpu", "cuda"), help="to learn on (default auto)")
-    add(
-        "--num-threads", type=cli.whole(0), default=0, metavar="N", help="for physics; 0: all cores"
-    )
+    cli.add_num_threads(p)
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run, with its settings")
     add(
@@ -147,8 +152,8 @@ def _planned(args: argparse.Namespace) -> Plan:
     return Plan(env_id, settings, algo, trainer, device, reason, config)
 
 
-def _resumed(args: argparse.Namespace) -> Plan:
-    """Returns the plan of a run that goes on."""
+def _resumed(args: argparse.Namespace, stack: contextlib.ExitStack) -> Plan:
+    """Returns the plan of a run that goes on; `stack` keeps other processes from writing it."""
     from rl_zoo.runs import Run
 
     for name in ("algo", "trainer", "num_envs", "seed", "rand_seed", "set", "config", "device"):
@@ -157,7 +162,9 @@ def _resumed(args: argparse.Namespace) -> Plan:
             raise cli.CommandError(
                 f"--resume goes on with the run's own settings: leave out {flag}", cli.MISUSED
             )
-    run = Run.open(args.resume, env_id=cli.find_env(args.env) if args.env else None)
+    env_id = cli.find_env(args.env) if args.env else None
+    run = Run.open(args.resume, env_id=env_id, resume=True)
+    stack.callback(run.close)
     manifest = run.manifest
     env_id = cli.env_of(manifest["env_id"], args.resume)
     run.state("latest")  # damage is told before anything is loaded or changed
@@ -172,7 +179,7 @@ def _resumed(args: argparse.Namespace) -> Plan:
         device=manifest["device"],
         reason=f"going on at {manifest['steps']:,} steps",
         config=config,
-        resume=args.resume,
+        resume=run,
     )
 
 
@@ -247,7 +254,8 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     from rl_zoo.evaluate import check_ends, side_by_side
     from rl_zoo.runs import Run, RunError
 
-    trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
+    with cli.ctrl_c_ends():
+        trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
     env = cli.make_env(
         plan.env_id,
         training_settings(plan.env_id, plan.settings, plan.config),
@@ -265,12 +273,12 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
             raise
         except ValueError as error:  # such as a device that is not there
             raise cli.CommandError(str(error)) from error
-        if plan.resume:
+        if run := plan.resume:
             try:
-                trainer.restore(Run.open(plan.resume).state("latest"))
+                trainer.restore(run.state("latest"))
             except (ValueError, KeyError) as error:  # the task or its networks have changed
-                raise cli.CommandError(f"{plan.resume} cannot be resumed: {error}") from error
-            run = Run.open(plan.resume, resume=True, started=started)
+                raise cli.CommandError(f"{run.folder} cannot be resumed: {error}") from error
+            run.begin(started)
         else:
             options = {"algo": plan.algo, "env_config": plan.settings, "device": plan.device}
             run = Run.create(
@@ -378,6 +386,8 @@ def _learn(trainer: "Trainer", run: "Run", advice: str, deadline: float) -> int:
     try:
         with _stop_signals() as stop, EventLog(run.folder, trainer.env_steps) as log:
             seconds = _loop(trainer, run, log, stop, deadline)
+    except BrokenPipeError:  # of the one who reads what is printed
+        raise
     except OSError as error:
         reason = f"cannot write in {run.folder}: {error.strerror}"
         raise cli.CommandError(f"{reason}\n{advice}") from error
@@ -581,7 +591,3 @@ def peak_memory() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -136,7 +136,11 @@ def test_reward_weights_of_an_environment_are_merged():
         ({"reward_weights": {"live": 1.0}}, ValueError, "no reward term 'live'.*alive"),
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be .* >= 1, got 0"),
         ({"control_timestep": 0.015}, ValueError, "not a whole multiple.*ratio 1.5"),
-        ({"control_timestep": -0.01}, ValueError, "control_timestep must be .* > 0, got -0.01"),
+        (
+            {"control_timestep": -0.01},
+            ValueError,
+            "control_timestep must be .* >= 1e-06, .*got -0.01",
+        ),
         ({"observation_noise": -1.0}, ValueError, "observation_noise must be .* >= 0, got -1"),
         ({"max_angle": np.nan}, ValueError, "max_angle must be .* > 0, got nan"),
         (
@@ -144,16 +148,55 @@ def test_reward_weights_of_an_environment_are_merged():
             ValueError,
             "must be finite numbers by name",
         ),
-        ({"num_threads": -1}, ValueError, "num_threads must be at least 0, got -1"),
-        ({"num_envs": 0}, ValueError, "num_envs must be at least 1, got 0"),
+        *(
+            ({"num_threads": wrong}, ValueError, f"num_threads must be .* 0 to 1024, got {said}")
+            for wrong, said in {
+                -1: "-1",
+                1025: "1025",
+                2**31: 2**31,
+                "x": "'x'",
+                1.5: "1.5",
+            }.items()
+        ),
+        *(
+            ({"num_envs": wrong}, ValueError, f"num_envs must be .* from 1 to .*, got {said}")
+            for wrong, said in {0: "0", "1e5": "'1e5'", 2.0: "2.0", 2**31: 2**31}.items()
+        ),
+        ({"num_envs": True}, ValueError, "num_envs must be an integer .*, got True"),
         ({"render_mode": "human"}, ValueError, "render_mode must be None or .*got 'human'"),
-        ({"render_rows": [0, 2]}, ValueError, "render_rows must be 0 to 1"),
+        *(
+            ({"render_rows": wrong}, ValueError, "render_rows must be .*integers from 0 to 1, got ")
+            for wrong in ([0, 2], [-1], [], "a", 1, [0.5], [None])
+        ),
+        ({"render_size": (640,)}, ValueError, r"render_size must be \(width, height\), got"),
+        ({"render_size": (640, 0)}, ValueError, "render_size must be .*integers from 1 "),
+        ({"render_size": "ab"}, ValueError, "render_size must be .*integers .*, got 'ab'"),
+        ({"reward_weights": -1}, ValueError, "reward_weights must be finite numbers by name, got"),
+        ({"reward_weights": None}, ValueError, "reward_weights must be finite numbers by name"),
         ({"autoreset_mode": "Sometimes"}, ValueError, "NEXT_STEP.*got 'Sometimes'"),
     ],
 )
 def test_impossible_settings_are_refused_with_what_is_allowed(kwargs, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as told:
         gymnasium.make_vec("Motrix/CartPole-v0", **{"num_envs": 2} | kwargs)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("env_id", ["Motrix/CartPole-v0", "Motrix/BounceBall-v0", "Motrix/Go1-v0"])
+@pytest.mark.parametrize("name", ["physics_timestep", "control_timestep"])
+def test_time_steps_that_cannot_be_are_refused(env_id, name):
+    """Whatever limits of its own a task gives them."""
+    for wrong in (0, -0.01, np.nan, np.inf, 1e-300, 5e-324, 1e300, 10**400, "x", None):
+        both = dict.fromkeys(("physics_timestep", "control_timestep"), wrong)  # their ratio is 1
+        for steps in ({name: wrong}, both):
+            with pytest.raises(ValueError, match="_timestep (must be|.* is not a whole multiple)"):
+                motrix_gym.make_task(env_id, **steps)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, None, "walk", {"forward": (0.0, 1.0)}])
+def test_commands_are_refused_if_they_are_none(wrong):
+    with pytest.raises(ValueError, match="commands must be a .*VelocityCommands, got"):
+        gymnasium.make_vec("Motrix/Go1-v0", commands=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["Motrix/Go-v0", "Motrix/go1-v0", "Go1", "Motix/Go1-v0"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from motrix_gym import TaskConfig
+from motrix_gym.commands import VelocityCommands
 from motrix_gym.settings import interval, number, weights, whole
 
 
@@ -23,6 +24,11 @@ class Config(TaskConfig):
     highest: float = np.inf
     anything: tuple[str, ...] = ("a",)
     mapping: Mapping[str, float] = field(default_factory=dict)
+    whole: int = 2
+    on: bool = False
+    title: str = "none"
+    commands: VelocityCommands = VelocityCommands()
+    others: VelocityCommands | None = field(default_factory=VelocityCommands)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +67,12 @@ class Child(Config):
         ({"plain": "2"}, "a finite number, got '2'"),
         ({"max_episode_steps": 2.5}, "a whole number, >= 1, got 2.5"),
         ({"observation_noise": np.inf}, "a finite number, >= 0, got inf"),
-        ({"control_timestep": np.inf}, "a finite number, > 0, got inf"),
+        ({"control_timestep": np.inf}, "a finite number, >= 1e-06, <= 60, got inf"),
+        ({"whole": "2"}, "a finite number, got '2'"),
+        ({"on": 1}, "True or False, got 1"),
+        ({"title": 2}, "text, got 2"),
+        ({"commands": np.nan}, "a motrix_gym.commands.VelocityCommands, got nan"),
+        ({"others": 1}, "a motrix_gym.commands.VelocityCommands, got 1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_is_allowed(config, setting, allowed):
@@ -80,6 +91,8 @@ def test_what_can_be_is_taken():
         highest=np.inf,
         anything=(),
         mapping={"x": np.nan},
+        on=True,
+        others=None,
     )
     assert (config.speed, config.mass, config.count) == (0.5, 9, None)
     assert Child().reward_weights == {"far": 1.0} and Child().speed == 2.0

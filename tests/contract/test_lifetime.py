@@ -2,6 +2,7 @@
 """What environments take they give back, and drawing them disturbs nothing."""
 
 import gc
+import os
 import weakref
 
 import gymnasium
@@ -66,6 +67,87 @@ import gymnasium, numpy, motrix_gym
 env = gymnasium.make_vec("{env_id}", num_envs=2, render_mode="rgb_array", render_size=(16, 16))
 env.reset(seed=0)
 env.step(numpy.zeros(env.action_space.shape, numpy.float32))
+env.render()
+""")
+
+
+# Runs `child()` in a forked process, which must end by itself with status 0.
+FORKED = """
+import gc, os, signal, sys, warnings
+import gymnasium, numpy, motrix_gym
+
+warnings.simplefilter("ignore")  # that there are threads is the point
+
+def make(num_threads, **kwargs):
+    env = gymnasium.make_vec(ID, num_envs=4, num_threads=num_threads, **kwargs)
+    env.reset(seed=0)
+    return env
+
+def play(env):
+    return env.step(numpy.zeros(env.action_space.shape, numpy.float32))[0]
+
+def refused(call):
+    try:
+        call()
+    except RuntimeError as error:
+        return str(error)
+
+def run(child):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)  # against waiting for ever
+        child()
+        sys.exit()
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+
+
+@needs_fork
+def test_an_environment_with_threads_is_refused_in_a_forked_process_and_can_be_dropped(python):
+    """None of its threads is there: what waits for them would wait for ever."""
+    python(f"""ID = "Motrix/Go1-v0"{FORKED}
+envs, dropped = [make(2), make(2)], make(2)
+
+def child():
+    global dropped
+    for call in (lambda: play(envs[0]), lambda: envs[0].reset(seed=0)):
+        assert "make it there, or start the process with spawn" in refused(call)
+    envs[1].close()
+    envs.clear()
+    dropped = None
+    gc.collect()
+    envs.extend([make(2), make(2)])  # one made there works, and may be left open
+    play(envs[0])
+
+run(child)
+play(envs[0])
+""")
+
+
+@needs_fork
+def test_an_environment_of_one_thread_goes_on_in_a_forked_process(python):
+    python(f"""ID = "Motrix/CartPole-v0"{FORKED}
+env, alike = make(1), make(1)
+expected = play(alike)
+def child():
+    assert (play(env) == expected).all()
+    env.close()
+run(child)
+assert (play(env) == expected).all()
+""")
+
+
+@needs_fork
+def test_rendering_is_refused_in_a_forked_process(python, opengl):
+    python(f"""ID = "Motrix/CartPole-v0"{FORKED}
+env = make(1, render_mode="rgb_array", render_size=(16, 16))
+env.render()
+def child():
+    assert "OpenGL cannot be used in a process forked from one" in refused(env.render)
+    env.close()
+run(child)
 env.render()
 """)
 

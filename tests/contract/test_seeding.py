@@ -7,7 +7,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from numpy.testing import assert_array_equal, assert_equal
 
-SEED = 20
+ENV, SEED = "Motrix/CartPole-v0", 20
 STEPS = 200
 
 
@@ -102,11 +102,40 @@ def test_seeds_of_any_size_are_taken(env_id, player):
     assert (small != large).any()
 
 
-@pytest.mark.parametrize("seed", [-1, [1, 2], [1, -2, 3]])
-def test_impossible_seeds_raise(env_id, player, seed):
-    env = player.make(env_id, 3)
-    with pytest.raises(ValueError, match="seeds"):
+NOT_SEEDS = (-1, 2**64, 10**30, 1.5, 2.0, np.nan, True, "7", 1j)
+
+
+@pytest.mark.parametrize("seed", [*NOT_SEEDS, *([1, wrong, 3] for wrong in NOT_SEEDS)])
+def test_impossible_seeds_are_refused_by_name_and_nothing_has_moved(player, seed):
+    env, other = player.make(ENV, 3), player.make(ENV, 3)
+    assert_equal(env.reset(seed=SEED), other.reset(seed=SEED))
+    with pytest.raises(ValueError, match="seed must be an integer from 0 to 18446744073709551615"):
         env.reset(seed=seed)
+    assert_equal(env.reset(), other.reset())
+
+
+def test_seeds_have_the_right_number(player):
+    with pytest.raises(ValueError, match="need 3 seeds, one per environment, got 2"):
+        player.make(ENV, 3).reset(seed=[1, 2])
+
+
+@pytest.mark.parametrize("seed", [*NOT_SEEDS, [1]])
+def test_impossible_seeds_of_the_single_environment_are_refused_by_name(seed):
+    env = gymnasium.make(ENV)
+    with pytest.raises(ValueError, match="seed must be an integer from 0 to 18446744073709551615"):
+        env.reset(seed=seed)
+    env.close()
+
+
+@pytest.mark.parametrize("seed", [0, 2**64 - 1])
+def test_the_least_and_the_largest_seed_are_taken_as_any_type_of_integer(player, seed):
+    env = player.make(ENV, 1)
+    expected, _ = env.reset(seed=seed)
+    for alike in (np.uint64(seed), [seed], np.array([seed], np.uint64), np.array(seed, np.uint64)):
+        assert_array_equal(env.reset(seed=alike)[0], expected)
+    single = gymnasium.make(ENV)
+    assert_array_equal(single.reset(seed=np.uint64(seed))[0], expected[0])
+    single.close()
 
 
 def test_resets_of_other_rows_do_not_matter(env_id, player):

@@ -157,6 +157,16 @@ def test_actions_that_are_not_finite_raise_naming_the_rows(env_id, player, bad):
     assert_equal(env.step(action), other.step(action))  # and nothing has moved
 
 
+@pytest.mark.parametrize("kind", [np.complex64, np.str_, object])
+def test_actions_that_are_no_real_numbers_raise_naming_their_type(player, kind):
+    env, single = player.make("Motrix/CartPole-v0", 8), gymnasium.make("Motrix/CartPole-v0")
+    for each in (env, single):
+        each.reset(seed=0)
+        with pytest.raises(ValueError, match="actions must be real numbers, got an array of "):
+            each.step(np.zeros(each.action_space.shape).astype(kind))
+    single.close()
+
+
 def test_misshapen_actions_raise(env_id, player):
     env = player.make(env_id)
     env.reset(seed=0)

@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium
@@ -350,17 +346,6 @@ def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 2'))
     assert "schema_version 2" in fails(capsys, "--run", folder)[1]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has other pipes")
-def test_a_reader_may_have_enough():
-    program = [sys.executable, "-m", "rl_zoo.envs"]
-    reader, writer = os.pipe()
-    os.close(reader)
-    root = Path(__file__).parents[2]
-    found = subprocess.run(program, cwd=root, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
-    assert (found.returncode, found.stderr) == (cli.FAILED, "")
 
 
 def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):

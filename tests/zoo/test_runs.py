@@ -219,6 +219,7 @@ def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
     assert check_whole(run) == (1, 2)
     assert [entry["steps"] for entry in run.history()] == [1, 2]
     run = Run.open(folder, resume=True)
+    run.begin()
     save(run, 3, score=9.0)
     assert check_whole(run) == (3, 3)
     assert run.manifest["cores"] >= 1 and run.manifest["cpu"]
@@ -253,7 +254,9 @@ def test_a_resumed_run_tells_all_code_that_it_was_trained_with(tmp_path, monkeyp
     assert first == runs.code()
     for code in ("b" * 64, "b" * 64):
         monkeypatch.setattr(runs, "code", lambda code=code: code)
-        Run.open(folder, resume=True).finish("complete")
+        run = Run.open(folder, resume=True)
+        run.begin()
+        run.finish("complete")
     assert Run.open(folder).manifest["code"] == f"{first} then {'b' * 64}"
 
 
@@ -362,6 +365,8 @@ def test_a_run_has_one_writer(tmp_path):
             Run.open(run.folder, resume=True)
     run.finish("interrupted")
     resumed = Run.open(run.folder, resume=True)
+    assert resumed.manifest["status"] == "interrupted"
+    resumed.begin()
     assert resumed.manifest["status"] == "running"
     save(resumed, 2)
     with pytest.raises(ValueError, match="'done' is not one of complete, interrupted, failed"):
@@ -377,7 +382,8 @@ def test_the_wall_clock_counts_over_a_resume(tmp_path, monkeypatch):
     now[0] += 5
     run.finish("interrupted")
     now[0] += 1000
-    run = Run.open(run.folder, resume=True, started=now[0] - 2)
+    run = Run.open(run.folder, resume=True)
+    run.begin(now[0] - 2)
     now[0] += 7
     save(run, 2)
     now[0] += 1
@@ -395,6 +401,7 @@ def test_what_a_kill_costs_is_not_counted(tmp_path, monkeypatch):
     now[0] += 100  # killed before the next checkpoint
     run._lock.close()
     run = Run.open(run.folder, resume=True)
+    run.begin()
     now[0] += 7
     save(run, 2)
     assert run.manifest["latest"]["seconds"] == 17
@@ -458,6 +465,7 @@ def check_survived(folder):
     before = check_whole(Run.open(folder))
     assert before in ((1, 2), (3, 3))
     run = Run.open(folder, resume=True)
+    run.begin()
     assert check_whole(run) == before
     save(run, 4, score=9.0)
     assert check_whole(run) == (4, 4)
@@ -566,7 +574,7 @@ def test_reading_does_not_touch_a_checkpoint_being_written(tmp_path):
     under_way.mkdir()
     check_whole(Run.open(folder))
     assert under_way.exists()
-    Run.open(folder, resume=True)
+    Run.open(folder, resume=True).begin()
     assert not under_way.exists()
 
 

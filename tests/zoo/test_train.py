@@ -847,6 +847,47 @@ def test_a_run_is_written_by_one_process_only(here, fake_trainer):
     holder.finish("complete")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="two processes on a run are not told apart")
+@pytest.mark.parametrize("moment", ["__init__", "restore"])
+def test_a_run_that_is_being_resumed_cannot_be_resumed_by_another(
+    here, capsys, fake_trainer, manifest_of, moment
+):
+    """A second one, in the midst of the first, would go on from the same state, and end earlier."""
+    assert run_tiny("--run-dir", "whole") == 0
+    fake_trainer.on_update = stop_with(signal.SIGINT)
+    assert run_tiny() == 130
+    fake_trainer.on_update = lambda trainer: None
+    resume, others = ["--resume", str(newest()), "--eval-episodes", "0"], []
+    real = getattr(fake_trainer, moment)
+
+    def meanwhile(trainer, *args, **kwargs):
+        if not others:
+            others.append(None)
+            others[0] = train.main(resume)
+        real(trainer, *args, **kwargs)
+
+    setattr(fake_trainer, moment, meanwhile)
+    capsys.readouterr()
+    assert train.main(resume) == 0
+    assert others == [1]
+    assert capsys.readouterr().err == f"error: {newest()} is already being written to\n"
+    assert manifest_of(newest())["status"] == "complete"
+    resumed, whole = Run.open(newest()).state(), Run.open(newest(Path("whole"))).state()
+    np.testing.assert_equal(resumed, whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="two processes on a run are not told apart")
+def test_a_run_that_cannot_be_resumed_is_let_go(here, fake_trainer):
+    assert run_tiny() == 0
+
+    def refuse(trainer, state):
+        raise ValueError("another network")
+
+    fake_trainer.restore = refuse
+    assert train.main(["--resume", str(newest())]) == 1
+    Run.open(newest(), resume=True).close()
+
+
 def test_a_run_of_another_network_is_refused_and_not_touched(here, capsys):
     assert run_tiny() == 0
     folder = newest()
