@@ -22,6 +22,8 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         task, config, simulation, model, substeps: as there.
     """
 
+    metadata = {"render_modes": ["rgb_array"]}
+
     def __init__(self, task: Task, *, render_mode: str | None = None, **kwargs: Any):
         """Create the environment; keyword arguments go to MotrixVectorEnv."""
         if render_mode not in (None, "rgb_array"):
@@ -38,10 +40,7 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
         self.render_mode = render_mode
-        self.metadata = {
-            "render_modes": ["rgb_array"],
-            "render_fps": vector_env.metadata["render_fps"],
-        }
+        self.metadata = {**self.metadata, "render_fps": vector_env.metadata["render_fps"]}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
