@@ -17,6 +17,9 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Time limits are left to Gymnasium's ``TimeLimit``, which ``gymnasium.make`` adds from the
     spec. Stepping many environments this way is slow: use ``gymnasium.make_vec`` for that.
 
+    ``info`` is a row of the vector environment's; a task's ``success`` is there as ``is_success``
+    too, the name that Stable-Baselines3 looks for.
+
     Attributes:
         vector_env: the MotrixVectorEnv underneath, of one environment.
         task, config, simulation, model, substeps: as there.
@@ -64,13 +67,10 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         observations, rewards, terminated, truncated, info = self.vector_env.step(
             np.asarray(action, np.float32)[None]
         )
-        return (
-            observations[0],
-            float(rewards[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            _first(info),
-        )
+        said = _first(info)
+        if "success" in said:
+            said["is_success"] = said["success"]
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), said
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that decides the future; see MotrixVectorEnv."""

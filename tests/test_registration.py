@@ -102,7 +102,8 @@ def test_a_users_task_works_everywhere(registered, tmp_path):
     env.close()
     single = gymnasium.make("Mine/Push-v0")
     single.reset(seed=0)
-    assert single.step(np.ones(1, np.float32))[4]["success"] in (True, False)
+    info = single.step(np.ones(1, np.float32))[4]
+    assert info["success"] is info["is_success"] in (True, False)
     single.close()
 
 
