@@ -4,6 +4,7 @@
 ``register_task`` adds an environment of anybody's; the suite's own are at the end of this file.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,11 @@ def entry(env_id: str) -> Entry:
     raise UnknownEnvironmentError(
         f"there is no environment {env_id!r}{hint} (known: {', '.join(list_envs())})"
     )
+
+
+def env_name(env_id: str) -> str:
+    """The id without namespace: "Go1-v0" for "Motrix/Go1-v0"."""
+    return re.split(r"[/\\:]", env_id)[-1]
 
 
 def hyperparams(env_id: str) -> Path | None:
