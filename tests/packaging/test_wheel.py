@@ -106,7 +106,9 @@ def test_metadata_says_what_is_needed(archives):
     }
     assert always == {"gymnasium>=1.4", "mujoco<5,>=4.0", "numpy>=2.0"}
     extras = {line.split(": ")[1] for line in lines if line.startswith("Provides-Extra: ")}
-    assert extras == {"skrl-torch", "skrl-jax", "sb3", "zoo", "video", "dev", "all"}
+    assert extras == {
+        *("skrl-torch", "skrl-jax", "sb3", "rsl-rl", "zoo", "video", "dev", "clients", "all")
+    }
     assert "Requires-Python: >=3.11" in lines
     assert "License-Expression: Apache-2.0" in lines
     assert "motrix = rl_zoo.__main__:main" in scripts
