@@ -70,7 +70,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             num_threads: threads for the physics, the caller's included; 0 takes all cores.
             render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one picture, with the
                 rows' in a grid as square as it goes) or None.
-            render_rows: the rows to draw, in this order; all by default.
+            render_rows: the rows to draw, in this order; all by default, as Gymnasium's RecordVideo
+                and HumanRendering need it.
             render_size: (width, height) of a row's picture in pixels.
 
         Raises:

@@ -50,10 +50,12 @@ def test_every_line_of_the_table_is_in_a_program_of_its_section():
 
 @pytest.mark.clients
 @pytest.mark.parametrize(("client", "language", "program"), PROGRAMS)
-def test_programs_run(client, language, program, tmp_path):
+def test_programs_run(client, language, program, tmp_path, request):
     need(MODULES.get(client))
-    if "enjoy" in program:
-        need("pygame")
+    for word, module in (("enjoy", "pygame"), ("RecordVideo", "moviepy")):
+        if word in program:
+            need(module)
+            request.getfixturevalue("opengl")
     here = os.path.dirname(sys.executable)
     variables = {
         "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
@@ -112,16 +114,3 @@ def test_rsl_rl_learns(tmp_path):
     # Random actions hold the pole for some dozens of steps.
     assert np.mean(runner.logger.lenbuffer) > 2 * first
     envs.close()
-
-
-@pytest.mark.clients
-def test_moviepy_records_what_gymnasium_shows(tmp_path, opengl):
-    need("moviepy")
-    env = gymnasium.make("Motrix/CartPole-v0", render_mode="rgb_array", render_size=(64, 48))
-    folder = tmp_path / "videos"
-    env = gymnasium.wrappers.RecordVideo(env, str(folder), video_length=5)
-    env.reset(seed=0)
-    for _ in range(6):
-        env.step(env.action_space.sample())
-    env.close()
-    assert [path.suffix for path in folder.iterdir()] == [".mp4"]

@@ -96,7 +96,6 @@ def test_rendering_of_chosen_rows_and_tiled(env_id, player, opengl):
     def env(**kwargs):
         made = player.make(env_id, 5, render_size=SIZE, **kwargs)
         made.reset(seed=0)
-        player.play(made, player.actions(made, 10))
         return made
 
     frames = env(render_mode="rgb_array").render()
