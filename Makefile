@@ -8,6 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 TORCH ?= torch==2.13.0
+EXTRAS ?= all
 ARGS ?=
 
 # The tests that train, or compare what different code computes.
@@ -16,12 +17,13 @@ LEARNING := tests/adapters tests/learn tests/models tests/zoo
 # Waiting threads of one library must not burn the cores of the next.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help train test test-portable learn bench lint
+.PHONY: help train test test-portable learn clients run-clients bench lint
 help:
 	@echo "make train  [ARGS='--env Motrix/Go1-v0']  train, by default the cart-pole, and evaluate"
 	@echo "make test   [ARGS=tests/models]           check style and types, then run the tests"
 	@echo "make test-portable                        run the tests that learn as on older processors"
 	@echo "make learn                                run the tests that train, which take minutes"
+	@echo "make clients                              try other libraries (docs/clients.md)"
 	@echo "make bench                                measure speeds"
 	@echo "make lint                                 check style and types"
 
@@ -36,6 +38,13 @@ test-portable: $(STAMP)
 
 learn: $(STAMP)
 	@$(PY) -m pytest -q -m learn $(ARGS)
+
+# In an environment of their own: they hold back what they share with ours.
+clients:
+	@$(MAKE) --no-print-directory VENV=.venv-clients EXTRAS=clients run-clients
+
+run-clients: $(STAMP)
+	@$(PY) -m pytest -q -m clients -rs $(ARGS)
 
 bench: $(STAMP)
 	@$(PY) -m pytest -q -o addopts= --benchmark-only tests/benchmarks $(ARGS)
@@ -52,5 +61,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) with $(PYTHON) (once; this takes a few minutes)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --constraint constraints.txt "$(TORCH)" setuptools
-	@$(PIP) --constraint constraints.txt --no-build-isolation --editable ".[all]"
+	@$(PIP) --constraint constraints.txt --no-build-isolation --editable ".[$(EXTRAS)]"
 	@touch $@

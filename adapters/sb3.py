@@ -62,8 +62,10 @@ class SB3VecEnv(VecEnv):
     """Makes a Gymnasium vector environment one of Stable-Baselines3's, without a loop over rows.
 
     The list of infos is one and the same in every step: rows that did not end hold an empty dict,
-    rows that did a fresh one with `terminal_observation`, `TimeLimit.truncated` and, where the task
-    has a goal, `is_success`. Copy the list if it must outlive the next step.
+    rows that did a fresh one with `terminal_observation`, `TimeLimit.truncated`, each of the task's
+    metrics by its name, for `VecMonitor(..., info_keywords=...)`, and, where the task has a goal,
+    `is_success`, for `EvalCallback`; both of the episode's last step. Copy the list if it must
+    outlive the next step.
 
     The environment's per-step figures (`reward_terms`, `metrics`) are whole arrays; read them from
     `step_info`.
@@ -115,14 +117,23 @@ class SB3VecEnv(VecEnv):
         self.step_info = info
         self._empty_infos()
         self._ended = np.flatnonzero(dones)
-        for row in self._ended:
-            self._infos[row] = {
+        figures = self._figures(info)
+        for i, row in enumerate(self._ended):
+            self._infos[row] = {name: values[i] for name, values in figures.items()} | {
                 "terminal_observation": np.array(info["final_obs"][row]),
                 "TimeLimit.truncated": bool(truncated[row] and not terminated[row]),
             }
-            if "success" in info:
-                self._infos[row]["is_success"] = bool(info["success"][row])
         return np.array(observations), np.array(rewards, np.float32), dones, self._infos
+
+    def _figures(self, info: dict[str, Any]) -> dict[str, list[Any]]:
+        """Returns what the task measured last of the rows that ended, by SB3's flat names."""
+        if not self._ended.size:
+            return {}
+        info = info.get("final_info", info)
+        figures = {k: v for k, v in info.get("metrics", {}).items() if not k.startswith("_")}
+        if "success" in info:
+            figures["is_success"] = info["success"]
+        return {name: np.asarray(values)[self._ended].tolist() for name, values in figures.items()}
 
     def _empty_infos(self) -> None:
         for row in self._ended:

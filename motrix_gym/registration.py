@@ -4,6 +4,7 @@
 ``register_task`` adds an environment of anybody's; the suite's own are at the end of this file.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,11 @@ def entry(env_id: str) -> Entry:
     )
 
 
+def env_name(env_id: str) -> str:
+    """The id without namespace: "Go1-v0" for "Motrix/Go1-v0"."""
+    return re.split(r"[/\\:]", env_id)[-1]
+
+
 def hyperparams(env_id: str) -> Path | None:
     """The YAML file that ``env_id`` was registered with, if any."""
     return entry(env_id).hyperparams
@@ -112,23 +118,35 @@ def make_task(env_id: str, **overrides: Any) -> Task:
 
 def make_vector(env_id: str, num_envs: int = 1, **kwargs: Any) -> MotrixVectorEnv:
     """Gymnasium's entry point for ``make_vec``; settings of the task are keyword arguments."""
-    options = _take_options(env_id, kwargs)
+    options = _take_options(env_id, kwargs, "num_envs", *_ENV_OPTIONS)
     return MotrixVectorEnv(make_task(env_id, **kwargs), num_envs, **options)
 
 
 def make_single(env_id: str, **kwargs: Any) -> MotrixEnv:
     """Gymnasium's entry point for ``make``; the time limit is Gymnasium's wrapper's."""
-    options = _take_options(env_id, kwargs)
+    if "autoreset_mode" in kwargs:
+        raise TypeError(
+            f"{env_id} got an unexpected keyword argument 'autoreset_mode': one environment does "
+            "not reset itself. gymnasium.make_vec takes it, with vectorization_mode 'sync' or "
+            "'async' as vector_kwargs={'autoreset_mode': ...}"
+        )
+    options = _take_options(env_id, kwargs, *_ENV_OPTIONS)
     return MotrixEnv(make_task(env_id, **kwargs | {"max_episode_steps": None}), **options)
 
 
-def _take_options(env_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+# Where these are known, Gymnasium makes the modes "human" and "rgb_array_list" of them.
+make_single.metadata = MotrixEnv.metadata  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _take_options(env_id: str, kwargs: dict[str, Any], *allowed: str) -> dict[str, Any]:
     """Take the environment's own options out of ``kwargs``; the task's settings remain."""
     options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
     for name in kwargs:
-        near = nearest(name, ("num_envs", *_ENV_OPTIONS))
+        near = nearest(name, allowed)
         if near and not hasattr(entry(env_id).config, name):
-            raise TypeError(f"{env_id} has no setting {name!r}: did you mean {near!r}?")
+            raise TypeError(
+                f"{env_id} got an unexpected keyword argument {name!r}: did you mean {near!r}?"
+            )
     return options
 
 

@@ -84,6 +84,7 @@ class Simulation:
         """
         self.model = model
         self.num_envs = num_envs
+        self._num_threads = num_threads
         self.batch = mujoco_batch.Batch(model, num_envs, num_threads)
         self._default_state = self.batch.state[0].copy()
         self._time = self.batch.bind("time")
@@ -115,6 +116,23 @@ class Simulation:
         self._renderer: Any = None
         self._threads_lost = False
         _simulations.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle is made of; MuJoCo's batch and the renderer are made anew."""
+        return {
+            "model": self.model,
+            "num_envs": self.num_envs,
+            "num_threads": self._num_threads,
+            "derived": tuple(self._derived()),
+            "per_world": self.per_world,
+            "buffers": {name: array.copy() for name, array in self.buffers.items()},
+            "snapshot": self.snapshot(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        snapshot = state.pop("snapshot")
+        self.__init__(**state)
+        self.restore(snapshot)
 
     @property
     def all(self) -> "View":

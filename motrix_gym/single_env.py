@@ -19,10 +19,15 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Time limits are left to Gymnasium's ``TimeLimit``, which ``gymnasium.make`` adds from the
     spec. Stepping many environments this way is slow: use ``gymnasium.make_vec`` for that.
 
+    ``info`` is a row of the vector environment's; a task's ``success`` is there as ``is_success``
+    too, the name that Stable-Baselines3 looks for.
+
     Attributes:
         vector_env: the MotrixVectorEnv underneath, of one environment.
         task, config, simulation, model, substeps: as there.
     """
+
+    metadata = {"render_modes": ["rgb_array"]}
 
     def __init__(self, task: Task, *, render_mode: str | None = None, **kwargs: Any):
         """Create the environment; keyword arguments go to MotrixVectorEnv."""
@@ -40,10 +45,7 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
         self.render_mode = render_mode
-        self.metadata = {
-            "render_modes": ["rgb_array"],
-            "render_fps": vector_env.metadata["render_fps"],
-        }
+        self.metadata = {**self.metadata, "render_fps": vector_env.metadata["render_fps"]}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -69,13 +71,10 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         observations, rewards, terminated, truncated, info = self.vector_env.step(
             np.asarray(action)[None]
         )
-        return (
-            observations[0],
-            float(rewards[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            _first(info),
-        )
+        said = _first(info)
+        if "success" in said:
+            said["is_success"] = said["success"]
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), said
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that decides the future; see MotrixVectorEnv."""

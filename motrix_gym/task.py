@@ -143,7 +143,7 @@ class TaskConfig:
                 near = nearest(name, names)
                 hint = f": did you mean {near!r}?" if near else ""
                 raise TypeError(
-                    f"{type(self).__name__} has no setting {name!r}{hint} "
+                    f"{type(self).__name__} got an unexpected keyword argument {name!r}{hint} "
                     f"(settings: {', '.join(sorted(names))})"
                 )
         given = changes.get("reward_weights")

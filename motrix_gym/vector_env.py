@@ -72,8 +72,10 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED.
             num_threads: threads for the physics, the caller's included, at most 1024; 0 takes all
                 cores.
-            render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one of all) or None.
-            render_rows: the rows to draw; all by default.
+            render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one picture, with the
+                rows' in a grid as square as it goes) or None.
+            render_rows: the rows to draw, in this order; all by default, as Gymnasium's RecordVideo
+                and HumanRendering need it.
             render_size: (width, height) of a row's picture in pixels.
 
         Raises:
@@ -284,6 +286,54 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"make the environment with render_mode, one of {_RENDER_MODES}")
         frames = self.simulation.render(self._render_rows, *self._render_size, self.task.camera)
         return frames if self.render_mode == "rgb_array" else (tile(frames),)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Call a method, or read an attribute, and return a tuple with an entry per row.
+
+        The rows share the environment, so a method is called once, and its result is every row's.
+        ``render`` gives the pictures that it draws, and the spaces are those of one row.
+
+        Raises:
+            AttributeError: if there is no such attribute.
+        """
+        if name in ("observation_space", "action_space"):
+            name = f"single_{name}"
+        value: Any = getattr(self, name)
+        if callable(value):
+            value = value(*args, **kwargs)
+        return value if name == "render" else (value,) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute of every row, as ``call`` gives it."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute, which is one for all rows.
+
+        Args:
+            name: an attribute that exists.
+            values: its value; a list or a tuple has one for each row, all equal.
+
+        Raises:
+            AttributeError: if there is no such attribute, with the nearest name.
+            ValueError: if there are not num_envs values, or they differ.
+        """
+        if not hasattr(self, name):
+            hint = did_you_mean(name, vars(self))
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}{hint}; settings of the task are "
+                "keyword arguments of gymnasium.make_vec"
+            )
+        if isinstance(values, list | tuple):
+            if len(values) != self.num_envs or any(
+                not np.array_equal(value, values[0]) for value in values
+            ):
+                raise ValueError(
+                    f"{name!r} is one for all rows: need {self.num_envs} equal values, "
+                    f"got {list(values)}"
+                )
+            values = values[0]
+        setattr(self, name, values)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free the renderer."""

@@ -32,6 +32,7 @@ from adapters import (
 )
 from motrix_gym import registration
 from motrix_gym.names import did_you_mean
+from motrix_gym.registration import env_name
 
 BACKENDS = "backends"
 TRAINING_ENV = "training_env"
@@ -132,11 +133,6 @@ def has_settings(env_id: str, algo: str, file: str | Path | None = None) -> bool
     """Returns whether there is a settings file, as for `load`, with a block of the algorithm."""
     path = Path(file) if file is not None else find(env_id)
     return path is not None and algo in _read(path)
-
-
-def env_name(env_id: str) -> str:
-    """Returns the id without namespace: "Go1-v0" for "Motrix/Go1-v0"."""
-    return re.split(r"[/\\:]", env_id)[-1]
 
 
 def dump(config: AlgorithmConfig, algo: str = "ppo") -> str:

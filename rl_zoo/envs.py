@@ -57,11 +57,10 @@ def describe(env_id: str) -> dict[str, Any]:
     policy's evaluation; it is None where no policy is shipped.
     """
     from motrix_gym import registration
-    from rl_zoo.config import env_name
 
     entry = registration.entry(env_id)
     steps = entry.config.max_episode_steps
-    path = cli.PRETRAINED / env_name(env_id) / "evaluation.json"
+    path = cli.PRETRAINED / registration.env_name(env_id) / "evaluation.json"
     best = None
     if path.is_file():
         evaluation = json.loads(path.read_text())

@@ -3,11 +3,13 @@
 
 import dataclasses
 import pickle
+from functools import partial
 
 import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 
 import motrix_gym
 from motrix_gym import Buffer, Channel, Goal, Task, TaskConfig, registration
@@ -100,7 +102,8 @@ def test_a_users_task_works_everywhere(registered, tmp_path):
     env.close()
     single = gymnasium.make("Mine/Push-v0")
     single.reset(seed=0)
-    assert single.step(np.ones(1, np.float32))[4]["success"] in (True, False)
+    info = single.step(np.ones(1, np.float32))[4]
+    assert info["success"] is info["is_success"] in (True, False)
     single.close()
 
 
@@ -129,10 +132,18 @@ def test_reward_weights_of_an_environment_are_merged():
     ("kwargs", "error", "message"),
     [
         ({"max_episode_step": 3}, TypeError, "did you mean 'max_episode_steps'"),
-        ({"max_angel": 3}, TypeError, "no setting 'max_angel': did you mean 'max_angle'"),
+        (
+            {"max_angel": 3},
+            TypeError,
+            "unexpected keyword argument 'max_angel': did you mean 'max_angle'",
+        ),
         ({"num_thread": 3}, TypeError, "did you mean 'num_threads'"),
         ({"autoreset": "SAME_STEP"}, TypeError, "did you mean 'autoreset_mode'"),
-        ({"colour": "red"}, TypeError, "no setting 'colour' .*settings: .*max_angle"),
+        (
+            {"colour": "red"},
+            TypeError,
+            "got an unexpected keyword argument 'colour' .*settings: .*max_angle",
+        ),
         ({"reward_weights": {"live": 1.0}}, ValueError, "no reward term 'live'.*alive"),
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be .* >= 1, got 0"),
         ({"control_timestep": 0.015}, ValueError, "not a whole multiple.*ratio 1.5"),
@@ -197,6 +208,26 @@ def test_time_steps_that_cannot_be_are_refused(env_id, name):
 def test_commands_are_refused_if_they_are_none(wrong):
     with pytest.raises(ValueError, match="commands must be a .*VelocityCommands, got"):
         gymnasium.make_vec("Motrix/Go1-v0", commands=wrong)
+
+
+@pytest.mark.parametrize("name", ["frameskip", "num_thread", "num_envs"])
+def test_unknown_keywords_are_said_in_pythons_words(name):
+    """Libraries that try keywords, as torchrl does with frameskip, look for them."""
+    with pytest.raises(TypeError, match=f"got an unexpected keyword argument '{name}'"):
+        gymnasium.make("Motrix/CartPole-v0", **{name: 3})
+
+
+@pytest.mark.parametrize("vectorization_mode", ["sync", "async"])
+def test_autoreset_of_gymnasiums_own_vector_environments(vectorization_mode):
+    env_id, how = "Motrix/CartPole-v0", {"vectorization_mode": vectorization_mode}
+    autoreset = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    message = "unexpected keyword argument 'autoreset_mode': .*vector_kwargs={'autoreset_mode'"
+    for make in (gymnasium.make, partial(gymnasium.make_vec, **how)):
+        with pytest.raises(TypeError, match=message):
+            make(env_id, **autoreset)
+    env = gymnasium.make_vec(env_id, num_envs=2, vector_kwargs=autoreset, **how)
+    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    env.close()
 
 
 @pytest.mark.parametrize("wrong", ["Motrix/Go-v0", "Motrix/go1-v0", "Go1", "Motix/Go1-v0"])

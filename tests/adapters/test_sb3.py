@@ -9,6 +9,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
@@ -173,6 +174,43 @@ class TestSB3VecEnv:
         _, _, _, infos = vec.step(np.zeros((2, 2), np.float32))
         assert [info["is_success"] for info in infos] == [True, False]
         assert "reward_terms" in vec.step_info
+
+    @pytest.mark.parametrize(
+        "how",
+        [
+            {"autoreset_mode": AutoresetMode.SAME_STEP},
+            {
+                "vectorization_mode": "sync",
+                "vector_kwargs": {"autoreset_mode": AutoresetMode.SAME_STEP},
+            },
+        ],
+        ids=["motrix", "gymnasium"],
+    )
+    def test_metrics_are_told_at_the_end_of_an_episode(self, how):
+        """Each under its own name, as VecMonitor's info_keywords, a flat list, can ask for it."""
+        envs = gymnasium.make_vec("Motrix/WalkerWalk-v0", 2, max_episode_steps=5, **how)
+        vec = VecMonitor(SB3VecEnv(envs), info_keywords=("speed", "height"))
+        vec.seed(0)
+        vec.reset()
+        for _ in range(5):
+            _, _, dones, infos = vec.step(np.ones((2, 6), np.float32))
+        assert dones.all()
+        metrics = vec.venv.step_info["final_info"]["metrics"]
+        for row, info in enumerate(infos):
+            assert info["speed"] == info["episode"]["speed"] == metrics["speed"][row] != 0
+            assert info["height"] == info["episode"]["height"] == metrics["height"][row]
+            assert isinstance(info["speed"], float)
+        vec.close()
+
+    def test_success_reaches_stable_baselines_evaluation(self, tmp_path):
+        evaluated = VecMonitor(SB3VecEnv(PointEnv(4)))
+        callback = EvalCallback(
+            evaluated, n_eval_episodes=8, eval_freq=8, log_path=str(tmp_path), verbose=0
+        )
+        training = VecMonitor(SB3VecEnv(PointEnv(4)))
+        model = PPO("MlpPolicy", training, n_steps=8, batch_size=32, device="cpu")
+        model.learn(32, callback=callback)
+        assert np.load(tmp_path / "evaluations.npz")["successes"].shape == (1, 8)
 
     def test_takes_gymnasium_own_vector_environment(self):
         env = gymnasium.make_vec(

@@ -95,6 +95,53 @@ def test_the_single_spec_remakes_the_environment(env_id):
     again.close()
 
 
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_a_copy_and_a_pickle_have_the_same_future(env_id, make, again):
+    env = make(env_id, max_episode_steps=9)
+    env.action_space.seed(0)
+    env.reset(seed=3)
+    for _ in range(5):
+        env.step(env.action_space.sample())
+    other = again(env)
+    assert other.spec == env.spec
+    assert other.unwrapped.simulation.batch is not env.unwrapped.simulation.batch
+    actions = [env.action_space.sample() for _ in range(4)]
+    # One after the other: neither may move the other.
+    steps = [[*map(e.step, actions), e.reset()] for e in (env, other)]
+    assert steps[0][3][3] if make is gymnasium.make else steps[0][3][3].all()
+    assert_equal(steps[0], steps[1])
+    env.close()
+    other.close()
+
+
+def test_a_copy_of_an_unseeded_environment_is_unseeded():
+    env = gymnasium.make_vec("Motrix/CartPole-v0")
+    observations = [e.reset()[0] for e in (copy.deepcopy(env), copy.deepcopy(env), env)]
+    assert len(np.unique(observations, axis=0)) == 3
+    env.close()
+
+
+def test_attributes_are_asked_for_row_by_row(env_id, player):
+    env = player.make(env_id, 3)
+    own = gymnasium.make_vec(env_id, num_envs=3, vectorization_mode="sync")
+    for name in ("observation_space", "action_space", "render_mode", "substeps"):
+        assert env.get_attr(name) == env.call(name) == own.get_attr(name)
+    env.reset(seed=0)
+    (first, *others) = env.call("snapshot")
+    assert_equal(first, env.unwrapped.snapshot())
+    assert [other is first for other in others] == [True, True]
+    env.set_attr("render_mode", "rgb_array")
+    assert env.get_attr("render_mode") == ("rgb_array",) * 3
+    env.set_attr("render_mode", [None] * 3)
+    assert env.get_attr("render_mode") == (None,) * 3
+    with pytest.raises(ValueError, match="'render_mode' is one for all rows: need 3 equal values"):
+        env.set_attr("render_mode", [None, None, "rgb_array"])
+    with pytest.raises(AttributeError, match="no attribute 'gravity'; settings of the task are"):
+        env.set_attr("gravity", 0.0)
+    own.close()
+
+
 def test_the_registered_spec_can_be_pickled_and_copied(env_id):
     spec = gymnasium.spec(env_id)
     assert pickle.loads(pickle.dumps(spec)).id == env_id

@@ -3,6 +3,7 @@
 
 import gc
 import os
+import sys
 import weakref
 
 import gymnasium
@@ -180,6 +181,8 @@ def test_rendering_of_chosen_rows_and_tiled(env_id, player, opengl):
         return made
 
     frames = env(render_mode="rgb_array").render()
+    for row in (0, 1, 2, 3):  # a wrong row would be noticed
+        assert not any(alike(frames[row], other) for other in frames[row + 1 :])
     four, one = env(render_mode="rgb_array", render_rows=[4, 1]).render()
     assert alike(four, frames[4])
     assert alike(one, frames[1])
@@ -205,6 +208,43 @@ def test_rendering_the_single_environment(env_id, opengl):
     env = gymnasium.make(env_id, render_mode="rgb_array", render_size=SIZE)
     env.reset(seed=0)
     assert env.render().shape == (48, 64, 3)
+    env.close()
+
+
+def test_gymnasium_collects_pictures_of_the_single_environment(env_id, opengl):
+    env = gymnasium.make(env_id, render_mode="rgb_array_list", render_size=SIZE)
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.ones(env.action_space.shape, np.float32))
+    frames = env.render()
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 3
+    assert not alike(frames[0], frames[2])
+    assert env.render() == []
+    env.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*You are trying to use 'human' rendering")
+def test_gymnasium_shows_the_single_environment_in_a_window(env_id, opengl, monkeypatch):
+    pygame = pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gymnasium.make(env_id, render_mode="human", render_size=SIZE)
+    assert env.metadata["render_fps"] == round(1 / env.unwrapped.config.control_timestep)
+    env.reset(seed=0)
+    shown = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+    assert alike(shown, env.unwrapped.render())
+    env.step(np.ones(env.action_space.shape, np.float32))
+    env.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*You are trying to use 'human' rendering")
+def test_gymnasium_knows_the_render_modes_before_it_makes_an_environment():
+    """Then it makes "human" and "rgb_array_list" of them, and says what a window needs."""
+    env = gymnasium.make("Motrix/CartPole-v0", render_mode="human")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "pygame", None)
+        patch.setattr(env.unwrapped, "render", lambda: np.zeros((4, 4, 3), np.uint8))
+        with pytest.raises(gymnasium.error.DependencyNotInstalled, match="pygame"):
+            env.reset()
     env.close()
 
 

@@ -29,7 +29,8 @@ def shipped_files():
 
 
 def run(*command, **kwargs):
-    result = subprocess.run(command, capture_output=True, text=True, **kwargs)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    result = subprocess.run(command, text=True, **pipes | kwargs)
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 
@@ -41,21 +42,25 @@ def archives(tmp_path_factory):
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, source / package, ignore=ignore)
-    shutil.copytree(ROOT / "tests" / "packaging", source / "tests" / "packaging")
+    for folder in ("typings", "tests/packaging"):
+        shutil.copytree(ROOT / folder, source / folder)
     names = "pyproject.toml MANIFEST.in README.md LICENSE Makefile constraints.txt"
     for name in names.split():
         shutil.copy(ROOT / name, source)
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source))
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)]
+    # What this variable does, setuptools warns of.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    said = run(*build, env=env, stderr=subprocess.STDOUT)
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
-    return wheel, sdist
+    return wheel, sdist, said
 
 
 @pytest.fixture(scope="module")
 def installed(archives, tmp_path_factory):
     """Return a folder that holds the installed wheel and nothing else."""
     target = tmp_path_factory.mktemp("installed")
-    wheel, _ = archives
+    wheel, *_ = archives
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(*pip, "--no-deps", "--no-index", "--target", str(target), str(wheel))
     return target
@@ -65,6 +70,10 @@ def run_installed(target, folder, code):
     """Run code with the installed wheel in front of any checkout, in a folder of its own."""
     env = {**os.environ, "PYTHONPATH": str(target)}
     return run(sys.executable, "-P", "-c", code, cwd=folder, env=env)
+
+
+def test_building_warns_of_nothing(archives):
+    assert not [line for line in archives[2].splitlines() if "warning" in line.lower()]
 
 
 def test_wheel_carries_exactly_the_packages(archives):
@@ -97,7 +106,9 @@ def test_metadata_says_what_is_needed(archives):
     }
     assert always == {"gymnasium>=1.4", "mujoco<5,>=4.0", "numpy>=2.0"}
     extras = {line.split(": ")[1] for line in lines if line.startswith("Provides-Extra: ")}
-    assert extras == {"skrl-torch", "skrl-jax", "sb3", "zoo", "video", "dev", "all"}
+    assert extras == {
+        *("skrl-torch", "skrl-jax", "sb3", "rsl-rl", "zoo", "video", "dev", "clients", "all")
+    }
     assert "Requires-Python: >=3.11" in lines
     assert "License-Expression: Apache-2.0" in lines
     assert "motrix = rl_zoo.__main__:main" in scripts

@@ -73,6 +73,18 @@ def test_what_is_said_first_needs_no_source_file(env_id):
     assert "docstring" not in first
 
 
+def test_what_is_listed_needs_gymnasium_mujoco_and_numpy_alone(python):
+    listing = python("""
+import sys
+for name in ("yaml", "safetensors", "torch", "jax", "skrl", "stable_baselines3", "matplotlib"):
+    sys.modules[name] = None
+from rl_zoo.__main__ import main
+for argv in ([], ["--markdown"], ["--json"], ["--env", "Motrix/Go1-v0"]):
+    assert main(["envs", *argv]) == 0
+""")
+    assert "Motrix/CartPole-v0" in listing
+
+
 def test_a_near_miss_of_an_id_is_hinted_at(capsys):
     assert motrix(["envs", "--env", "Motrix/Go-v0"]) == 2
     assert "Motrix/Go1-v0" in capsys.readouterr().err

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What docs/clients.md says of other libraries is so; `make clients` installs and tries them."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+import motrix_gym
+
+ROOT = Path(motrix_gym.__file__).parents[1]
+PAGE = (ROOT / "docs" / "clients.md").read_text()
+ROWS = re.findall(r"^\| ([^|]+) \| [^|]+ \| `(.+)` \|$", PAGE, re.MULTILINE)
+SECTIONS = {text.partition("\n")[0]: text for text in PAGE.split("\n## ")[1:]}
+PROGRAMS = [
+    (name, language, program)
+    for name, text in SECTIONS.items()
+    for language, program in re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL)
+]
+# Of a section, the module that its library is imported by.
+MODULES = {
+    "Stable-Baselines3": "stable_baselines3",
+    "rl_zoo3": "rl_zoo3",
+    "sbx": "sbx",
+    "skrl": "skrl",
+    "torchrl": "torchrl",
+    "rsl_rl": "rsl_rl",
+    "tianshou": "tianshou",
+    "RLlib": "ray",
+}
+
+
+def need(module):
+    if module and not importlib.util.find_spec(module):
+        pytest.skip(f"{module} is not installed")
+
+
+def test_every_line_of_the_table_is_in_a_program_of_its_section():
+    assert len(ROWS) == 11
+    assert {client for client, _ in ROWS} == SECTIONS.keys() >= MODULES.keys()
+    for client, line in ROWS:
+        assert f"\n{line}\n" in SECTIONS[client]
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize(("client", "language", "program"), PROGRAMS)
+def test_programs_run(client, language, program, tmp_path, request):
+    need(MODULES.get(client))
+    for word, module in (("enjoy", "pygame"), ("RecordVideo", "moviepy")):
+        if word in program:
+            need(module)
+            request.getfixturevalue("opengl")
+    here = os.path.dirname(sys.executable)
+    variables = {
+        "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "SDL_VIDEODRIVER": "dummy",  # a window without a display
+    }
+    command = [sys.executable, "-c"] if language == "python" else ["bash", "-ec"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    result = subprocess.run(
+        [*command, program], cwd=tmp_path, env=os.environ | variables, check=False, **pipes
+    )
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.clients
+def test_torchrl_refuses_next_step_and_resets_rows_itself():
+    need("torchrl")
+    from torchrl.envs import GymWrapper
+
+    def make(mode):
+        return gymnasium.make_vec("Motrix/CartPole-v0", 4, max_episode_steps=5, autoreset_mode=mode)
+
+    with pytest.raises(RuntimeError, match="NEXT_STEP"):
+        GymWrapper(make("NEXT_STEP"))
+    envs = GymWrapper(make("DISABLED"))
+    envs.set_seed(0)
+    rollout = envs.rollout(11, break_when_any_done=False)
+    done = rollout["next", "done"][..., 0].numpy()
+    assert (done.sum(axis=1) == 2).all()
+    last, then = rollout["next", "observation"].numpy(), rollout["observation"].numpy()
+    same = (last[:, :-1] == then[:, 1:]).all(axis=2)
+    np.testing.assert_array_equal(same, ~done[:, :-1])
+
+
+@pytest.mark.clients
+def test_rsl_rl_learns(tmp_path):
+    need("rsl_rl")
+    from rsl_rl.runners import OnPolicyRunner
+
+    from adapters.rsl_rl import RslRlVecEnv
+
+    envs = RslRlVecEnv(gymnasium.make_vec("Motrix/CartPole-v0", num_envs=256), seed=0)
+    network = {"class_name": "MLPModel", "hidden_dims": [64, 64], "obs_normalization": True}
+    settings = {
+        "num_steps_per_env": 16,
+        "save_interval": 100,
+        "obs_groups": {"actor": ["policy"], "critic": ["policy"]},
+        "actor": {**network, "distribution_cfg": {"class_name": "GaussianDistribution"}},
+        "critic": network,
+        "algorithm": {"class_name": "PPO"},
+    }
+    runner = OnPolicyRunner(envs, settings, log_dir=str(tmp_path))
+    runner.learn(5, init_at_random_ep_len=True)
+    first = np.mean(runner.logger.lenbuffer)
+    runner.learn(40)
+    # Random actions hold the pole for some dozens of steps.
+    assert np.mean(runner.logger.lenbuffer) > 2 * first
+    envs.close()
