@@ -12,7 +12,8 @@ EXTRAS ?= all
 ARGS ?=
 
 # The tests that train, or compare what different code computes.
-LEARNING := tests/adapters tests/learn tests/models tests/zoo
+LEARNING := tests/adapters tests/models \
+	$(addprefix tests/zoo/test_,algorithms.py pretrained.py resume.py train.py)
 
 # Waiting threads of one library must not burn the cores of the next.
 export OMP_WAIT_POLICY ?= PASSIVE

@@ -156,7 +156,7 @@ def test_the_threshold_is_the_first_of_two_checkpoints_that_meet_the_goals(here)
     assert compare_runs(fast, slow, lucky) == 0
     runs = runs_of("sb3")
     assert [run["steps_to_threshold"] for run in runs] == [96, 288, None]
-    assert [run["seconds_to_threshold"] for run in runs[:2]] == pytest.approx([30, 90], abs=2)
+    assert [run["seconds_to_threshold"] for run in runs[:2]] == pytest.approx([30, 90], abs=9)
     assert [run["curve"][-1]["figures"]["return"] for run in runs] == [1000] * 3
     assert [run["goals"] for run in runs] == [{"return >= 990": "met"}] * 3
     assert [run["figures"]["return"]["mean"] for run in runs] == [1000] * 3
