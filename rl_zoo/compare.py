@@ -90,7 +90,7 @@ def _arguments() -> argparse.ArgumentParser:
     add("--algo", help="algorithm (default ppo)")
     add("--trainers", nargs="+", metavar="NAME", help="default: all that have the algorithm")
     add("--stock", action="store_true", help="each trainer's library's own loop, too")
-    add("--first-seed", type=cli.whole(0), metavar="S", help="default 0")
+    add("--first-seed", type=cli.whole(0, 2**32 - 1), metavar="S", help="default 0")
     add("--seeds", type=cli.whole(1), metavar="N", help="seeds S to S+N-1 (default 3)")
     add(
         "--set",

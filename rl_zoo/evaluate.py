@@ -169,8 +169,8 @@ def evaluate_policy(
         num_threads: Threads for the physics; 0: all cores.
 
     Raises:
-        CommandError: the numbers do not fit, the policy is of another task, or a goal names no
-            figure.
+        CommandError: the numbers do not fit, the seed is too large, the policy is of another task,
+            or a goal names no figure.
     """
     from adapters.seeds import first_stream
     from motrix_gym import registration
@@ -181,6 +181,10 @@ def evaluate_policy(
         raise cli.CommandError(
             f"{episodes} episodes cannot be shared equally by {num_envs} environments", cli.MISUSED
         )
+    try:
+        first = first_stream(seed, purpose)
+    except ValueError as error:
+        raise cli.CommandError(str(error), cli.MISUSED) from error
     settings = settings or {}
     env = cli.make_env(env_id, settings, num_envs, num_threads)
     try:
@@ -188,7 +192,6 @@ def evaluate_policy(
         check_ends(env.config, env_id)
         generator = np.random.default_rng(seed)
         act = policy.actor(generator if stochastic else None)
-        first = first_stream(seed, purpose)
         figures, faults = _play_episodes(env, act, episodes // num_envs, first)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
         rates = _rates(figures, env.task.metrics)
