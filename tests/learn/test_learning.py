@@ -6,19 +6,19 @@ from walking import assert_walks
 
 from adapters import TRAINERS, Policy
 from rl_zoo import train
-from rl_zoo.evaluate import evaluate_policy
+from rl_zoo.evaluate import NOT_MET, evaluate_policy
 from rl_zoo.runs import Run, find_newest
 
 pytestmark = pytest.mark.learn
 
 
 def solve(tmp_path, env_id: str, trainer: str = "skrl-jax", episodes: int = 100) -> Policy:
-    """Train with the settings of the environment's file; the goals must be met."""
+    """Train with the settings of the environment's file; the goals must be met on average."""
     arguments = ["--env", env_id, "--trainer", trainer, "--run-dir", str(tmp_path)]
     assert train.main(arguments) == 0
     policy = Run.open(find_newest(tmp_path, env_id)).policy()
     evaluation = evaluate_policy(env_id, policy, episodes=episodes, seed=5)
-    assert all(evaluation.met.values()), evaluation.report()
+    assert NOT_MET not in evaluation.verdicts.values(), evaluation.report()
     return policy
 
 

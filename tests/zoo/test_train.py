@@ -59,7 +59,7 @@ def test_a_run_leaves_everything_and_says_where(here, fake_trainer, manifest_of,
     assert f"run: {folder}" in output
     assert f"rl_zoo.play --run {folder}" in output
     assert "320 steps 100%" in output
-    assert "goal return >= 990: NOT met (10)" in output
+    assert "goal return >= 990: not met (10, 95% interval 10 to 10)" in output
 
 
 def test_every_update_is_in_tensorboard(here, fake_trainer):
