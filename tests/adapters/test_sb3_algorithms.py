@@ -157,19 +157,18 @@ def test_portable_policy_acts_as_the_network(tmp_path, algo, activation, normali
 def test_portable_policy_draws_as_the_network(algo):
     trainer = trained(algo)
     policy = trainer.policy()
-    low, high = policy.action_low, policy.action_high
-    edges = low + np.linspace(0.05, 0.95, 19)[:, None, None] * (high - low)
-    between = 0
+    widths = []
     for observation in np.random.default_rng(2).normal(0.0, 1.0, (4, 4)).astype(np.float32):
         rows = np.repeat(observation[None], 40_000, axis=0)
         ours = policy.sample(rows, np.random.default_rng(0))
         with trainer.seeded():
             theirs = library_actions(trainer, rows, deterministic=False)
-        # Shares below each edge, whose difference has a standard error of 0.0035 at most.
-        shares, expected = ((drawn < edges).mean(axis=1) for drawn in (ours, theirs))
+        # Shares below an edge, a little above what is clipped; by chance they differ by 0.0035.
+        edges = np.quantile(ours, np.linspace(0.1, 0.9, 9), axis=0)
+        shares, expected = ((drawn < edges[:, None] + 1e-3).mean(1) for drawn in (ours, theirs))
         np.testing.assert_allclose(shares, expected, atol=0.03)
-        between += ((shares > 0.05) & (shares < 0.95)).sum()
-    assert between > 8  # the draws have a spread that can be seen
+        widths.append(edges[-1] - edges[0])
+    assert np.max(widths) > 0.03
 
 
 @pytest.mark.parametrize("algo", ["td3", "ars"])
