@@ -18,7 +18,7 @@ from adapters.sb3_config import (
     TRPOConfig,
 )
 from adapters.statistics import RolloutStatistics
-from motrix_gym.names import did_you_mean
+from motrix_gym.names import did_you_mean, shown
 
 # Name of the algorithm -> its settings.
 ALGORITHMS: dict[str, type[AlgorithmConfig]] = {
@@ -118,7 +118,7 @@ def check_trainer(name: str, algo: str) -> None:
 def _check_name(what: str, name: str, allowed: Iterable[str]) -> None:
     if name not in allowed:
         hint = did_you_mean(name, allowed)
-        raise ValueError(f"no {what} {name!r}{hint}; allowed are: {', '.join(allowed)}")
+        raise ValueError(f"no {what} {shown(name)}{hint}; allowed are: {', '.join(allowed)}")
 
 
 def load_trainer(name: str, algo: str = "ppo") -> type[Trainer]:

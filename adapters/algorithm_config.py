@@ -6,15 +6,22 @@ which names the field, the value and what is allowed.
 """
 
 import dataclasses
+import math
 import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from motrix_gym.names import did_you_mean
+from motrix_gym.names import did_you_mean, shown
 from motrix_gym.settings import is_number
 
 ACTIVATIONS = ("elu", "relu", "tanh")
 LARGEST = sys.float_info.max
+# Limits of what can be meant: more would fit into no memory, or take more than a life.
+MAX_STEPS = 10**12  # of a run
+MAX_COUNT = 10**6  # of what is not counted in steps: environments, epochs, ...
+MAX_BATCH = 10**9  # environment steps per update
+MAX_LAYERS = 32
+MAX_WIDTH = 2**14  # of a layer
 
 
 class FieldError(ValueError):
@@ -25,7 +32,7 @@ class FieldError(ValueError):
         self.field = field
 
 
-def integer(default: int | None, low: int, high: int = 10**12) -> Any:
+def integer(default: int | None, low: int, high: int = MAX_COUNT) -> Any:
     """Returns a field for integers from low to high."""
     return dataclasses.field(default=default, metadata={"kind": int, "low": low, "high": high})
 
@@ -48,7 +55,7 @@ def flag(default: bool) -> Any:
 
 
 def sizes(*default: int) -> Any:
-    """Returns a field for one or more positive integers."""
+    """Returns a field for the sizes of one or more layers."""
     return dataclasses.field(default=default, metadata={"kind": tuple})
 
 
@@ -85,7 +92,7 @@ class AlgorithmConfig:
 
     Raises:
         FieldError: (a ValueError) a value has the wrong type or range, or the budget is shorter
-            than one rollout.
+            than one rollout, or a rollout too large for any memory.
     """
 
     algo: ClassVar[str]
@@ -98,12 +105,12 @@ class AlgorithmConfig:
     seed: int | None = integer(None, 0, 2**32 - 1)  # None: drawn by whoever starts the run
     num_envs: int = integer(2048, 1)
     play_num_envs: int = integer(1, 1)  # side by side in `motrix play`
-    max_env_steps: int = integer(20_480_000, 1)  # budget in environment steps
+    max_env_steps: int = integer(20_480_000, 1, MAX_STEPS)  # budget in environment steps
     # Task settings, by dotted name, that the training has and the evaluation has not, such as a
     # lower max_episode_steps: short episodes show more of how they begin. Whoever makes the
     # environment heeds them.
     training_env: dict[str, Any] | None = named_values()
-    check_point_interval: int = integer(1000, 1)  # in vector steps
+    check_point_interval: int = integer(1000, 1, MAX_STEPS)  # in vector steps
     keep_checkpoints: int = integer(0, -1)  # older ones kept beside best and latest; -1: all
 
     def __post_init__(self):
@@ -116,6 +123,12 @@ class AlgorithmConfig:
 
     def _check(self) -> None:
         """Raises FieldError if fields do not fit together."""
+        if self.env_steps_per_update > MAX_BATCH:
+            raise FieldError(
+                "rollouts",
+                f"rollouts={self.rollouts} is too many: one update learns from {self._batch} "
+                f"environment steps, at most {MAX_BATCH} are possible",
+            )
         if self.vector_steps == 0:
             raise FieldError(
                 "max_env_steps",
@@ -195,7 +208,7 @@ class AlgorithmConfig:
             if name not in cls.names():
                 hint = did_you_mean(name, cls.names())
                 allowed = ", ".join(cls.names())
-                message = f"{cls.title} has no setting {name!r}{hint}; allowed are: {allowed}"
+                message = f"{cls.title} has no setting {shown(name)}{hint}; allowed are: {allowed}"
                 raise FieldError(name, message)
         return values
 
@@ -212,15 +225,14 @@ class OnPolicyConfig(AlgorithmConfig):
     mini_batches: ClassVar[int]  # a field in subclasses
 
     def _check(self) -> None:
+        super()._check()
         if self.batch_size % self.mini_batches:
-            start = min(self.mini_batches, self.batch_size)
-            below = next(k for k in range(start, 0, -1) if self.batch_size % k == 0)
+            below = max(k for k in divisors(self.batch_size) if k < self.mini_batches)
             raise FieldError(
                 "mini_batches",
                 f"mini_batches={self.mini_batches} does not divide the batch of {self._batch}; the "
                 f"next lower number that does is {below}",
             )
-        super()._check()
 
     @property
     def batch_size(self) -> int:
@@ -233,6 +245,12 @@ class OnPolicyConfig(AlgorithmConfig):
         return self.batch_size // self.mini_batches
 
 
+def divisors(number: int) -> list[int]:
+    """Returns all divisors of a positive integer, in no order."""
+    small = [k for k in range(1, math.isqrt(number) + 1) if number % k == 0]
+    return small + [number // k for k in small]
+
+
 def _checked(field: dataclasses.Field, value: Any) -> Any:
     """Returns the value as the field's plain Python type, or raises FieldError."""
     rule = field.metadata
@@ -241,10 +259,10 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
             return value
         allowed = "true or false"
     elif rule["kind"] is tuple:
-        if isinstance(value, list | tuple) and value:
-            if all(_is_whole(size) and size > 0 for size in value):
+        if isinstance(value, list | tuple) and 1 <= len(value) <= MAX_LAYERS:
+            if all(_is_whole(size) and 1 <= size <= MAX_WIDTH for size in value):
                 return tuple(int(size) for size in value)
-        allowed = "a list of one or more positive integers"
+        allowed = f"a list of 1 to {MAX_LAYERS} integers from 1 to {MAX_WIDTH}"
     elif rule["kind"] is dict:
         if isinstance(value, dict) and all(isinstance(name, str) for name in value):
             return _plain(value)
@@ -269,7 +287,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         if rule["auto"] and value == "auto":
             return value
         allowed = f"{'auto or ' * rule['auto']}a number {_range(rule)}"
-    raise FieldError(field.name, f"{field.name}={value!r} is not {allowed}")
+    raise FieldError(field.name, f"{field.name}={shown(value)} is not {allowed}")
 
 
 def _plain(value: Any) -> Any:

@@ -257,6 +257,16 @@ def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
+def check_like(name: str, own: np.ndarray, given: np.ndarray | None) -> None:
+    """Raises ValueError unless an array of a state fits that of the trainer, and is finite."""
+    found = "missing" if given is None else f"{given.dtype} {given.shape}"
+    if given is None or (given.shape, given.dtype) != (own.shape, own.dtype):
+        wanted = f"{own.dtype} {own.shape}"
+        raise ValueError(f"the state is of another trainer: {name!r} is {found}, expected {wanted}")
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        raise ValueError(f"{name!r} of the state is not finite")
+
+
 def find_mirror(env: VectorEnv) -> Mirror:
     """Returns the mirror of an environment's task; raises FieldError if it has none."""
     mirror = getattr(getattr(env.unwrapped, "task", None), "mirror", None)

@@ -9,6 +9,7 @@ from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
 from adapters.policy import JSON_FILE, Policy
+from motrix_gym.names import shown
 
 # For how many samples its normaliser counts, lest the first rollout of a new training upset it.
 NORMALIZER_SAMPLES = 1e6
@@ -65,4 +66,4 @@ def _normalizes(policy: Policy) -> bool:
 
 
 def _error(name: str, message: str) -> FieldError:
-    return FieldError("initial_policy", f"initial_policy={name!r} {message}")
+    return FieldError("initial_policy", f"initial_policy={shown(name)} {message}")

@@ -19,10 +19,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from motrix_gym.names import shown
+
 FORMAT = "motrix-policy"
 SCHEMA_VERSIONS = (1, 2)  # 2 has what an older program would pass over: see `Policy.save`
 ARRAYS_FILE = "policy.safetensors"
 JSON_FILE = "policy.json"
+KINDS = "biuf"  # of arrays in files: bools, integers and floats
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
@@ -35,6 +38,7 @@ LSTMLayer = tuple[np.ndarray, np.ndarray, np.ndarray]
 LSTM_PARTS = ("input", "recurrent", "bias")
 LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
 NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a policy that is not drawn from
+OVERFLOW_IS_FOUND = np.errstate(over="ignore", invalid="ignore")  # where it ends, and told there
 
 
 class PolicyError(ValueError):
@@ -99,11 +103,11 @@ class Policy:
     def _check(self) -> None:
         if self.activation not in list(ACTIVATIONS):
             allowed = ", ".join(ACTIVATIONS)
-            raise PolicyError(f"activation={self.activation!r} is not one of {allowed}")
+            raise PolicyError(f"activation={shown(self.activation)} is not one of {allowed}")
         if not isinstance(self.metadata, dict):
             raise PolicyError(f"metadata must be a dict, not {type(self.metadata).__name__}")
         if not isinstance(self.squash, bool):
-            raise PolicyError(f"squash={self.squash!r} is not true or false")
+            raise PolicyError(f"squash={shown(self.squash)} is not true or false")
         width: tuple[int, ...] = self.observation_mean.shape
         for i, (inputs, recurrent, bias) in enumerate(self.lstm):
             gates = bias.shape
@@ -162,6 +166,7 @@ class Policy:
         """
         return self._head(self._features(observation))[0]
 
+    @OVERFLOW_IS_FOUND
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """Returns the deterministic action, inside of the action box.
 
@@ -173,9 +178,11 @@ class Policy:
 
         Raises:
             ValueError: as `mean`.
+            PolicyError: (a ValueError) the network's output is not finite.
         """
         return self._action(self._features(observation), None)
 
+    @OVERFLOW_IS_FOUND
     def sample(self, observation: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Returns an action drawn from the policy, inside of the box; the rest as `__call__`."""
         return self._action(self._features(observation), generator)
@@ -218,6 +225,11 @@ class Policy:
         action, log_std = self._head(x)
         if generator is not None:
             action = action + np.exp(log_std) * generator.standard_normal(action.shape, np.float32)
+        if not np.isfinite(action).all():
+            raise PolicyError(
+                "the policy's output is not finite: its weights are too large, or an observation "
+                "is not finite"
+            )
         if self.squash:
             share = np.float32(0.5) * (np.tanh(action) + np.float32(1.0))
             action = self.action_low + share * (self.action_high - self.action_low)
@@ -319,12 +331,16 @@ class Actor:
         self.policy, self.generator = policy, generator
         self._states: list[tuple[np.ndarray, np.ndarray]] = []  # output and cell of each LSTM
 
+    @OVERFLOW_IS_FOUND
     def __call__(self, observations: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Returns the actions (n, act) for the next step.
 
         Args:
             observations: (n, obs).
             starts: (n,) bool, rows whose episode begins with this observation; all, at first.
+
+        Raises:
+            ValueError, PolicyError: as `Policy.__call__`.
         """
         x = self.policy._normalised(observations)
         if not self._states:
@@ -353,7 +369,8 @@ UNBOUNDED = ("observation_clip", "action_low", "action_high")  # may be infinite
 
 
 def _frozen(array: Any) -> np.ndarray:
-    array = np.array(array, np.float32, order="C")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        array = np.array(array, np.float32, order="C")
     array.flags.writeable = False
     return array
 
@@ -368,7 +385,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise PolicyError(f"{path} does not describe a policy of this program")
     if about.get("schema_version") not in SCHEMA_VERSIONS:
         raise PolicyError(
-            f"{path} has schema_version {about.get('schema_version')!r}, this program reads "
+            f"{path} has schema_version {shown(about.get('schema_version'))}, this program reads "
             f"{' and '.join(map(str, SCHEMA_VERSIONS))}"
         )
     return about
@@ -382,7 +399,7 @@ def pack_arrays(arrays: dict[str, np.ndarray]) -> bytes:
     """
     packed = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in packed.items():
-        if array.dtype.kind not in "biuf" or array.itemsize > 8:
+        if array.dtype.kind not in KINDS or array.itemsize > 8:
             raise TypeError(f"array {name!r} has type {array.dtype}, which no file can hold")
     return save_tensors(packed)
 
@@ -393,7 +410,8 @@ def read_arrays(
     """Returns the arrays of a safetensors file that has the given digest.
 
     Raises:
-        error: the file cannot be read, has another digest, or is not safetensors.
+        error: the file cannot be read, has another digest, is not safetensors, or has arrays that
+            are not of bools, integers or floats.
     """
     try:
         data = path.read_bytes()
@@ -402,9 +420,14 @@ def read_arrays(
     if hashlib.sha256(data).hexdigest() != sha256:
         raise error(f"{path} is damaged or was changed: its SHA-256 is not the recorded one")
     try:
-        return load_tensors(data)
+        arrays = load_tensors(data)
     except (SafetensorError, KeyError, ValueError) as cause:
         raise error(f"{path} is not a safetensors file: {cause}") from cause
+    for name, array in arrays.items():
+        if array.dtype.kind not in KINDS:
+            what = f"array {shown(name)} has the type {array.dtype}"
+            raise error(f"{path} is not a safetensors file of real numbers: {what}")
+    return arrays
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from adapters.algorithm_config import (
     ACTIVATIONS,
+    MAX_STEPS,
     FieldError,
     OnPolicyConfig,
     flag,
@@ -66,8 +67,8 @@ class PPOConfig(OnPolicyConfig):
     # Likelihoods stay those of independent noise, as in Hollenstein et al., "Colored Noise in PPO:
     # Improved Exploration and Performance through Correlated Action Sampling", 2024.
     noise_correlation: float = number(0.0, 0.0, 0.99)
-    random_timesteps: int = integer(0, 0)
-    learning_starts: int = integer(0, 0)
+    random_timesteps: int = integer(0, 0, MAX_STEPS)
+    learning_starts: int = integer(0, 0, MAX_STEPS)
     time_limit_bootstrap: bool = flag(True)
     rewards_shaper_scale: float = number(1.0, above=True)
     discount_factor: float = number(0.99, 0.0, 1.0)

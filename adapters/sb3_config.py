@@ -12,6 +12,10 @@ from typing import ClassVar
 from adapters.algorithm_config import (
     ACTIVATIONS,
     LARGEST,
+    MAX_BATCH,
+    MAX_LAYERS,
+    MAX_STEPS,
+    MAX_WIDTH,
     AlgorithmConfig,
     FieldError,
     OnPolicyConfig,
@@ -36,20 +40,22 @@ class OffPolicyConfig(AlgorithmConfig):
     log_interval: ClassVar[int] = 32
 
     num_envs: int = integer(64, 1)
-    max_env_steps: int = integer(1_000_000, 1)
-    check_point_interval: int = integer(5000, 1)  # in vector steps; each writes the replay buffer
+    max_env_steps: int = integer(1_000_000, 1, MAX_STEPS)
+    # In vector steps; each checkpoint writes the replay buffer.
+    check_point_interval: int = integer(5000, 1, MAX_STEPS)
 
     # The networks.
     policy_hidden_layer_sizes: tuple[int, ...] = sizes(256, 256)
     value_hidden_layer_sizes: tuple[int, ...] = sizes(256, 256)  # of each critic
-    n_critics: int = integer(2, 1)
+    n_critics: int = integer(2, 1, 100)
     activation: str = one_of(ACTIVATIONS, "relu")
     normalize_observations: bool = flag(False)
 
     # Collecting.
     rollouts: int = integer(1, 1)  # vector steps per update
-    buffer_size: int = integer(1_000_000, 1)  # transitions, of all environments
-    learning_starts: int = integer(100, 0)  # environment steps with random actions before
+    buffer_size: int = integer(1_000_000, 1, MAX_BATCH)  # transitions, of all environments
+    # Environment steps with random actions before.
+    learning_starts: int = integer(100, 0, MAX_STEPS)
     rewards_shaper_scale: float = number(1.0, above=True)
     discount_factor: float = number(0.99, 0.0, 1.0)
 
@@ -98,7 +104,7 @@ class TQCConfig(SACConfig):
     algo: ClassVar[str] = "tqc"
     title: ClassVar[str] = "TQC"
 
-    n_quantiles: int = integer(25, 1)  # per critic
+    n_quantiles: int = integer(25, 1, 1000)  # per critic
     top_quantiles_to_drop_per_net: int = integer(2, 0)
 
     def _check(self) -> None:
@@ -195,8 +201,8 @@ class RecurrentPPOConfig(GaussianConfig):
     algo: ClassVar[str] = "recurrent_ppo"
     title: ClassVar[str] = "RecurrentPPO"
 
-    lstm_hidden_size: int = integer(256, 1)
-    n_lstm_layers: int = integer(1, 1)
+    lstm_hidden_size: int = integer(256, 1, MAX_WIDTH)
+    n_lstm_layers: int = integer(1, 1, MAX_LAYERS)
     learning_epochs: int = integer(10, 1)
     learning_rate: float = number(3e-4, above=True)
     grad_norm_clip: float = number(0.5)  # 0: no clipping

@@ -43,7 +43,14 @@ from skrl.agents.jax.ppo import PPO, PPO_CFG
 from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
-from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
+from adapters.base import (
+    Layers,
+    MeasuredEnv,
+    Trainer,
+    check_like,
+    with_prefix,
+    without_prefix,
+)
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
@@ -522,11 +529,3 @@ def unflatten(like: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Returns copies of flattened leaves as a tree of the given form."""
     leaves = [np.array(arrays[path]) for path in flatten(like)]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def check_like(name: str, own: np.ndarray, given: np.ndarray | None) -> None:
-    """Raises ValueError unless an array of a state fits that of the trainer."""
-    found = "missing" if given is None else f"{given.dtype} {given.shape}"
-    if given is None or (given.shape, given.dtype) != (own.shape, own.dtype):
-        wanted = f"{own.dtype} {own.shape}"
-        raise ValueError(f"the state is of another trainer: {name!r} is {found}, expected {wanted}")

@@ -14,7 +14,14 @@ from gymnasium.vector import VectorEnv
 from torch import nn
 
 from adapters.algorithm_config import AlgorithmConfig
-from adapters.base import Layers, MeasuredEnv, Trainer, with_prefix, without_prefix
+from adapters.base import (
+    Layers,
+    MeasuredEnv,
+    Trainer,
+    check_like,
+    with_prefix,
+    without_prefix,
+)
 from adapters.policy import Layer
 from adapters.ppo_config import PPOConfig
 from motrix_gym import Mirror, Reflection
@@ -27,6 +34,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": functools.partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
 }
+
+
+NOISE = "trainer/noise"
 
 
 class TorchTrainer(Trainer):
@@ -91,16 +101,32 @@ class TorchTrainer(Trainer):
 
     def state(self) -> Arrays:
         return {
-            "num_updates": np.array(self.num_updates),
-            "generator": self.generator.get_state().numpy().copy(),
+            **self._plain_state(),
             **with_prefix("network/", parameter_arrays(self.network)),
             **self._optimizer_state(),
-            **with_prefix("trainer/", self._own_state()),
             **with_prefix("statistics/", self.statistics.state()),
             **self.env_state(),
         }
 
+    def _plain_state(self) -> Arrays:
+        """The part of the state whose arrays keep their shapes and types."""
+        return {
+            "num_updates": np.array(self.num_updates),
+            "generator": self.generator.get_state().numpy().copy(),
+            **with_prefix("trainer/", self._own_state()),
+        }
+
     def restore(self, state: Arrays) -> None:
+        """Goes back to a `state()` of a trainer with the same configuration.
+
+        Raises:
+            ValueError: an array is missing, or its shape or type is not that of this trainer.
+        """
+        for name, array in self._plain_state().items():
+            if name != NOISE:  # is there after the first draw
+                check_like(name, array, state.get(name))
+        if NOISE in state:
+            check_like(NOISE, np.zeros(self.env.action_space.shape, np.float32), state[NOISE])  # pyright: ignore
         load_parameters(self.network, without_prefix("network/", state))
         for name, optimizer in self.optimizers().items():
             load_adam(optimizer, without_prefix(f"{name}/", state))
@@ -309,7 +335,7 @@ def load_parameters(network: nn.Module, arrays: Arrays) -> None:
     """Writes `parameter_arrays` into a network.
 
     Raises:
-        ValueError: names or shapes are not those of the network.
+        ValueError: names, shapes or types are not those of the network, or a number is not finite.
     """
     parameters = dict(network.named_parameters())
     given = {name: array.shape for name, array in arrays.items()}
@@ -318,6 +344,7 @@ def load_parameters(network: nn.Module, arrays: Arrays) -> None:
         odd = sorted(set(given.items()) ^ set(wanted.items()))
         raise ValueError(f"the state is of another network; the parameters that differ: {odd}")
     for name, parameter in parameters.items():
+        check_like(name, to_array(parameter), arrays[name])
         parameter.copy_(torch.from_numpy(np.array(arrays[name])))
 
 
@@ -330,12 +357,23 @@ def adam_arrays(optimizer: torch.optim.Optimizer) -> Arrays:
 
 
 def load_adam(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
-    """Writes `adam_arrays` into an Adam of the same parameters; its other settings stay."""
+    """Writes `adam_arrays` into an Adam of the same parameters; its other settings stay.
+
+    Raises:
+        ValueError: the rate is missing, or moments are, or there are some of other parameters.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    check_like("rate", np.array(0.0), arrays.get("rate"))
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for key, array in arrays.items():
         number, _, name = key.partition("/")
         if name:
+            shape = () if name == "step" else parameters[int(number)].shape
+            check_like(key, np.zeros(shape, np.float32), array)
             moments.setdefault(int(number), {})[name] = torch.from_numpy(np.array(array))
+    for number, given in moments.items():
+        if sorted(given) != ["exp_avg", "exp_avg_sq", "step"]:
+            raise ValueError(f"the state's Adam has {sorted(given)} of parameter {number}")
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )

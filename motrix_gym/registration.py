@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import parse_env_id
 
-from motrix_gym.names import nearest
+from motrix_gym.names import nearest, shown
 from motrix_gym.single_env import MotrixEnv
 from motrix_gym.task import Goal, Task, TaskConfig
 from motrix_gym.vector_env import MotrixVectorEnv
@@ -96,7 +96,7 @@ def entry(env_id: str) -> Entry:
     near = nearest(env_id.rpartition("/")[2].lower(), short, cutoff=0.5)
     hint = f": did you mean {short[near]!r}?" if near else ""
     raise UnknownEnvironmentError(
-        f"there is no environment {env_id!r}{hint} (known: {', '.join(list_envs())})"
+        f"there is no environment {shown(env_id)}{hint} (known: {', '.join(list_envs())})"
     )
 
 
@@ -145,7 +145,7 @@ def _take_options(env_id: str, kwargs: dict[str, Any], *allowed: str) -> dict[st
         near = nearest(name, allowed)
         if near and not hasattr(entry(env_id).config, name):
             raise TypeError(
-                f"{env_id} got an unexpected keyword argument {name!r}: did you mean {near!r}?"
+                f"{env_id} got an unexpected keyword argument {shown(name)}: did you mean {near!r}?"
             )
     return options
 

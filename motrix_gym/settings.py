@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from motrix_gym.names import shown
+
 
 @dataclass(frozen=True)
 class _Rule:
@@ -121,7 +123,7 @@ def check(settings: Any) -> None:
             continue
         rule = rules.get(field.name) or _rule_of_plain(field)
         if rule and not rule.allows(value):
-            raise ValueError(f"{field.name} must be {rule}, got {value!r}")
+            raise ValueError(f"{field.name} must be {rule}, got {shown(value)}")
 
 
 def integer(name: str, value: Any, least: int, most: int) -> int:
@@ -135,7 +137,7 @@ def integer(name: str, value: Any, least: int, most: int) -> int:
     except TypeError:
         given = None
     if given is None or not least <= given <= most:
-        raise ValueError(f"{name} must be an integer from {least} to {most}, got {value!r}")
+        raise ValueError(f"{name} must be an integer from {least} to {most}, got {shown(value)}")
     return given
 
 
@@ -150,7 +152,7 @@ def integers(name: str, values: Iterable[Any], least: int, most: int) -> tuple[i
     except (TypeError, ValueError):
         given = ()
     if not given:
-        message = f"{name} must be one or more integers from {least} to {most}, got {values!r}"
+        message = f"{name} must be one or more integers from {least} to {most}, got {shown(values)}"
         raise ValueError(message)
     return given
 

@@ -28,7 +28,7 @@ import mujoco
 import numpy as np
 
 from motrix_gym import settings
-from motrix_gym.names import nearest
+from motrix_gym.names import nearest, shown
 from motrix_gym.random import RowRandom
 from motrix_gym.settings import number, weights, whole
 from motrix_gym.simulation import View
@@ -143,7 +143,7 @@ class TaskConfig:
                 near = nearest(name, names)
                 hint = f": did you mean {near!r}?" if near else ""
                 raise TypeError(
-                    f"{type(self).__name__} got an unexpected keyword argument {name!r}{hint} "
+                    f"{type(self).__name__} got an unexpected keyword argument {shown(name)}{hint} "
                     f"(settings: {', '.join(sorted(names))})"
                 )
         given = changes.get("reward_weights")
@@ -152,7 +152,7 @@ class TaskConfig:
             for term in given:
                 if term not in terms:
                     raise ValueError(
-                        f"no reward term {term!r}: the terms are {', '.join(sorted(terms))}"
+                        f"no reward term {shown(term)}: the terms are {', '.join(sorted(terms))}"
                     )
             changes["reward_weights"] = {**terms, **given}
         return dataclasses.replace(self, **changes)

@@ -39,10 +39,10 @@ def _main(argv: Sequence[str] | None) -> int:
         print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))
         return 0
     if name not in COMMANDS:
-        from motrix_gym.names import did_you_mean
+        from motrix_gym.names import did_you_mean, shown
 
         hint, commands = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
-        print(f"error: no command {name!r}{hint}; there are: {commands}", file=sys.stderr)
+        print(f"error: no command {shown(name)}{hint}; there are: {commands}", file=sys.stderr)
         return 2
     return importlib.import_module(f"rl_zoo.{name}").main(rest)
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from gymnasium.vector import AutoresetMode
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FAILED, MISUSED, UNMET, INTERRUPTED = 1, 2, 3, 130
 MAX_THREADS = 1024  # as motrix_gym allows
+MAX_COUNT = 10**6  # of environments and episodes; more is a slip
+MAX_SEED = 2**32 - 1
 DEFAULT_ENV = "Motrix/CartPole-v0"
 PRETRAINED = Path(__file__).with_name("pretrained")
 ZOO = ("matplotlib", "safetensors", "tensorboard", "yaml")  # what the extra "zoo" brings
@@ -43,11 +45,13 @@ class CommandError(Exception):
 
     Attributes:
         status: The exit status.
+        commands: What to type instead, each shown in a line of its own.
     """
 
-    def __init__(self, message: str, status: int = FAILED):
+    def __init__(self, message: str, status: int = FAILED, commands: Sequence[str] = ()):
         super().__init__(message)
         self.status = status
+        self.commands = commands
 
 
 def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
@@ -90,6 +94,7 @@ def _prepare_streams() -> None:
 
 
 def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    commands: Sequence[str] = ()
     try:
         return _interruptible(command, argv)
     except KeyboardInterrupt:
@@ -107,7 +112,8 @@ def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str]
         if not isinstance(error, _expected_errors()):
             raise  # a mistake in the program: its traceback is wanted
         message, status = _message(error), _status(error)
-    print(f"error: {message}", file=sys.stderr)
+        commands = getattr(error, "commands", ())
+    print(f"error: {_short(message)}", *map(_short, commands), sep="\n  ", file=sys.stderr)
     return status
 
 
@@ -157,6 +163,13 @@ def _on_ctrl_c(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, old)
 
 
+def _short(message: str) -> str:
+    """Returns a message as one line, of which a terminal shows all, in the space of a few."""
+    from motrix_gym.names import one_line
+
+    return one_line(message, 1200)
+
+
 def _expected_errors() -> tuple[type[Exception], ...]:
     """The errors whose message was written for the user; looked up only when one is raised."""
     from adapters import FieldError, MissingLibraryError, PolicyError
@@ -174,10 +187,13 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         RenderingError,
         RunError,
         OSError,  # a disk that is full, a folder that is closed
+        MemoryError,
     )
 
 
 def _message(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
@@ -217,6 +233,10 @@ class _Parser(argparse.ArgumentParser):
         """Prints the help; argparse's own would hide that it cannot be written."""
         print(self.format_help(), end="", file=file)
 
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with a message of one line."""
+        super().error(_short(message))
+
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Returns the arguments; ends the program if one is unknown."""
         known, unknown = self.parse_known_args(args, namespace)
@@ -239,17 +259,19 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     )
 
 
-def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """An argparse type: an integer of at least `low`, and at most `high` if that is given."""
-    allowed = f"from {low} on" if high is None else f"from {low} to {high}"
+def whole(low: int, high: int = MAX_COUNT) -> Callable[[str], int]:
+    """An argparse type: an integer from `low` to `high`."""
 
     def convert(text: str) -> int:
+        from motrix_gym.names import shown
+
         try:
             value = int(text)
         except ValueError:
             value = low - 1
-        if value < low or (high is not None and value > high):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {allowed}")
+        if not low <= value <= high:
+            message = f"{shown(text)} is not a whole number from {low} to {high}"
+            raise argparse.ArgumentTypeError(message)
         return value
 
     return convert
@@ -315,9 +337,13 @@ def find_env(name: str) -> str:
         UnknownEnvironmentError: (of motrix_gym) the module registers no such environment.
     """
     from motrix_gym import registration
+    from motrix_gym.names import shown
 
     module, colon, env_id = name.rpartition(":")
     if colon:
+        if not all(part.isprintable() and part for part in module.split(".")):
+            message = f"--env {shown(name)}: {shown(module)} is not the name of a module"
+            raise CommandError(message, MISUSED)
         if os.getcwd() not in sys.path:  # as with `python -m`
             sys.path.append(os.getcwd())
         try:
@@ -326,7 +352,7 @@ def find_env(name: str) -> str:
             if error.name and not f"{module}.".startswith(f"{error.name}."):
                 raise  # a mistake inside the user's module
             where = f"in {os.getcwd()} or where Python looks"
-            message = f"--env {name}: there is no module {module!r} {where}"
+            message = f"--env {shown(name)}: there is no module {shown(module)} {where}"
             raise CommandError(message, MISUSED) from error
     try:
         return registration.entry(env_id).id
@@ -427,10 +453,10 @@ def find_policy(args: argparse.Namespace) -> Found:
         if policy is None:
             raise CommandError(f"no policy of {env_id} is shipped", MISUSED)
         return Found(env_id, {}, policy, None, "the pretrained policy")
-    if args.policy and args.policy.is_file():
+    if args.policy and os.path.isfile(args.policy):
         return _foreign(args.policy, wanted, args.allow_pickle)
     if args.policy:
-        if (args.policy / MANIFEST).is_file():
+        if os.path.isfile(args.policy / MANIFEST):
             raise CommandError(f"{args.policy} is a run: --run {args.policy}", MISUSED)
         policy = Policy.load(args.policy)
         env_id = wanted or policy.metadata.get("env_id")

@@ -90,7 +90,7 @@ def _arguments() -> argparse.ArgumentParser:
     add("--algo", help="algorithm (default ppo)")
     add("--trainers", nargs="+", metavar="NAME", help="default: all that have the algorithm")
     add("--stock", action="store_true", help="each trainer's library's own loop, too")
-    add("--first-seed", type=cli.whole(0, 2**32 - 1), metavar="S", help="default 0")
+    add("--first-seed", type=cli.whole(0, cli.MAX_SEED), metavar="S", help="default 0")
     add("--seeds", type=cli.whole(1), metavar="N", help="seeds S to S+N-1 (default 3)")
     add(
         "--set",
@@ -159,8 +159,10 @@ def _wanted(args: argparse.Namespace) -> "list[Run]":
     jobs = [job for name in names for job in _jobs(name, args)]
     commands = [(job, command) for job in jobs if (command := _todo(job, args))]
     if commands and args.no_train:
-        lines = "\n".join(f"  {cli.command_line(*words)}" for _, words in commands)
-        raise cli.CommandError(f"--no-train, and runs are missing; these train them:\n{lines}")
+        raise cli.CommandError(
+            "--no-train, and runs are missing; these train them:",
+            commands=[cli.command_line(*words) for _, words in commands],
+        )
     # A missing library, or a task that has not what is needed, is told before anything is trained.
     for job in {(job.env_id, job.trainer): job for job, _ in commands}.values():
         trainer, config = load_trainer(job.trainer, job.algo), with_policy_found(job.config)

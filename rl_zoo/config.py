@@ -31,11 +31,12 @@ from adapters import (
     trainers_with,
 )
 from motrix_gym import registration
-from motrix_gym.names import did_you_mean
+from motrix_gym.names import did_you_mean, shown
 from motrix_gym.registration import env_name
 
 BACKENDS = "backends"
 TRAINING_ENV = "training_env"
+YAML_TAGS = "tag:yaml.org,2002:"
 MAX_ALIASES = 20  # of a YAML file: lists of lists of aliases grow without bounds
 
 
@@ -69,7 +70,8 @@ def load(
             the trainer does not have the algorithm.
         UnknownEnvironmentError: (of motrix_gym) no file is given and no environment has the id.
     """
-    trainer = trainer or trainers(algo)[0]
+    if trainer is None:
+        trainer = trainers(algo)[0]
     try:
         check_trainer(trainer, algo)
     except ValueError as error:
@@ -150,11 +152,11 @@ def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals:
-        raise ConfigError(f"--set {text}: expected name=value, such as learning_rate=1e-4")
+        raise ConfigError(f"--set {shown(text)}: expected name=value, such as learning_rate=1e-4")
     _check_name(algo, ALGORITHMS, "algorithm")
     note = "; those of the task are env.NAME"
     _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ", note)
-    return name, parse_value(value, f"--set {text}")
+    return name, parse_value(value, f"--set {shown(text)}")
 
 
 def parse_value(text: str, where: str) -> Any:
@@ -166,7 +168,7 @@ def parse_value(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = getattr(error, "problem", error)
+        reason = getattr(error, "problem", None) or error
         raise ConfigError(f"{where}: the value is not YAML: {reason}") from error
 
 
@@ -191,18 +193,25 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(None, None, message, self.peek_event().start_mark)
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            # PyYAML reads `!!int ""` or the 13th month of a date, and stumbles.
+            tag = node.tag.removeprefix(YAML_TAGS)
+            what = shown(node.value) if isinstance(node, yaml.ScalarNode) else "this"
+            raise _error(node, f"{what} cannot be read as !!{tag}") from error
+
     def block(self, node: yaml.MappingNode) -> Block:
         block = Block()
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _error(key_node, f"a name must be text, not {key!r}")
+                raise _error(key_node, f"a name must be text, not {shown(key)}")
             if key in block:
-                raise _error(key_node, f"{key!r} is given twice, first in line {block.lines[key]}")
-            try:
-                block[key] = self.construct_object(value_node, deep=True)
-            except ValueError as error:  # such as the 13th month of a date
-                raise _error(value_node, str(error)) from error
+                first = block.lines[key]
+                raise _error(key_node, f"{shown(key)} is given twice, first in line {first}")
+            block[key] = self.construct_object(value_node, deep=True)
             block.lines[key] = key_node.start_mark.line + 1
         return block
 
@@ -211,10 +220,10 @@ class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes text which `_Loader` would take for a float."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.block)
+_Loader.add_constructor(f"{YAML_TAGS}map", _Loader.block)
 for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
+        f"{YAML_TAGS}float",
         re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
         list("-+.0123456789"),
     )
@@ -247,7 +256,8 @@ def _read(path: Path) -> Block:
 
 def _check_block(path: Path, value: Any, line: int, name: str) -> None:
     if not isinstance(value, Block):
-        raise ConfigError(f"{path}:{line}: {name} must hold 'name: value' pairs, not {value!r}")
+        wanted = "must hold 'name: value' pairs"
+        raise ConfigError(f"{path}:{line}: {name} {wanted}, not {shown(value)}")
 
 
 def _check_keys(path: Path | None, block: Block, allowed: Collection[str], what: str) -> None:
@@ -260,4 +270,4 @@ def _check_name(
 ) -> None:
     if name not in allowed:
         hint, names = did_you_mean(name, allowed), ", ".join(allowed)
-        raise ConfigError(f"{where}no {what} {name!r}{hint}; allowed are: {names}{note}")
+        raise ConfigError(f"{where}no {what} {shown(name)}{hint}; allowed are: {names}{note}")

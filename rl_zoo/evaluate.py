@@ -403,7 +403,8 @@ def _main(argv: Sequence[str] | None) -> int:
     p.add_argument(
         "--episodes", type=cli.whole(1), default=EPISODES, metavar="N", help=f"default {EPISODES}"
     )
-    p.add_argument("--seed", type=cli.whole(0), default=SEED, metavar="S", help=f"default {SEED}")
+    seeds = cli.whole(0, cli.MAX_SEED)
+    p.add_argument("--seed", type=seeds, default=SEED, metavar="S", help=f"default {SEED}")
     p.add_argument("--stochastic", action="store_true", help="draw actions, instead of their mean")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     args = p.parse_args(argv)

@@ -91,19 +91,21 @@ def _arguments() -> argparse.ArgumentParser:
     p.add_argument("--camera", metavar="NAME", help="name or number (default: the task's)")
     p.add_argument("--width", type=cli.whole(2), default=640, help="of a row's picture (pixels)")
     p.add_argument("--height", type=cli.whole(2), default=480, help="of a row's picture (pixels)")
-    seed = p.add_mutually_exclusive_group()
-    seed.add_argument("--seed", type=cli.whole(0), default=0, metavar="S", help="default 0")
+    seed, seeds = p.add_mutually_exclusive_group(), cli.whole(0, cli.MAX_SEED)
+    seed.add_argument("--seed", type=seeds, default=0, metavar="S", help="default 0")
     seed.add_argument("--rand-seed", action="store_true", help="draw the seed")
     return p
 
 
 def _positive(text: str) -> float:
+    from motrix_gym.names import shown
+
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a positive number")
     return value
 
 
@@ -120,17 +122,18 @@ def _camera(env: "MotrixVectorEnv", name: str | None) -> int | str:
     Raises:
         CommandError: there is no such camera.
     """
+    from motrix_gym.names import shown
+
     if name is None:
         return env.task.camera
     names = [env.model.camera(i).name for i in range(env.model.ncam)]
     if name in names:
         return name
-    if name.lstrip("-").isdigit() and -1 <= int(name) < len(names):
+    numbers = map(str, range(-1, len(names)))
+    if name in numbers:
         return int(name)
-    raise cli.CommandError(
-        f"no camera {name!r}; there are: {', '.join(names) or 'none'}, and -1 for the free camera",
-        cli.MISUSED,
-    )
+    there = f"{', '.join(names) or 'none'}, and -1 for the free camera"
+    raise cli.CommandError(f"no camera {shown(name)}; there are: {there}", cli.MISUSED)
 
 
 def _random_actions(env: "MotrixVectorEnv", seed: int) -> Callable[..., np.ndarray]:

@@ -48,6 +48,8 @@ from adapters.policy import (
     sync_folder,
     write_file,
 )
+from motrix_gym.names import shown
+from motrix_gym.settings import is_number
 from rl_zoo import config as zoo_config
 
 try:
@@ -220,7 +222,7 @@ class Run:
         version = manifest.get("schema_version") if isinstance(manifest, dict) else None
         if version != SCHEMA_VERSION:
             raise RunError(
-                f"{path} has schema_version {version!r}, this program reads {SCHEMA_VERSION}"
+                f"{path} has schema_version {shown(version)}, this program reads {SCHEMA_VERSION}"
             )
         if not _is_well_formed(manifest):
             raise RunError(f"{path} lacks entries of a run, or has wrong ones")
@@ -434,7 +436,7 @@ class Run:
         entries = {entry["folder"]: entry for entry in _entries(manifest)}
         if which not in (*CHECKPOINTS, *entries):
             names = ", ".join((*CHECKPOINTS, *entries))
-            raise ValueError(f"which={which!r} is not one of {names}")
+            raise ValueError(f"which={shown(which)} is not one of {names}")
         entry = manifest[which] if which in CHECKPOINTS else entries[which]
         if entry is None:
             raise RunError(
@@ -479,6 +481,7 @@ def find_newest(root: str | Path, env_id: str) -> Path:
 
     Raises:
         RunError: there is none; runs that were passed over are counted.
+        OSError: the folder cannot be read.
     """
     parent = Path(root) / zoo_config.env_name(env_id)
     found: list[tuple[str, Path]] = []
@@ -607,10 +610,21 @@ def _take_lock(folder: Path) -> IO:
 
 def _is_well_formed(manifest: dict[str, Any]) -> bool:
     """Whether a manifest has all entries, of the right types, and names no folder outside."""
-    kinds = {"env_id": str, "env_config": dict, "algo": str, "trainer": str, "device": str}
-    kinds |= {"created": str, "status": str, "steps": int, "wall_seconds": float, "versions": dict}
-    kinds |= {"code": str} if "code" in manifest else {}  # runs of old have none
-    if not all(isinstance(manifest.get(name), kind) for name, kind in kinds.items()):
+    texts = ("env_id", "algo", "trainer", "device", "created", "status")
+    found = [manifest.get(name) for name in texts] + [manifest.get("code", "")]
+    if not all(isinstance(text, str) and text.isprintable() for text in found):
+        return False
+    versions, settings = manifest.get("versions"), manifest.get("env_config")
+    if not (isinstance(settings, dict) and isinstance(versions, dict)):
+        return False
+    if not all(isinstance(version, str) for version in versions.values()):
+        return False
+    measured = ("train_seconds", "steps_per_second", "peak_memory_mib")  # not in runs of old
+    if not all(is_number(manifest.get(name, 0)) for name in measured):
+        return False
+    if not all(_is_count(manifest.get(name)) for name in ("steps", "seed")):
+        return False
+    if not is_number(manifest.get("wall_seconds")):
         return False
     history = manifest.get("history", [])
     if not (isinstance(history, list) and all(map(_is_entry, history))):
@@ -621,12 +635,17 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     )
 
 
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
 def _is_entry(entry: Any) -> bool:
     return (
         isinstance(entry, dict)
-        and isinstance(entry.get("steps"), int)
-        and isinstance(entry.get("score"), float | int | None)
-        and isinstance(entry.get("seconds", 0.0), float | int)
+        and _is_count(entry.get("steps"))
+        and "score" in entry
+        and (entry["score"] is None or is_number(entry["score"]))
+        and is_number(entry.get("seconds", 0.0))
         and isinstance(entry.get("folder"), str)
         and re.fullmatch(r"\d+(_\d+)?", entry["folder"]) is not None
         and isinstance(entry.get("sha256"), dict)

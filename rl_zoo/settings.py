@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motrix_gym import TaskConfig
-from motrix_gym.names import did_you_mean
+from motrix_gym.names import did_you_mean, shown
 from motrix_gym.settings import is_number
 from rl_zoo import config
 from rl_zoo.cli import MISUSED, CommandError
@@ -30,7 +30,8 @@ def split(texts: Sequence[str], algo: str = "ppo") -> tuple[dict[str, Any], dict
     for text in texts:
         name, equals, value = text.partition("=")
         if equals and name.strip().startswith(PREFIX):
-            task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, f"--set {text}")
+            where = f"--set {shown(text)}"
+            task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, where)
         else:
             name, value = config.parse_set(text, algo)
             algorithm[name] = value
@@ -90,7 +91,7 @@ def _check_name(name: str, allowed: Mapping[str, Any], where: str) -> None:
     if name not in allowed:
         names = ", ".join(sorted(allowed))
         hint = did_you_mean(name, allowed)
-        raise CommandError(f"{where}: no setting {name!r}{hint}; there are: {names}", MISUSED)
+        raise CommandError(f"{where}: no setting {shown(name)}{hint}; there are: {names}", MISUSED)
 
 
 def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool = False) -> Any:
@@ -104,7 +105,7 @@ def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool =
     if isinstance(old, Mapping):
         _check_name(name, old, where)
         return {**old, name: _changed(old[name], rest, value, where)}
-    raise CommandError(f"{where}: there is nothing inside of it, it is {old!r}", MISUSED)
+    raise CommandError(f"{where}: there is nothing inside of it, it is {shown(old)}", MISUSED)
 
 
 def _replaced(old: Any, changes: dict[str, Any], where: str) -> Any:
@@ -152,7 +153,8 @@ def _checked(value: Any, old: Any, where: str) -> Any:
         case _:
             wanted = "name: value pairs" if _has_parts(old) else "something to set from outside"
     default = list(old) if isinstance(old, tuple) else old  # as it would be given
-    raise CommandError(f"{where}: {value!r} is not {wanted}; the default is {default!r}", MISUSED)
+    problem = f"{shown(value)} is not {wanted}; the default is {shown(default)}"
+    raise CommandError(f"{where}: {problem}", MISUSED)
 
 
 def _as_declared(value: Any, declared: str) -> Any:

@@ -276,8 +276,14 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
         if run := plan.resume:
             try:
                 trainer.restore(run.state("latest"))
-            except (ValueError, KeyError) as error:  # the task or its networks have changed
-                raise cli.CommandError(f"{run.folder} cannot be resumed: {error}") from error
+                if trainer.env_steps != (steps := run.manifest["latest"]["steps"]):
+                    raise ValueError(f"its state is of {trainer.env_steps} steps, not of {steps}")
+            except RunError:
+                raise
+            except Exception as error:  # a damaged state may make a library stumble anywhere
+                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                message = f"{run.folder} cannot be resumed: {kind}{error}"
+                raise cli.CommandError(message) from error
             run.begin(started)
         else:
             options = {"algo": plan.algo, "env_config": plan.settings, "device": plan.device}
@@ -390,9 +396,9 @@ def _learn(trainer: "Trainer", run: "Run", advice: str, deadline: float) -> int:
         raise
     except OSError as error:
         reason = f"cannot write in {run.folder}: {error.strerror}"
-        raise cli.CommandError(f"{reason}\n{advice}") from error
+        raise cli.CommandError(f"{reason}; {advice}") from error
     except RunError as error:
-        raise cli.CommandError(f"{error}\n{advice}") from error
+        raise cli.CommandError(f"{error}; {advice}") from error
     steps = trainer.env_steps - before
     if not (steps or stop):
         print(f"complete already, with {before:,} steps")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import adapters
 from adapters import FieldError, PPOConfig
+from adapters.algorithm_config import MAX_BATCH, divisors
+from motrix_gym.names import shown
 
 ORIGIN_DEFAULTS = {
     "seed": None,
@@ -86,6 +88,12 @@ def test_mini_batches_must_divide_the_batch(num_envs, rollouts, mini_batches):
         ("num_envs", True, "an integer"),
         ("num_envs", "64", "an integer"),
         ("num_envs", 10**400, "an integer"),
+        pytest.param("num_envs", 16**4000, "an integer", id="4000 digits"),
+        ("num_envs", 10**7, "an integer from 1 to 1000000"),
+        ("rollouts", 999999999989, "an integer from 1 to 1000000"),
+        ("policy_hidden_layer_sizes", [10**6], "a list of 1 to 32 integers from 1 to 16384"),
+        ("value_hidden_layer_sizes", [8] * 33, "a list of 1 to 32 integers from 1 to 16384"),
+        pytest.param("activation", 16**4000, "one of elu, relu, tanh", id="no name"),
         ("seed", -1, "an integer from 0 to 4294967295"),
         ("learning_rate", 0, "a number above 0"),
         ("learning_rate", -1e-3, "a number above 0"),
@@ -99,9 +107,9 @@ def test_mini_batches_must_divide_the_batch(num_envs, rollouts, mini_batches):
         ("rewards_shaper_scale", 0.0, "a number above 0"),
         ("initial_log_std", 3.0, "a number from -20.0 to 2.0"),
         ("mixed_precision", 1, "true or false"),
-        ("policy_hidden_layer_sizes", [], "positive integers"),
-        ("policy_hidden_layer_sizes", [64, 0], "positive integers"),
-        ("policy_hidden_layer_sizes", 64, "positive integers"),
+        ("policy_hidden_layer_sizes", [], "a list of 1 to 32 integers from 1 to 16384"),
+        ("policy_hidden_layer_sizes", [64, 0], "a list of 1 to 32 integers from 1 to 16384"),
+        ("policy_hidden_layer_sizes", 64, "a list of 1 to 32 integers from 1 to 16384"),
         ("activation", "rellu", "did you mean 'relu'"),
         ("activation", ["elu"], "elu, relu, tanh"),
         ("initial_policy", "", "text that is not empty"),
@@ -120,7 +128,25 @@ def test_errors_name_field_value_and_what_is_allowed(field, value, allowed):
     assert field in str(e.value)
     assert allowed in str(e.value)
     if field in PPOConfig.names():
-        assert repr(value) in str(e.value)
+        assert shown(value) in str(e.value)
+
+
+def test_an_update_that_fits_no_memory_is_refused():
+    with pytest.raises(FieldError, match="rollouts x num_envs = 100000 x 1000000 = 100000000000"):
+        PPOConfig(num_envs=10**6, rollouts=10**5, max_env_steps=10**12)
+
+
+@given(st.integers(1, 2000))
+def test_the_divisors_of_a_number_are_all_found(number):
+    assert set(divisors(number)) == {k for k in range(1, number + 1) if number % k == 0}
+
+
+def test_the_next_lower_number_of_mini_batches_is_offered_at_once():
+    """However large the batch is: here a prime number of steps, near the largest batch."""
+    prime = 999_999_937
+    assert divisors(prime) == [1, prime] and prime < MAX_BATCH
+    with pytest.raises(FieldError, match="the next lower number that does is 29"):
+        PPOConfig(num_envs=29, rollouts=999_983, mini_batches=999_982, max_env_steps=10**12)
 
 
 def test_every_field_is_checked():

@@ -16,9 +16,9 @@ TINY = {
 }
 
 
-def load_or_skip(name):
+def load_or_skip(name, algo="ppo"):
     """Return the trainer of this name; skip the test if its library is not installed."""
     try:
-        return load_trainer(name)
+        return load_trainer(name, algo)
     except MissingLibraryError as error:
         pytest.skip(str(error))

@@ -4,6 +4,7 @@
 import numpy as np
 
 from adapters import Policy, Trainer
+from adapters.base import check_like
 
 
 class FakeTrainer(Trainer):
@@ -27,7 +28,7 @@ class FakeTrainer(Trainer):
     def update(self):
         self.on_update()
         for _ in range(self.config.rollouts):
-            actions = np.clip(self.observations @ self.weight, -1, 1)
+            actions = np.clip(self.observations.astype(float) @ self.weight, -1, 1)
             actions = np.broadcast_to(actions, self.env.action_space.shape)
             self.observations, rewards, terminated, truncated, info = self.env.step(actions)
             self.statistics.step(rewards, terminated, truncated, info)
@@ -48,6 +49,9 @@ class FakeTrainer(Trainer):
         return numbers | statistics | self.env_state()
 
     def restore(self, state):
+        for name, array in self.state().items():
+            if not name.startswith(("statistics/", "env/")):
+                check_like(name, array, state.get(name))
         self.weight, self.observations = state["weight"].copy(), state["observations"].copy()
         self.num_updates = int(state["updates"])
         parts = {k: v for k, v in state.items() if k.startswith("statistics/")}

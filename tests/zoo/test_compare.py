@@ -611,7 +611,7 @@ def test_counts_start_at_one(flag, capsys):
     with pytest.raises(SystemExit) as exit:
         run_compare(flag, "0")
     assert exit.value.code == 2
-    assert "'0' is not a whole number from 1 on" in capsys.readouterr().err
+    assert "'0' is not a whole number from 1 to 1000000" in capsys.readouterr().err
 
 
 def test_without_matplotlib_nothing_is_begun(here, capsys, trainings, monkeypatch):

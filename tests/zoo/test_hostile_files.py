@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stranger's files run nothing, touch nothing outside of their folder, and are told clearly."""
 
+import errno
 import hashlib
 import json
 import os
+import pathlib
 import pickle
 import struct
 import zipfile
@@ -39,7 +41,7 @@ def refused(here, capsys):
         capsys.readouterr()
         assert motrix([*map(str, words)]) == status
         error = capsys.readouterr().err
-        assert error.startswith("error: ") and error.count("\n") == 1 and len(error) < 1000, error
+        assert error.startswith("error: ") and error.count("\n") == 1 and len(error) < 1300, error
         assert not (here / "the-payload-ran").exists()
         return error
 
@@ -153,6 +155,65 @@ def test_a_few_aliases_are_fine(here):
     assert config.load(ENV, file="own.yaml").value_hidden_layer_sizes == (8, 4)
 
 
+# Names of files and modules.
+
+
+@pytest.mark.parametrize("name", ["p" * 300, "file/below", "\x1b[31m", "a\nb"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "--policy"],
+        ["play", "--policy"],
+        ["evaluate", "--run"],
+        ["train", "--resume"],
+        ["compare", "--runs"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_file_can_have_is_refused(here, refused, fake_trainer, words, name):
+    (here / "file").touch()
+    error = refused(*words, name)
+    assert error[:-1].isprintable()
+    for folders in ("evaluate --run-dir", "compare --run-dir"):
+        assert "File name too long" in refused(*folders.split(), "p" * 300)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_a_folder_of_runs_without_permission_is_said(here, refused, monkeypatch, command):
+    """Root may read all, so the system's refusal is made by hand."""
+
+    def denied(path, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    for name in ("stat", "is_file", "is_dir", "glob", "iterdir", "open", "read_bytes"):
+        method = getattr(pathlib.Path, name)
+
+        def guarded(path, *args, method=method, **kwargs):
+            deny = str(path).startswith("locked")
+            return (denied if deny else method)(path, *args, **kwargs)
+
+        monkeypatch.setattr(pathlib.Path, name, guarded)
+    (here / "locked").mkdir()
+    assert "Permission denied" in refused(command, "--run-dir", "locked")
+    if command == "evaluate":
+        assert "Permission denied" in refused(command, "--policy", "locked")
+        assert "Permission denied" in refused(command, "--run", "locked")
+
+
+@pytest.mark.parametrize("module", ["", "..x", "a..b", "p" * 300, "a\nb", "\x1b"])
+def test_a_name_that_no_module_can_have_is_refused(here, refused, module):
+    error = refused("train", "--env", f"{module}:ID", status=2)
+    assert "module" in error and error[:-1].isprintable()
+
+
+def test_what_argparse_refuses_stays_on_its_line(here, capsys):
+    for words in (["--num-envs", "9" * 5000], ["--x\x1b\n"], ["--seed", "\x1b" * 1000]):
+        with pytest.raises(SystemExit):
+            motrix(["evaluate", *words])
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "error: " in last and last.isprintable() and len(last) < 1000
+
+
 # Runs.
 
 
@@ -160,6 +221,14 @@ def test_a_few_aliases_are_fine(here):
     ("changes", "message"),
     [
         ({"trainer": "../../evil"}, "no trainer '../../evil'"),
+        ({"trainer": ""}, "no trainer ''"),
+        ({"trainer": "x" * 10**5}, "no trainer 'xxx"),
+        ({"device": "\x1b[31m"}, "lacks entries"),
+        ({"train_seconds": "x"}, "lacks entries"),
+        ({"peak_memory_mib": [1]}, "lacks entries"),
+        ({"wall_seconds": float("nan")}, "lacks entries"),
+        ({"versions": {"mujoco": 3}}, "lacks entries"),
+        ({"steps": -1}, "lacks entries"),
         ({"algo": "os"}, "no algorithm 'os'"),
         ({"env_id": "../../evil"}, "which is not registered"),
         ({"env_config": {"__class__": "os"}}, "no setting '__class__'"),
@@ -247,6 +316,7 @@ ABSURD = {
     "empty and huge": tensors({"a": {"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]}}),
     "objects": one("O", offsets=(0, 8)),
     "bfloat16": one("BF16", (4,), (0, 8)),
+    "complex": one("C64", (1,), (0, 8)),
 }
 
 
@@ -268,6 +338,31 @@ def test_absurd_arrays_are_refused(here, refused, run, content):
     entry["sha256"]["train_state.safetensors"] = digest
     edit(run / "manifest.json", latest=entry)
     assert "is not a safetensors file" in refused("train", "--resume", run)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_policy_that_overflows_is_named_as_the_cause(here, refused):
+    make_policy(np.full((4, 1), 3e38)).save(here / "policy")
+    error = refused("evaluate", "--policy", "policy", "--episodes", "2")
+    assert "the policy's output is not finite: its weights are too large" in error
+
+
+def test_a_state_of_other_steps_than_its_checkpoint_is_refused(refused, run):
+    manifest = json.loads((run / "manifest.json").read_text())
+    edit(run / "manifest.json", latest=manifest["latest"] | {"steps": 80})
+    assert "its state is of 64 steps, not of 80" in refused("train", "--resume", run)
+
+
+@pytest.mark.parametrize("error", [KeyError("weight"), RuntimeError("a\nb"), TypeError("x" * 9999)])
+def test_whatever_a_damaged_state_raises_is_one_line(
+    refused, run, fake_trainer, monkeypatch, error
+):
+    def restore(trainer, state):
+        raise error
+
+    monkeypatch.setattr(fake_trainer, "restore", restore)
+    message = refused("train", "--resume", run, "--eval-episodes", "0")
+    assert f"{run} cannot be resumed: {type(error).__name__}" in message
 
 
 def test_the_payloads_are_real(here):
