@@ -11,12 +11,13 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from adapters.seeds import LARGEST_SEED
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.settings import is_number
 
 ACTIVATIONS = ("elu", "relu", "tanh")
 LARGEST = sys.float_info.max
-# Limits of what can be meant: more would fit into no memory, or take more than a life.
+# Upper limits: larger values would not fit into memory.
 MAX_STEPS = 10**12  # of a run
 MAX_COUNT = 10**6  # of what is not counted in steps: environments, epochs, ...
 MAX_BATCH = 10**9  # environment steps per update
@@ -102,7 +103,7 @@ class AlgorithmConfig:
     rewards_shaper_scale: ClassVar[float]
     activation: ClassVar[str]
 
-    seed: int | None = integer(None, 0, 2**32 - 1)  # None: drawn by whoever starts the run
+    seed: int | None = integer(None, 0, LARGEST_SEED)  # None: drawn by whoever starts the run
     num_envs: int = integer(2048, 1)
     play_num_envs: int = integer(1, 1)  # side by side in `motrix play`
     max_env_steps: int = integer(20_480_000, 1, MAX_STEPS)  # budget in environment steps

@@ -150,7 +150,7 @@ class CompiledPPO:
             "observations": scale.normalize(observations),
             "actions": rollout["actions"],
             "log_probs": rollout["log_probs"],
-            # Outputs, which the clip of predicted values compares with outputs.
+            # The network's outputs as recorded, so that old and predicted values have one scale.
             "values": rollout["values"],
             "returns": value_scale.normalize(returns),
             "advantages": (advantages - advantages.mean()) / (advantages.std() + 1e-8),

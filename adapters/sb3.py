@@ -231,7 +231,7 @@ class SB3Trainer(TorchTrainer):
         super().__init__(env, config, device=device)
         check_bounded(env)
         self.normalizer = make_normalizer(self.measured_env, config)
-        self.normalizer.clip_obs = OBSERVATION_CLIP
+        self.normalizer.clip_obs, self.normalizer.clip_reward = OBSERVATION_CLIP, np.inf
         if self.mirror and self.normalizer.norm_obs:
             shape = self.normalizer.observation_space.shape
             self.normalizer.obs_rms = MirroredMoments(self.mirror.observation, shape)
@@ -333,12 +333,12 @@ class SB3Trainer(TorchTrainer):
 
     @torch.no_grad()
     def _own_divergence(self) -> float:
-        """Returns the divergence over a mini-batch of samples, evenly spread over the rollout.
+        """Returns the divergence over as many samples as a mini-batch has, at random places.
 
         Mirror images are left out: the policy did not draw them.
         """
-        rows = np.arange(0, self.config.batch_size, self.config.mini_batches)
-        samples = self.model.rollout_buffer._get_samples(rows)
+        order = np.random.default_rng(self.num_updates).permutation(self.config.batch_size)
+        samples = self.model.rollout_buffer._get_samples(order[: self.config.mini_batch_size])
         log_prob = self.learner.evaluate_actions(samples.observations, samples.actions)[1]
         log_ratio = log_prob - samples.old_log_prob
         return float((log_ratio.exp() - 1.0 - log_ratio).mean())

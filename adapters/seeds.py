@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds of vector environments, so far apart that no two uses of one share a random stream.
+"""Seeds of vector environments, so far apart that no two trainings share a random stream.
 
 A vector environment that is reset with seed s draws row i from stream s + i. Trainings with seeds
 0 and 1 would then share all streams but one, and their results would hardly be independent. So a

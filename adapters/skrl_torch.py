@@ -319,8 +319,8 @@ class TimeLimitPPO(PPO):
         cfg, memory = self.cfg, self.memory.get_tensor_by_name
         assert self._current_next_observations is not None
         values = memory("values")
-        # As the network put them out: the clip of predicted values compares outputs with outputs,
-        # whatever the returns do to the normaliser.
+        # Scaled before the normaliser takes in the returns: the network's outputs as recorded, so
+        # that old and predicted values have one scale.
         outputs = self._value_preprocessor(values)
         returns, advantages = compute_gae(
             rewards=memory("rewards"),

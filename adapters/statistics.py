@@ -119,6 +119,8 @@ class RolloutStatistics:
         parts: dict[str, dict[str, np.ndarray]] = {"running": {}, "window": {}}
         for key, array in state.items():
             part, _, tag = key.partition("|")
+            if part == "last":  # in older states; nothing depends on it
+                continue
             wanted = (self.num_envs,) if part == "running" else (4,)
             if part not in parts or array.shape != wanted:
                 raise ValueError(f"statistics {key!r} has shape {array.shape}, expected {wanted}")

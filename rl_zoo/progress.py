@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The line that tells how a training goes."""
 
+import math
 import shutil
 import sys
 import time
@@ -28,6 +29,7 @@ class Progress:
         total: Environment steps of the whole run.
         done: Those made before.
         metrics: Names of the task's metrics.
+        deadline: When the run ends at the latest (`time.monotonic()`).
         stream: Where to write.
     """
 
@@ -36,9 +38,10 @@ class Progress:
         total: int,
         done: int = 0,
         metrics: Sequence[str] = (),
+        deadline: float = math.inf,
         stream: TextIO | None = None,
     ):
-        self.total, self.metrics = total, metrics
+        self.total, self.metrics, self.deadline = total, metrics, deadline
         self.stream = stream or sys.stdout
         self.rewrites = self.stream.isatty()
         now = time.monotonic()
@@ -52,7 +55,7 @@ class Progress:
         self._latest |= scalars
         if len(self._history) == 2:  # the first update compiles, and says nothing of the speed
             then, before, _ = self._history[1]
-            self._announce((now - then) / max(steps - before, 1), self.total - steps)
+            self._announce((steps - before) / max(now - then, 1e-9), now, steps)
         seconds = tuple(scalars.get(f"Time / {part} (s)", 0.0) for part in PARTS)
         self._history.append((now, steps, seconds))
         shown_at, shown_steps = self._shown
@@ -71,7 +74,7 @@ class Progress:
         split = ", ".join(
             f"{name.lower()} {100 * s / whole:.0f}%" for name, s in zip(PARTS, spent, strict=True)
         )
-        left = _clock(max(self.total - steps, 0) / max(rate, 1e-9))
+        left = _clock(self._seconds_left(rate, now, steps))
         parts = [f"{steps:,} steps {100 * steps / self.total:3.0f}%, {left} left"]
         if RETURN in scalars:
             parts.append(f"return {scalars[RETURN]:.4g}")
@@ -83,11 +86,15 @@ class Progress:
                 parts.append(f"{name} {scalars[f'metrics / {name} (mean)']:.3g}")
         return " | ".join(parts)  # what matters most first: a narrow terminal cuts the rest
 
-    def _announce(self, seconds_per_step: float, steps_left: int) -> None:
-        """Says how long the rest will take, if it is long."""
-        seconds = seconds_per_step * steps_left
-        if seconds > LONG:
-            text = f"expected: {_clock(seconds)} for {steps_left:,} steps"
+    def _seconds_left(self, rate: float, now: float, steps: int) -> float:
+        """Returns the time until the budget of steps or the time is spent, at steps per second."""
+        return min(max(self.total - steps, 0) / max(rate, 1e-9), max(self.deadline - now, 0.0))
+
+    def _announce(self, rate: float, now: float, steps: int) -> None:
+        """Says how long the rest will take, if it is long and no time was set."""
+        seconds = self._seconds_left(rate, now, steps)
+        if seconds > LONG and self.deadline == math.inf:
+            text = f"expected: {_clock(seconds)} for {self.total - steps:,} steps"
             hint = "--minutes M or a lower max_env_steps asks for less"
             start = "\r" if self.rewrites else ""
             print(f"{start}{text}; {hint}", file=self.stream, flush=True)

@@ -110,7 +110,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="stop after that time, even if the budget of steps is not spent; schedules such as "
         "anneal_learning_rate go by steps",
     )
-    add("--eval-episodes", type=cli.whole(0), default=100, metavar="N", help="default 100; 0: none")
+    add("--eval-episodes", type=cli.whole(0), metavar="N", help="default 1000; 0: none")
     return p
 
 
@@ -251,9 +251,11 @@ def train(plan: Plan, args: argparse.Namespace, started: float) -> int:
     """Carries out a plan that was begun at `started` (monotonic); returns the exit status."""
     import adapters
     import rl_zoo.logs  # noqa: F401 (if TensorBoard is missing, say so before there is a run)
-    from rl_zoo.evaluate import check_ends, side_by_side
+    from rl_zoo.evaluate import EPISODES, check_ends, side_by_side
     from rl_zoo.runs import Run, RunError
 
+    if args.eval_episodes is None:
+        args.eval_episodes = EPISODES
     with cli.ctrl_c_ends():
         trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
     env = cli.make_env(
@@ -458,10 +460,8 @@ def _loop(
 
     metrics = tuple(trainer.env.unwrapped.task.metrics)  # pyright: ignore
     total = config.vector_steps * config.num_envs
-    with contextlib.closing(Progress(total, trainer.env_steps, metrics)) as progress:
+    with contextlib.closing(Progress(total, trainer.env_steps, metrics, deadline)) as progress:
         while trainer.vector_steps < config.vector_steps and not stop:
-            if time.monotonic() >= deadline:
-                break
             started, before = time.perf_counter(), trainer.vector_steps
             scalars = _update(trainer)
             elapsed = time.perf_counter() - started
@@ -470,10 +470,13 @@ def _loop(
             unlogged_seconds += elapsed
             if trainer.vector_steps // config.log_interval > before // config.log_interval:
                 write_log()
-            episodes += (ended := scalars.get(EPISODES, 0.0))
+            ended = scalars.get(EPISODES, 0.0)
+            episodes += ended
             total_return += ended * scalars.get(RETURN, 0.0)
             if trainer.vector_steps // interval > before // interval:
                 save()
+            if time.monotonic() >= deadline:
+                break
         if unlogged:
             write_log()
         if trainer.vector_steps > saved:

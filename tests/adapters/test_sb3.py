@@ -67,10 +67,11 @@ class TestSB3Trainer(TorchTrainerContract):
         np.testing.assert_allclose([*rates, trainer.rate], 2e-5 * 1.5 ** np.arange(4))
         assert trainer.model._n_updates == 3
 
-    def test_optimiser_and_observation_clip_are_as_in_the_other_trainers(self):
+    def test_optimiser_and_clips_are_as_in_the_other_trainers(self):
         trainer = self.make()
         assert trainer.optimizer.defaults["eps"] == 1e-8
         assert trainer.normalizer.clip_obs == trainer.policy().observation_clip == 5.0
+        assert trainer.normalizer.clip_reward == np.inf
 
 
 class ReusingEnv(PointEnv):

@@ -4,11 +4,13 @@
 import numpy as np
 import pytest
 
-from adapters import PPOConfig
+from adapters import ALGORITHMS, STOCK, TRAINERS
 from adapters.seeds import LARGEST_SEED, MAX_ROWS, PURPOSES, first_stream
 from motrix_gym.random import RandomStreams
 from tests.adapters.envs import PointEnv
-from tests.adapters.trainers import TINY
+from tests.adapters.trainers import load_or_skip
+
+EVERY = TRAINERS | STOCK
 
 
 def test_no_two_seeds_or_purposes_share_a_stream():
@@ -37,9 +39,10 @@ def test_other_seeds_are_refused(seed):
         first_stream(seed, "training")
 
 
-@pytest.mark.parametrize("seed", [0, 5])
-def test_trainers_reset_to_the_streams_of_their_seed(trainer_class, seed):
-    env = PointEnv(64)
-    trainer_class(env, PPOConfig(**TINY | {"seed": seed}))
+@pytest.mark.parametrize(("name", "algo"), [(n, a) for n, algos in EVERY.items() for a in algos])
+def test_trainers_reset_to_the_streams_of_their_seed(name, algo):
+    trainer, seed, env = load_or_skip(name, algo), 5, PointEnv(64)
+    env.metadata = env.metadata | {"autoreset_mode": trainer.autoreset_mode}
+    trainer(env, ALGORITHMS[algo](seed=seed, num_envs=64))
     first = np.uint64(first_stream(seed, "training"))
     np.testing.assert_array_equal(env.arrays["seed"], first + np.arange(64, dtype=np.uint64))

@@ -224,13 +224,13 @@ def test_the_latest_policy_is_measured_against_an_earlier_one_even_if_it_scored_
 def test_minutes_end_a_training_that_can_go_on(
     here, fake_trainer, manifest_of, monkeypatch, capsys
 ):
-    real, late = time.monotonic, 0.0
+    now = 1000.0
 
     def on_update(trainer):
-        nonlocal late
-        late += 50.0  # seconds
+        nonlocal now
+        now += 50.0  # seconds
 
-    monkeypatch.setattr(time, "monotonic", lambda: real() + late)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     fake_trainer.on_update = on_update
     assert run_tiny("--minutes", 2) == 0
     manifest = manifest_of(newest())
@@ -238,7 +238,11 @@ def test_minutes_end_a_training_that_can_go_on(
     assert (newest() / "evaluation.json").is_file()
     output = capsys.readouterr().out
     assert "time is up: 96 steps" in output and "--resume" in output
-    assert train.main(["--resume", str(newest()), "--eval-episodes", "0"]) == 0
+    resume = ["--resume", str(newest()), "--eval-episodes", "0"]
+    assert train.main([*resume, "--minutes", "0.001"]) == 0  # one update at least
+    assert manifest_of(newest())["steps"] == 4 * 32
+    assert "complete" not in capsys.readouterr().out
+    assert train.main(resume) == 0
     assert manifest_of(newest())["status"] == "complete"
 
 
@@ -260,6 +264,13 @@ def test_a_long_training_says_so_at_its_start(monkeypatch):
     expected = [line for line in stream.getvalue().splitlines() if "expected" in line]
     assert len(expected) == 1
     assert expected[0].startswith("expected: 8:19 for 998,000 steps; --minutes M")
+    stream.truncate(0)
+    progress = Progress(1_000_000, deadline=now + 121.0, stream=stream)
+    for steps in (100_000, 200_000):
+        now += 50.0
+        progress.update(steps, {})
+    assert "expected" not in stream.getvalue()
+    assert "200,000 steps  20%, 0:21 left" in stream.getvalue()
 
 
 def test_a_task_without_settings_says_that_defaults_are_used(here, fake_trainer, capsys):
