@@ -38,7 +38,8 @@ LSTMLayer = tuple[np.ndarray, np.ndarray, np.ndarray]
 LSTM_PARTS = ("input", "recurrent", "bias")
 LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
 NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a policy that is not drawn from
-OVERFLOW_IS_FOUND = np.errstate(over="ignore", invalid="ignore")  # where it ends, and told there
+# Non-finite outputs are refused in `_action`.
+IGNORE_OVERFLOW = np.errstate(over="ignore", invalid="ignore")
 
 
 class PolicyError(ValueError):
@@ -166,7 +167,7 @@ class Policy:
         """
         return self._head(self._features(observation))[0]
 
-    @OVERFLOW_IS_FOUND
+    @IGNORE_OVERFLOW
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """Returns the deterministic action, inside of the action box.
 
@@ -182,7 +183,7 @@ class Policy:
         """
         return self._action(self._features(observation), None)
 
-    @OVERFLOW_IS_FOUND
+    @IGNORE_OVERFLOW
     def sample(self, observation: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Returns an action drawn from the policy, inside of the box; the rest as `__call__`."""
         return self._action(self._features(observation), generator)
@@ -331,7 +332,7 @@ class Actor:
         self.policy, self.generator = policy, generator
         self._states: list[tuple[np.ndarray, np.ndarray]] = []  # output and cell of each LSTM
 
-    @OVERFLOW_IS_FOUND
+    @IGNORE_OVERFLOW
     def __call__(self, observations: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """Returns the actions (n, act) for the next step.
 

@@ -21,20 +21,24 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rsl_rl.env import VecEnv  # pyright: ignore[reportMissingImports]
 from tensordict import TensorDict  # pyright: ignore[reportMissingImports]
 
+from adapters.seeds import first_stream
 from motrix_gym import MotrixVectorEnv
 
 
 class RslRlVecEnv(VecEnv):
     """Makes a vector environment of this suite one of rsl_rl's.
 
-    Observations are the group "policy". `extras` of a step hold `time_outs`, by which rsl_rl goes
-    on from the value at a time limit (that of the state before it), and `log`, the means of reward
-    terms and metrics, under the names that the trainers here give them.
+    Observations are the group "policy". `extras` of a step hold `time_outs`, the rows that reached
+    their time limit, and `log`, the means of reward terms and metrics, under the names that the
+    trainers here give them. To the reward of a row in `time_outs` rsl_rl adds discount x the value
+    of the state before the limit.
 
     Args:
         env: Its autoreset mode must be `AutoresetMode.SAME_STEP`. It is reset.
         device: Where tensors are.
-        seed: Of the environment; None goes on with its random streams as they are.
+        seed: Of the training, from 0 to `adapters.seeds.LARGEST_SEED`: rows draw from the streams
+            that `adapters.seeds.first_stream(seed, "training")` sets aside, so that two seeds share
+            none. None goes on with the environment's random streams as they are.
 
     Attributes:
         num_envs, num_actions: Sizes.
@@ -42,7 +46,8 @@ class RslRlVecEnv(VecEnv):
         cfg: The task's settings.
 
     Raises:
-        ValueError: another autoreset mode, or an environment that is not of this suite.
+        ValueError: another autoreset mode, an environment that is not of this suite, or a seed
+            outside of its range.
     """
 
     def __init__(
@@ -56,10 +61,11 @@ class RslRlVecEnv(VecEnv):
         self.env = env
         self.device = device
         self.num_envs = env.num_envs
-        self.num_actions = sum(channel.size for channel in env.unwrapped.task.action)
+        self.num_actions = env.single_action_space.shape[0]  # pyright: ignore
         self.cfg = env.unwrapped.config
         self.max_episode_length = self.cfg.max_episode_steps or sys.maxsize
-        self._observations, _ = env.reset(seed=seed)
+        first = None if seed is None else first_stream(seed, "training")
+        self._observations, _ = env.reset(seed=first)
 
     @property
     def unwrapped(self) -> MotrixVectorEnv:

@@ -40,10 +40,11 @@ def one_line(text: str, longest: int) -> str:
 
     Args:
         text: Any text. Its line breaks become spaces, other control characters escapes.
-        longest: Of a longer text, the middle is left out.
+        longest: Length of the result; of a longer one, the middle is left out.
     """
     text = " ".join(text.splitlines())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     if len(text) > longest:
         half = (longest - 5) // 2
         text = f"{text[:half]} ... {text[-half:]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text

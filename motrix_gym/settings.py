@@ -5,8 +5,9 @@
     friction: tuple[float, float] = interval(0.4, 1.0, above=0)
     reward_weights: Mapping[str, float] = weights(alive=1.0)
 
-A subclass that gives a field another default keeps what it may be. An ordinary field is held to the
-kind of its default, if that is a finite number, True or False, text, or a dataclass of settings.
+A subclass that gives a field another default keeps what it may be. An ordinary field whose
+annotation is one type, None aside, is held to it, if that is a number (and the default is finite),
+bool, str, or the dataclass of the default.
 
 ``integer`` and ``integers`` check what is an argument and no setting.
 """
@@ -17,7 +18,10 @@ import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+import numpy as np
 
 from motrix_gym.names import shown
 
@@ -69,7 +73,7 @@ class _Kind:
 
     def allows(self, value: Any) -> bool:
         """Whether the setting may have this value."""
-        return isinstance(value, self.kind)
+        return isinstance(value, (bool, np.bool_) if self.kind is bool else self.kind)
 
     def __str__(self) -> str:
         names = {bool: "True or False", str: "text"}
@@ -107,7 +111,7 @@ def is_number(value: Any) -> bool:
 
 
 def check(settings: Any) -> None:
-    """Check the fields of a dataclass. One whose annotation has "None" may be None.
+    """Check the fields of a dataclass. One whose annotation allows None may be None.
 
     Raises:
         ValueError: naming the first setting whose value cannot be, the value, and what is allowed.
@@ -119,7 +123,7 @@ def check(settings: Any) -> None:
                 rules[field.name] = field.metadata["rule"]
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if value is None and "None" in str(field.type):
+        if value is None and "None" in _type_names(field.type):
             continue
         rule = rules.get(field.name) or _rule_of_plain(field)
         if rule and not rule.allows(value):
@@ -162,9 +166,20 @@ def _rule_of_plain(field: dataclasses.Field) -> "_Rule | _Kind | None":
     default = field.default
     if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
-    if isinstance(default, bool | str) or dataclasses.is_dataclass(default):
-        return _Kind(type(default))
-    return _NUMBER if is_number(default) else None
+    names = _type_names(field.type) - {"None"}
+    if is_number(default):
+        return _NUMBER if names <= {"float", "int"} else None
+    plain = isinstance(default, bool | str) or dataclasses.is_dataclass(default)
+    return _Kind(type(default)) if plain and names == {type(default).__name__} else None
+
+
+def _type_names(annotation: Any) -> set[str]:
+    """The names of the types that an annotation allows."""
+    if isinstance(annotation, str):  # as in a module with `from __future__ import annotations`
+        return {part.strip().rpartition(".")[2] for part in annotation.split("|")}
+    union = get_origin(annotation) in (Union, UnionType)
+    types = get_args(annotation) if union else (annotation,)
+    return {"None" if t in (None, NoneType) else getattr(t, "__name__", str(t)) for t in types}
 
 
 def _field(rule: _Rule, default: Any) -> Any:

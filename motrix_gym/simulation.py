@@ -27,7 +27,7 @@ import mujoco
 import numpy as np
 from mujoco import batch as mujoco_batch
 
-from motrix_gym.names import nearest
+from motrix_gym.names import nearest, shown
 
 _STATE = ("qpos", "qvel", "act", "ctrl", "qfrc_applied", "xfrc_applied", "mocap_pos", "mocap_quat")
 # Warnings after which MuJoCo has silently reset a world: BADQPOS, BADQVEL, BADQACC, BADCTRL.
@@ -213,6 +213,7 @@ class Simulation:
         Raises:
             ValueError: if it is of another simulation (missing array, other shape or type).
         """
+        self._check_threads()
         targets = {"state": self.batch.state}
         targets |= {f"model/{name}": self.fields[name] for name in self.per_world}
         targets |= {f"buffer/{name}": array for name, array in self.buffers.items()}
@@ -296,7 +297,7 @@ class Simulation:
         if self._threads_lost:
             raise RuntimeError(
                 "an environment with more than one thread cannot be used in a forked process: make "
-                "it there, or start the process with spawn"
+                "the environment in the child process, or start the process with spawn"
             )
 
 
@@ -511,7 +512,7 @@ def _make_renderer(model: mujoco.MjModel, width: int, height: int) -> Any:
         (height, model.vis.global_.offheight, "height"),
     ):
         if not 0 < given <= limit:
-            raise ValueError(f"render {side} must be 1 to {limit} pixels, got {given}")
+            raise ValueError(f"render {side} must be 1 to {limit} pixels, got {shown(given)}")
     if _opengl_lost:
         raise RenderingError(
             "OpenGL cannot be used in a process forked from one that renders: start it with spawn"
@@ -542,4 +543,4 @@ def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:
     names = sorted(str(a) for a in allowed)
     near = nearest(name, names)
     hint = f": did you mean {near!r}?" if near else f": there are {', '.join(names[:40])}"
-    return f"no {what} {name!r}{hint}"
+    return f"no {what} {shown(name)}{hint}"

@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from motrix_gym.names import shown
 from motrix_gym.random import MAX_SEED
 from motrix_gym.settings import integer
 from motrix_gym.task import Task
@@ -32,7 +33,7 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def __init__(self, task: Task, *, render_mode: str | None = None, **kwargs: Any):
         """Create the environment; keyword arguments go to MotrixVectorEnv."""
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
+            raise ValueError(f"render_mode must be None or 'rgb_array', got {shown(render_mode)}")
         vector_env = MotrixVectorEnv(
             task, 1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **kwargs
         )
@@ -58,8 +59,8 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """
         if options:
             raise ValueError(
-                f"options must be None or empty, got {options}: a single environment has none, "
-                "gymnasium.make_vec's have"
+                f"options must be None or empty, got {shown(options)}: a single environment has "
+                "none, gymnasium.make_vec's have"
             )
         seed = None if seed is None else integer("seed", seed, 0, MAX_SEED)
         super().reset(seed=seed)

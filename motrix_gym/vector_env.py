@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from motrix_gym.names import did_you_mean
+from motrix_gym.names import did_you_mean, shown
 from motrix_gym.random import MAX_SEED, RandomStreams
 from motrix_gym.settings import integer, integers
 from motrix_gym.simulation import Simulation, View, copy_into, tile
@@ -19,6 +19,7 @@ from motrix_gym.task import Task, TaskConfig
 
 MAX_ENVS = 2**31 - 1  # what MuJoCo counts to
 MAX_THREADS = 1024  # more never help, and thousands cannot be started
+MAX_SIDE = 2**31 - 1  # pixels, the largest C int; the renderer has a limit by model
 _RENDER_MODES = ("rgb_array", "rgb_array_tiled")
 
 
@@ -84,12 +85,11 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         num_envs = integer("num_envs", num_envs, 1, MAX_ENVS)
         num_threads = integer("num_threads", num_threads, 0, MAX_THREADS)
         if render_mode is not None and render_mode not in _RENDER_MODES:
-            raise ValueError(f"render_mode must be None or {_RENDER_MODES}, got {render_mode!r}")
+            given = shown(render_mode)
+            raise ValueError(f"render_mode must be None or {_RENDER_MODES}, got {given}")
         rows = range(num_envs) if render_rows is None else render_rows
         rows = integers("render_rows", rows, 0, num_envs - 1)
-        size = integers("render_size", render_size, 1, MAX_ENVS)
-        if len(size) != 2:
-            raise ValueError(f"render_size must be (width, height), got {render_size!r}")
+        size = _picture_size(render_size)
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
         self.task = task
         self.config: TaskConfig = task.config
@@ -321,8 +321,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not hasattr(self, name):
             hint = did_you_mean(name, vars(self))
             raise AttributeError(
-                f"{type(self).__name__} has no attribute {name!r}{hint}; settings of the task are "
-                "keyword arguments of gymnasium.make_vec"
+                f"{type(self).__name__} has no attribute {shown(name)}{hint}; settings of the task "
+                "are keyword arguments of gymnasium.make_vec"
             )
         if isinstance(values, list | tuple):
             if len(values) != self.num_envs or any(
@@ -330,7 +330,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ):
                 raise ValueError(
                     f"{name!r} is one for all rows: need {self.num_envs} equal values, "
-                    f"got {list(values)}"
+                    f"got {shown(values)}"
                 )
             values = values[0]
         setattr(self, name, values)
@@ -418,7 +418,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for name in options:
             if name not in names:
                 hint = did_you_mean(name, names)
-                raise ValueError(f"no reset option {name!r}{hint}; allowed are: {', '.join(names)}")
+                allowed = ", ".join(names)
+                raise ValueError(f"no reset option {shown(name)}{hint}; allowed are: {allowed}")
         mask, elapsed = options.get("reset_mask"), options.get("elapsed_steps")
         mask = self._reset_mask(mask)
         return mask, None if elapsed is None else self._elapsed_steps(elapsed, mask)
@@ -488,6 +489,15 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         }
 
 
+def _picture_size(given: Any) -> tuple[int, int]:
+    try:
+        width, height = (integer("render_size", side, 1, MAX_SIDE) for side in given)
+    except (TypeError, ValueError):
+        need = f"two integers (width, height) from 1 to {MAX_SIDE}"
+        raise ValueError(f"render_size must be {need}, got {shown(given)}") from None
+    return width, height
+
+
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     if isinstance(mode, AutoresetMode):
         return mode
@@ -495,7 +505,7 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
         if str(mode).lower() in (member.name.lower(), member.value.lower()):
             return member
     names = ", ".join(member.name for member in AutoresetMode)
-    raise ValueError(f"autoreset_mode must be one of {names}, got {mode!r}")
+    raise ValueError(f"autoreset_mode must be one of {names}, got {shown(mode)}")
 
 
 def _masked(entries: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _output_failure() -> OSError | None:
 
 
 def _prepare_streams() -> None:
-    """Lets everything be printed: into the void if a stream is closed; escaped if need be."""
+    """A closed stream is replaced by the null device; unprintable characters are escaped."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -272,6 +272,23 @@ def whole(low: int, high: int = MAX_COUNT) -> Callable[[str], int]:
         if not low <= value <= high:
             message = f"{shown(text)} is not a whole number from {low} to {high}"
             raise argparse.ArgumentTypeError(message)
+        return value
+
+    return convert
+
+
+def positive(unit: str) -> Callable[[str], float]:
+    """An argparse type: a finite number above 0 of a unit, such as "seconds"."""
+
+    def convert(text: str) -> float:
+        from motrix_gym.names import shown
+
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a number of {unit} above 0")
         return value
 
     return convert

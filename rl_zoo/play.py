@@ -84,7 +84,7 @@ def _arguments() -> argparse.ArgumentParser:
     p.add_argument("--video", type=Path, metavar="PATH", help="make this mp4, and open no window")
     p.add_argument(
         "--seconds",
-        type=_positive,
+        type=cli.positive("seconds"),
         metavar="T",
         help=f"how long (default: {SECONDS:g} in a video, until closed in a window)",
     )
@@ -95,18 +95,6 @@ def _arguments() -> argparse.ArgumentParser:
     seed.add_argument("--seed", type=seeds, default=0, metavar="S", help="default 0")
     seed.add_argument("--rand-seed", action="store_true", help="draw the seed")
     return p
-
-
-def _positive(text: str) -> float:
-    from motrix_gym.names import shown
-
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a positive number")
-    return value
 
 
 def has_display() -> bool:

@@ -2,8 +2,10 @@
 """Runs tests as on older processors, for which the libraries have other code: `make test-portable`.
 
 Sums in another order and fused products round otherwise, so a training ends with other weights. A
-level caps the instructions that XLA, Torch, oneDNN, MKL, NumPy, OpenBLAS and glibc's mathematics
-use; "native" caps none. On a processor that lacks them a cap changes nothing.
+level sets the variables by which XLA, Torch, oneDNN, MKL, NumPy, OpenBLAS and glibc's mathematics
+are told to use no wider instructions; "native" sets none. NumPy and Torch report that they comply
+(tests/test_portable.py). XLA is only known to accept its flag, and the others say nothing. On a
+processor that lacks the instructions a level changes nothing.
 
     python -m tests.portable [PYTEST'S ARGUMENTS]
 """

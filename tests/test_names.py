@@ -34,3 +34,8 @@ def test_one_line_keeps_what_a_terminal_can_show():
     assert one_line("a: 'é'\r\n\tb\u2028c\x1b[0m\x00", 100) == r"a: 'é' \tb c\x1b[0m\x00"
     assert one_line("x" * 100, 100) == "x" * 100
     assert one_line("x" * 101, 100) == "x" * 47 + " ... " + "x" * 47
+
+
+def test_one_line_is_no_longer_than_asked_when_it_escapes():
+    assert len(one_line("\x1b" * 5000, 1200)) <= 1200
+    assert one_line("\x1b" * 25, 100) == r"\x1b" * 25

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The caps of `make test-portable` do what they say, and no test hangs on time or luck."""
+"""NumPy and Torch keep to the caps of `make test-portable`; no test hangs on time or luck."""
 
 import hypothesis
 import pytest
@@ -25,8 +25,8 @@ def test_torch_uses_nothing_above_a_level(python, level):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_jax_takes_the_cap(python, level):
-    """XLA ends the process if it does not know a flag or its value."""
+def test_jax_knows_the_flag(python, level):
+    """XLA ends the process if it does not know a flag or its value; it reports nothing."""
     pytest.importorskip("jax")
     program = "import jax; print(jax.jit(lambda x: x + 1)(1.0))"
     assert python(program, JAX_PLATFORMS="cpu", **LEVELS[level]).strip() == "2.0"

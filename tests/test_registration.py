@@ -179,9 +179,10 @@ def test_reward_weights_of_an_environment_are_merged():
             ({"render_rows": wrong}, ValueError, "render_rows must be .*integers from 0 to 1, got ")
             for wrong in ([0, 2], [-1], [], "a", 1, [0.5], [None])
         ),
-        ({"render_size": (640,)}, ValueError, r"render_size must be \(width, height\), got"),
-        ({"render_size": (640, 0)}, ValueError, "render_size must be .*integers from 1 "),
-        ({"render_size": "ab"}, ValueError, "render_size must be .*integers .*, got 'ab'"),
+        *(
+            ({"render_size": wrong}, ValueError, r"must be two integers \(width, height\)")
+            for wrong in ((640,), (640, 480, 3), (640, 0), (640.0, 480), (640, 2**31), "ab", 640)
+        ),
         ({"reward_weights": -1}, ValueError, "reward_weights must be finite numbers by name, got"),
         ({"reward_weights": None}, ValueError, "reward_weights must be finite numbers by name"),
         ({"autoreset_mode": "Sometimes"}, ValueError, "NEXT_STEP.*got 'Sometimes'"),

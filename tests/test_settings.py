@@ -3,6 +3,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -35,6 +37,19 @@ class Config(TaskConfig):
 class Child(Config):
     speed: float = 2.0
     reward_weights: Mapping[str, float] = field(default_factory=lambda: {"far": 1.0})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed(TaskConfig):
+    model: str | Path = "a.xml"
+    which: str | int = "auto"
+    share: float | str = 0.5
+    size: int | float = 1
+    given: Any = True
+    base: object = VelocityCommands()
+    text: "str | Path" = "a.xml"
+    maybe: "str | None" = "a"
+    older: Optional[str] = "a"  # noqa: UP045
 
 
 @pytest.mark.parametrize("config", [Config, Child])
@@ -80,6 +95,36 @@ def test_what_cannot_be_is_refused_with_what_is_allowed(config, setting, allowed
     with pytest.raises(ValueError) as error:
         config(**setting)
     assert f"{name} must be " in str(error.value) and allowed in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"model": Path("b.xml")},
+        {"which": 3},
+        {"share": "auto"},
+        {"size": 1.5},
+        {"given": "x"},
+        {"base": 1},
+        {"text": Path("b.xml")},
+        {"maybe": None},
+        {"older": None},
+    ],
+)
+def test_a_setting_of_several_types_may_be_any_of_them(setting):
+    ((name, value),) = setting.items()
+    assert getattr(Mixed(**setting), name) is value
+
+
+@pytest.mark.parametrize("setting", [{"size": "x"}, {"maybe": 1}, {"older": 1}])
+def test_none_beside_a_type_does_not_lift_its_check(setting):
+    ((name, value),) = setting.items()
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {value!r}"):
+        Mixed(**setting)
+
+
+def test_true_and_false_may_be_numpys():
+    assert Config(on=np.True_).on
 
 
 def test_what_can_be_is_taken():

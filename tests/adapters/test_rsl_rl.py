@@ -11,7 +11,11 @@ from types import ModuleType
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import TransformAction
+
+from adapters.seeds import LARGEST_SEED, first_stream
 
 torch = pytest.importorskip("torch")
 
@@ -40,7 +44,7 @@ def make(**kwargs):
 
 def test_steps_are_those_of_the_environment(wrapper):
     env, plain = wrapper(make(), seed=3), make()
-    observations, _ = plain.reset(seed=3)
+    observations, _ = plain.reset(seed=first_stream(3, "training"))
     assert (env.num_envs, env.num_actions, env.max_episode_length) == (4, 6, 6)
     assert env.cfg == plain.unwrapped.config
     np.testing.assert_array_equal(env.get_observations()["policy"], observations)
@@ -74,7 +78,36 @@ def test_setting_the_episode_lengths_staggers_the_time_limits(wrapper):
     env.close()
 
 
+def test_two_seeds_share_no_stream(wrapper):
+    zero, one = (wrapper(make(), seed=seed).get_observations()["policy"] for seed in (0, 1))
+    assert not (zero[:, None] == one[None]).all(dim=2).any()  # all pairs of rows
+
+
+def test_without_a_seed_the_streams_go_on(wrapper):
+    env, plain = make(), make()
+    for each in (env, plain):
+        each.reset(seed=3)
+    observations, _ = plain.reset()
+    np.testing.assert_array_equal(wrapper(env).get_observations()["policy"], observations)
+
+
+def test_actions_are_those_of_the_outermost_wrapper(wrapper):
+    (halves, all_halves) = (Box(-1, 1, (3,)), Box(-1, 1, (4, 3)))
+    envs = TransformAction(
+        make(),
+        lambda actions: np.tile(actions, 2),
+        action_space=all_halves,
+        single_action_space=halves,
+    )
+    env = wrapper(envs, seed=0)
+    assert env.num_actions == 3
+    env.step(torch.zeros(4, env.num_actions))
+    env.close()
+
+
 def test_what_rsl_rl_cannot_use_is_refused(wrapper):
+    with pytest.raises(ValueError, match=f"seed={LARGEST_SEED + 1} is not from 0 to"):
+        wrapper(make(), seed=LARGEST_SEED + 1)
     with pytest.raises(ValueError, match="NEXT_STEP.*SAME_STEP"):
         wrapper(make(autoreset_mode=AutoresetMode.NEXT_STEP))
     how = {"vector_kwargs": {"autoreset_mode": AutoresetMode.SAME_STEP}}

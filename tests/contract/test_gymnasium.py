@@ -14,6 +14,7 @@ from gymnasium.wrappers import vector as wrappers
 from numpy.testing import assert_array_equal, assert_equal
 
 import motrix_gym
+from motrix_gym.single_env import MotrixEnv
 
 
 def test_gymnasiums_checker_passes(env_id):
@@ -140,6 +141,29 @@ def test_attributes_are_asked_for_row_by_row(env_id, player):
     with pytest.raises(AttributeError, match="no attribute 'gravity'; settings of the task are"):
         env.set_attr("gravity", 0.0)
     own.close()
+
+
+LONG = "x" * 10**5
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0", render_mode=LONG),
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0", render_size=LONG),
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0", autoreset_mode=LONG),
+        lambda: MotrixEnv(motrix_gym.make_task("Motrix/CartPole-v0"), render_mode=LONG),
+        lambda: gymnasium.make("Motrix/CartPole-v0").reset(options={LONG: 1}),
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0").reset(options={LONG: 1}),
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0").set_attr("render_mode", [LONG] * 2),
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0").set_attr(LONG, 1),
+        lambda: gymnasium.make_vec("Motrix/CartPole-v0").unwrapped.simulation.sensor(LONG),
+    ],
+)
+def test_a_message_about_a_huge_value_is_short(call):
+    with pytest.raises((ValueError, AttributeError)) as error:
+        call()
+    assert len(str(error.value)) < 500
 
 
 def test_the_registered_spec_can_be_pickled_and_copied(env_id):

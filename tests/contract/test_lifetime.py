@@ -106,15 +106,20 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 
 @needs_fork
-def test_an_environment_with_threads_is_refused_in_a_forked_process_and_can_be_dropped(python):
+def test_an_environment_with_threads_is_refused_in_a_forked_process_and_can_be_dropped(
+    env_id, python
+):
     """None of its threads is there: what waits for them would wait for ever."""
-    python(f"""ID = "Motrix/Go1-v0"{FORKED}
+    python(f"""ID = "{env_id}"{FORKED}
 envs, dropped = [make(2), make(2)], make(2)
+before = envs[0].unwrapped.snapshot()
 
 def child():
     global dropped
-    for call in (lambda: play(envs[0]), lambda: envs[0].reset(seed=0)):
-        assert "make it there, or start the process with spawn" in refused(call)
+    env = envs[0].unwrapped
+    for call in (lambda: play(env), lambda: env.reset(seed=0), lambda: env.restore(before)):
+        assert "make the environment in the child process, or start the" in refused(call)
+    del env
     envs[1].close()
     envs.clear()
     dropped = None
@@ -124,6 +129,25 @@ def child():
 
 run(child)
 play(envs[0])
+""")
+
+
+@needs_fork
+def test_restoring_masses_with_threads_is_refused_in_a_forked_process(python):
+    """MuJoCo's constants are then computed again, by all threads."""
+    python(f"""{FORKED}
+import mujoco
+from motrix_gym.simulation import Simulation
+
+model = mujoco.MjModel.from_xml_string(
+    "<mujoco><worldbody><body><freejoint/><geom size='1'/></body></worldbody></mujoco>"
+)
+simulation = Simulation(model, 1000, 2, per_world=("body_mass",))
+snapshot = simulation.snapshot()
+def child():
+    assert "in the child process" in refused(lambda: simulation.restore(snapshot))
+run(child)
+simulation.restore(snapshot)
 """)
 
 

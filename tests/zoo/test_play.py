@@ -130,6 +130,14 @@ def test_a_display_gets_a_window_in_real_time_until_it_is_closed(run, window):
     assert not list(run.folder.glob("*.mp4"))
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x"])
+def test_other_seconds_are_refused(here, capsys, seconds):
+    with pytest.raises(SystemExit) as error:
+        play(f"--seconds={seconds}")
+    assert error.value.code == 2
+    assert f"'{seconds}' is not a number of seconds above 0" in capsys.readouterr().err
+
+
 def test_seconds_close_the_window(run, window):
     assert play("--seconds", "0.05") == 0
     assert len(window.seen) == 5
