@@ -170,9 +170,8 @@ def read_figures(figures: dict[str, Any]) -> dict[str, Summary]:
     Raises:
         KeyError, TypeError, ValueError, AttributeError: they are not.
     """
-    *names, kind = Summary._fields
     return {
-        str(figure): Summary(*(_real(x[name]) for name in names), interval=str(x[kind]))
+        str(figure): Summary(*(_real(x[name]) for name in Summary._fields))
         for figure, x in figures.items()
     }
 

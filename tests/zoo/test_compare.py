@@ -647,7 +647,7 @@ def make_result(trainer, seed, returns, **changes):
         for i, value in enumerate(returns, 1)
     ]
     figures = {
-        name: Summary(mean, mean, mean, mean, mean, mean, "bootstrap")
+        name: Summary(mean, mean, mean, mean, mean, mean)
         for name, mean in points[-1].figures.items()
     }
     values = dict(
@@ -722,9 +722,9 @@ def test_the_tables_say_how_many_episodes_judged():
 
 def test_goals_that_are_met_on_average_only_are_counted_apart():
     summaries = {
-        "met": Summary(11, 11, 10, 12, 0, 20, "bootstrap"),
-        "on average": Summary(11, 11, 9, 12, 0, 20, "bootstrap"),
-        "not": Summary(9, 9, 8, 12, 0, 20, "bootstrap"),
+        "met": Summary(11, 11, 10, 12, 0, 20),
+        "on average": Summary(11, 11, 9, 12, 0, 20),
+        "not": Summary(9, 9, 8, 12, 0, 20),
     }
 
     def goals_met(*names):
