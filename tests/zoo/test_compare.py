@@ -378,23 +378,23 @@ def changed(folder, manifest_of, *sessions, **changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("sessions", "message"),  # {}: resumed here
     [
-        ({"code": "0123456789abcdef" * 4}, "with other code than here (0123456789ab)"),
-        ({"versions": {"numpy": "1.0"}}, "with other versions than here (numpy 1.0)"),
-        ({"cpu": "Z80"}, "on another processor than here (Z80)"),
+        ([{"code": "0123456789abcdef" * 4}, {}], "with other code than here (0123456789ab)"),
+        ([{"versions": {"numpy": "1.0"}}, {}], "with other versions than here (numpy 1.0)"),
+        ([{"cpu": "Z80"}, {}], "on another processor than here (Z80)"),
+        ([{"cpu": "Z80"}], "on another processor than here (Z80)"),
     ],
 )
-@pytest.mark.parametrize("resumed_here", [False, True])
 def test_runs_of_another_origin_are_used_and_named_or_refused(
-    here, trainings, manifest_of, capsys, changes, message, resumed_here
+    here, trainings, manifest_of, capsys, sessions, message
 ):
     flags = ["--trainers", "sb3", "--seeds", 3, *SET, "env.max_episode_steps=10"]
     assert run_compare(*flags) == 0
     assert message not in table()
     assert run_compare(*flags, "--strict") == 0
     for run in result()["runs"][:2]:
-        changed(Path(run["folder"]), manifest_of, changes, *([{}] if resumed_here else []))
+        changed(Path(run["folder"]), manifest_of, *sessions)
     trainings.clear(), capsys.readouterr()
     assert run_compare(*flags) == 0
     assert f"- Ran {message}: seeds 0, 1 of sb3." in table()
