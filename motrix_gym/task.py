@@ -65,11 +65,16 @@ class Metric:
     unit: str
     reduce: str = "mean"
     description: str = ""
+    rate: bool = False
+    """Whether an episode's value is 0 or 1, such as a fall, so that the mean over episodes is a
+    rate and an evaluation gives a binomial interval."""
 
     def __post_init__(self) -> None:
         """Check the reduction."""
         if self.reduce not in ("mean", "max", "last"):
             raise ValueError(f"reduce must be 'mean', 'max' or 'last', got {self.reduce!r}")
+        if self.rate and self.reduce == "mean":
+            raise ValueError("reduce must be 'max' or 'last' for a rate, got 'mean'")
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def _arguments() -> argparse.ArgumentParser:
     add(
         "--strict",
         action="store_true",
-        help="refuse runs of other code, settings, library versions or processor than here",
+        help="refuse to use or to go on with a run of other code, settings, library versions or "
+        "processor than here; another --run-dir has all trained anew",
     )
     add("--runs", nargs="+", type=Path, metavar="RUN", help="compare these runs")
     add(
@@ -229,26 +230,37 @@ def _planned(config: "AlgorithmConfig", interval: int) -> int:
 
 def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
     """Returns the words of the command that makes a run, or goes on with one; () if it is there."""
+    runs = list(_matching(job, args.run_dir))
+    usable = [run for run in runs if not _flaw(run, job.least)]
+    run = _most_like_here(usable or [run for run in runs if _can_go_on(run, job)])
+    if run and args.strict:
+        _check_strict(run.folder, _others(_origin(run), {}, {}))
+    if usable:
+        return ()
+    if run:
+        env = ("--env", job.words[job.words.index("--env") + 1])
+        threads = ("--num-threads", str(args.num_threads))
+        return ("train", "--resume", str(run.folder), *env, *threads, "--eval-episodes", "0")
+    return ("train", *job.words)
+
+
+def _can_go_on(run: "Run", job: Job) -> bool:
+    """Whether a run was stopped, and makes a curve when it is resumed."""
     from adapters import STOCK
 
-    runs = list(_matching(job, args.run_dir))
-    if any(not _flaw(run, job.least) for run in runs):
-        if args.strict:
-            run = _found(job, args.run_dir)
-            _check_strict(run.folder, _others(_origin(run), {}, {}))
-        return ()
-    # A library's own loop cannot be resumed.
-    for run in runs if job.trainer not in STOCK else ():
-        config, manifest = run.config(), run.manifest
-        planned = _planned(config, config.check_point_interval)
-        stopped = manifest["status"] != "complete" and manifest["latest"] is not None
-        if args.strict and _others(_origin(run), {}, {}):
-            continue
-        if stopped and config.keep_checkpoints < 0 and planned >= job.least:
-            env = ("--env", job.words[job.words.index("--env") + 1])
-            threads = ("--num-threads", str(args.num_threads))
-            return ("train", "--resume", str(run.folder), *env, *threads, "--eval-episodes", "0")
-    return ("train", *job.words)
+    config, manifest = run.config(), run.manifest
+    return (
+        job.trainer not in STOCK  # a library's own loop cannot be resumed
+        and manifest["status"] != "complete"
+        and manifest["latest"] is not None
+        and config.keep_checkpoints < 0
+        and _planned(config, config.check_point_interval) >= job.least
+    )
+
+
+def _most_like_here(runs: "Sequence[Run]") -> "Run | None":
+    """Returns the first of the runs that differ least from one made here; None if there is none."""
+    return min(runs, key=lambda run: len(_others(_origin(run), {}, {})), default=None)
 
 
 def _matching(job: Job, root: Path) -> "Iterator[Run]":
@@ -273,11 +285,10 @@ def _matching(job: Job, root: Path) -> "Iterator[Run]":
 def _found(job: Job, root: Path) -> "Run":
     """Returns the run of a job: of those without a flaw the most like one made here, the newest."""
     runs = list(_matching(job, root))
-    usable = [run for run in runs if not _flaw(run, job.least)]
-    if not usable:
-        flaws = [f"{run.folder} {_flaw(run, job.least)}" for run in runs] or ["there is none"]
-        raise cli.CommandError(f"no run of {job} in {root} can be used: {'; '.join(flaws)}")
-    return min(usable, key=lambda run: len(_others(_origin(run), {}, {})))
+    if run := _most_like_here([run for run in runs if not _flaw(run, job.least)]):
+        return run
+    flaws = [f"{run.folder} {_flaw(run, job.least)}" for run in runs] or ["there is none"]
+    raise cli.CommandError(f"no run of {job} in {root} can be used: {'; '.join(flaws)}")
 
 
 def _flaw(run: "Run", least: int = 0) -> str:
@@ -357,12 +368,9 @@ def _check_seeds(runs: "Sequence[Run]") -> None:
 
 def _origin(run: "Run") -> dict[str, Any]:
     """What a run's manifest says of where it comes from."""
-    from rl_zoo.comparison import ORIGIN
+    from rl_zoo.comparison import read_origin
 
-    manifest = run.manifest
-    return {name: str(manifest.get(name, "unknown")) for name in ORIGIN} | {
-        "versions": manifest["versions"]
-    }
+    return read_origin(run.manifest)
 
 
 def _others(
@@ -370,25 +378,25 @@ def _others(
 ) -> dict[str, str]:
     """Returns how a run differs from one that would be made here, for these settings.
 
-    The keys say in what, in words that follow "ran"; the values what the run has.
+    The keys say in what, in words that follow "ran"; the values what any of its sessions has.
     """
-    from rl_zoo.comparison import differing, fixed
+    from rl_zoo.comparison import differing, fixed, setting
     from rl_zoo.runs import code, machine, versions
 
-    here, there = versions(), origin["versions"]
-    names = [name for name in there if name in here and here[name] != there[name]]
+    here, cpu, trained = versions(), machine()["cpu"], origin["sessions"]
     changed = differing([fixed(settings), wanted]) if wanted else []
-    others = {}
-    if origin["code"] != code():
-        others["with other code"] = " ".join(word[:12] for word in origin["code"].split())
-    if changed:
-        values = (f"{name}={json.dumps(settings[name])}" for name in changed)
-        others["with other settings"] = ", ".join(values)
-    if names:
-        others["with other versions"] = ", ".join(f"{name} {there[name]}" for name in names)
-    if origin["cpu"] != machine()["cpu"]:
-        others["on another processor"] = origin["cpu"]
-    return others
+    found = {
+        "with other code": [s["code"][:12] for s in trained if s["code"] != code()],
+        "with other settings": [setting(settings, name) for name in changed],
+        "with other versions": [
+            f"{name} {version}"
+            for s in trained
+            for name, version in s["versions"].items()
+            if here.get(name, version) != version
+        ],
+        "on another processor": [s["cpu"] for s in trained if s["cpu"] != cpu],
+    }
+    return {how: ", ".join(dict.fromkeys(what)) for how, what in found.items() if what}
 
 
 def _shipped(env_id: str, algo: str, trainer: str, task_settings: Any) -> dict[str, Any]:
@@ -520,14 +528,16 @@ def _measured(
 ) -> "tuple[dict[str, Summary], int]":
     """Returns a checkpoint's figures and faults, evaluated unless known from curve.json.
 
-    What is new goes there too.
+    What is new goes there too. Known is what was measured with the same code and versions, on the
+    same processor.
     """
     from adapters.policy import ARRAYS_FILE, write_file
     from rl_zoo.comparison import read_figures
     from rl_zoo.evaluate import SEED, evaluate_policy
-    from rl_zoo.runs import code
+    from rl_zoo.runs import code, machine, versions
 
-    key = f"{entry['sha256'][ARRAYS_FILE]} {episodes} {SEED} {code()}"
+    here = [code(), versions(), machine()["cpu"]]
+    key = json.dumps([entry["sha256"][ARRAYS_FILE], episodes, SEED, *here])
     if key not in known:
         manifest = run.manifest
         evaluation = evaluate_policy(
@@ -590,7 +600,8 @@ def _stored(args: argparse.Namespace) -> "list[Comparison]":
                 (run.trainer, run.algo, run.seed, run.policy): run
                 for run in (*known.results, *found.results)
             }
-            merged[key] = dataclasses.replace(known, results=tuple(runs.values()))
+            units = known.units | found.units
+            merged[key] = dataclasses.replace(known, units=units, results=tuple(runs.values()))
     for comparison in merged.values():
         for label, results in comparison.rows.items():
             for a, b in itertools.pairwise(results):
@@ -639,24 +650,24 @@ def _about(comparisons: "Sequence[Comparison]", argv: Sequence[str]) -> str:
 
     results = [result for c in comparisons for result in c.results]
     origins = [result.origin for result in results]
+    sessions = [session | {"device": o["device"]} for o in origins for session in o["sessions"]]
     machines = sorted(
         {
-            f"{o['cpu']}, {o['cores']} core{'s' * (o['cores'] != '1')}, {o['device']}"
-            for o in origins
+            f"{s['cpu']}, {s['cores']} core{'s' * (s['cores'] != '1')}, {s['device']}"
+            for s in sessions
         }
     )
     dates = sorted({origin["created"][:10] for origin in origins})
     versions: dict[str, set[str]] = {}
-    for origin in origins:
-        for package, version in origin["versions"].items():
+    for session in sessions:
+        for package, version in session["versions"].items():
             versions.setdefault(package, set()).add(version)
     listed = ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in versions.items())
     trainers = ", ".join(dict.fromkeys(label for c in comparisons for label in c.rows))
     algorithms = ", ".join(dict.fromkeys(result.algo for result in results))
     final = either(result.episodes for result in results)
     curve = either(result.curve_episodes for result in results)
-    if len(machines) > 1:
-        machines.append("**Not all on one machine: seconds do not compare**")
+    mixed = "**Not all on one machine: seconds do not compare.** " if len(machines) > 1 else ""
     without = {result.trainer: result.ignored for result in results if result.ignored}
     ignored = "".join(
         f"\n  Without effect in {name}: {', '.join(names)}." for name, names in without.items()
@@ -665,8 +676,8 @@ def _about(comparisons: "Sequence[Comparison]", argv: Sequence[str]) -> str:
 
     {shlex.join(["python", "-m", "rl_zoo.compare", *argv])}
 
-Trained {" to ".join(dict.fromkeys((dates[0], dates[-1])))} on: {"; ".join(machines)}. Versions:
-{listed}.
+Trained {" to ".join(dict.fromkeys((dates[0], dates[-1])))} on: {"; ".join(machines)}.
+{mixed}Versions: {listed}.
 
 ![return against environment steps and seconds](comparison.png)
 

@@ -88,7 +88,8 @@ def details(env_id: str) -> str:
         f"observation ({about['observation']})": _channels(entry.task.observation),
         f"action ({about['action']}), each in [-1, 1]": _channels(entry.task.action),
         "metrics": [
-            (name, metric.unit, metric.description) for name, metric in entry.task.metrics.items()
+            (name, "rate" if metric.rate else metric.unit, metric.description)
+            for name, metric in entry.task.metrics.items()
         ],
         "goals": [(goal,) for goal in about["goals"]],
         "settings (keyword arguments of make_vec; --set env.NAME=VALUE)": [

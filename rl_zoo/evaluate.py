@@ -13,7 +13,7 @@ if __name__ == "__main__":
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from rl_zoo import cli
 
 if TYPE_CHECKING:
     from adapters import Policy
-    from motrix_gym import Goal, Metric, MotrixVectorEnv, TaskConfig
+    from motrix_gym import Goal, MotrixVectorEnv, TaskConfig
 
 EPISODES, SEED = 1000, 0
 CHOICE_EPISODES = 50  # between two policies of a run
@@ -50,7 +50,7 @@ class Evaluation:
         units: Unit and, for metrics, how steps make an episode, by figure.
         goals: What counts as solved.
         faults: Episodes that ended because the simulation diverged.
-        rates: Names of the figures that are shares of the episodes, such as "success".
+        rates: Names of the figures whose mean is a rate: "success" and the metrics declared so.
     """
 
     env_id: str
@@ -102,6 +102,7 @@ class Evaluation:
             "stochastic": self.stochastic,
             "faults": self.faults,
             "figures": {name: x.as_dict() for name, x in self.summaries.items()},
+            "rates": sorted(self.rates),
             "goals": [{"goal": str(g), "verdict": text} for g, text in self.verdicts.items()],
             "solved": self.solved,
         }
@@ -110,7 +111,7 @@ class Evaluation:
         """Returns a table for the user."""
         rows = [("", "mean", "IQ mean", "95% interval", "min", "max")]
         for name, summary in self.summaries.items():
-            mean, middle, low, high, least, most = map(cli.number, summary[:6])
+            mean, middle, low, high, least, most = map(cli.number, summary)
             unit = f" ({self.units[name]})" if self.units.get(name) else ""
             rows.append((name + unit, mean, middle, f"{low} to {high}", least, most))
         actions = "sampled" if self.stochastic else "deterministic"
@@ -126,7 +127,7 @@ class Evaluation:
         if self.faults:
             lines.append(f"{self.faults} episodes ended in a diverged simulation")
         for goal, text in self.verdicts.items():
-            mean, _, low, high = map(cli.number, self.summaries[goal.figure][:4])
+            mean, _, low, high, _, _ = map(cli.number, self.summaries[goal.figure])
             beyond = "below" if goal.comparison == ">=" else "above"
             text += f", but the interval reaches {beyond}" if text == ON_AVERAGE else ""
             lines.append(f"goal {goal}: {text} ({mean}, 95% interval {low} to {high})")
@@ -170,7 +171,7 @@ def evaluate_policy(
 
     Raises:
         CommandError: the numbers do not fit, the seed is too large, the policy is of another task,
-            or a goal names no figure.
+            a goal names no figure, or a rate has values other than 0 and 1.
     """
     from adapters.seeds import first_stream
     from motrix_gym import registration
@@ -194,9 +195,15 @@ def evaluate_policy(
         act = policy.actor(generator if stochastic else None)
         figures, faults = _play_episodes(env, act, episodes // num_envs, first)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
-        rates = _rates(figures, env.task.metrics)
+        rates = {name for name, m in env.task.metrics.items() if m.rate} | {"success"}
     finally:
         env.close()
+    rates &= figures.keys()
+    for name in sorted(rates):
+        if len(odd := figures[name][~np.isin(figures[name], (0, 1))]):
+            raise cli.CommandError(
+                f"{name} of {env_id} is a rate, but an episode has {odd[0]:g}, not 0 or 1"
+            )
     goals = registration.entry(env_id).goals
     for goal in goals:
         if goal.figure not in figures:
@@ -213,7 +220,7 @@ def evaluate_policy(
         units=units | {"length": "steps"},
         goals=goals,
         faults=faults,
-        rates=rates,
+        rates=frozenset(rates),
     )
 
 
@@ -293,27 +300,10 @@ def _columns(entries: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: value for name, value in entries.items() if not name.startswith("_")}
 
 
-def _rates(figures: dict[str, np.ndarray], metrics: "Mapping[str, Metric]") -> frozenset[str]:
-    """Returns the names of the figures that are rates.
-
-    Those are "success", and the metrics without a unit of which an episode has the maximum or the
-    last value, such as a fall, if all their values are 0 or 1.
-    """
-    indicators = {
-        name for name, m in metrics.items() if m.unit == "1" and m.reduce in ("max", "last")
-    }
-    return frozenset(
-        name
-        for name, values in figures.items()
-        if name in indicators | {"success"} and np.isin(values, (0, 1)).all()
-    )
-
-
 class Summary(NamedTuple):
     """A figure over the episodes: mean, interquartile mean, interval, minimum and maximum.
 
-    `low` to `high` is a 95 % interval of the mean, and `interval` says how it was found: "Wilson"
-    or "bootstrap".
+    `low` to `high` is a 95 % interval of the mean.
     """
 
     mean: float
@@ -322,13 +312,10 @@ class Summary(NamedTuple):
     high: float
     min: float
     max: float
-    interval: str
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain JSON; what is not finite becomes None."""
-        numbers = zip(self._fields, self[:6], strict=False)
-        known = {name: x if math.isfinite(x) else None for name, x in numbers}
-        return known | {"interval": self.interval}
+        return {name: x if math.isfinite(x) else None for name, x in self._asdict().items()}
 
 
 def summarise(values: np.ndarray, rate: bool = False) -> Summary:
@@ -347,7 +334,7 @@ def summarise(values: np.ndarray, rate: bool = False) -> Summary:
         means = [values[generator.integers(n, size=n)].mean() for _ in range(RESAMPLES)]
         low, high = np.percentile(means, [2.5, 97.5])
     numbers = values.mean(), interquartile_mean(values), low, high, values.min(), values.max()
-    return Summary(*map(float, numbers), interval="Wilson" if rate else "bootstrap")
+    return Summary(*map(float, numbers))
 
 
 def wilson(count: int, n: int) -> tuple[float, float]:

@@ -127,9 +127,7 @@ class Run:
             "trainer": trainer,
             "device": device,
             "seed": config.seed,
-            "code": code(),
-            "versions": versions(),
-            **machine(),
+            "sessions": [session()],
             "created": now.isoformat(timespec="microseconds"),
             "status": "running",
             "steps": 0,
@@ -188,7 +186,7 @@ class Run:
         return run
 
     def begin(self, started: float | None = None) -> None:
-        """Marks a resumed run as running, by this code and on this machine, and removes litter.
+        """Marks a resumed run as running, adds this process to its sessions, and removes litter.
 
         Args:
             started: Since when this process works on the run (`time.monotonic()`); by default since
@@ -200,9 +198,9 @@ class Run:
         self._check_writable()
         self._started = self._started if started is None else started
         with _reported(f"resume {self.folder}"):
-            before = self.manifest.get("code", "unknown")
-            both = before if before.endswith(code()) else f"{before} then {code()}"
-            self._commit(status="running", code=both, **machine())
+            known = sessions(self.manifest)
+            new = [session()] if known[-1] != session() else []
+            self._commit(status="running", sessions=known + new)
         self._remove_litter()
 
     @property
@@ -505,7 +503,7 @@ def code() -> str:
     """Returns the SHA-256 of the sources that decide a result: of the environments and trainers.
 
     That is of a line per .py and .xml file of `motrix_gym` and `adapters`, sorted by name, as
-    `sha256sum` prints them. A run that was resumed by other code has "OLD then NEW".
+    `sha256sum` prints them.
     """
     digest = hashlib.sha256()
     for package in (adapters, motrix_gym):
@@ -534,6 +532,23 @@ def machine() -> dict[str, Any]:
         found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         cpu = found[1].strip() if found else cpu
     return {"cores": cores, "cpu": cpu}
+
+
+def session() -> dict[str, Any]:
+    """Returns what a process trains with: `code`, `versions`, `cores` and `cpu`."""
+    return {"code": code(), "versions": versions(), **machine()}
+
+
+def sessions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns what the processes that trained a run had, as `session` does, in their order.
+
+    A process that had the same as the one before it is not listed. Runs of old list one session, in
+    the manifest itself, with "unknown" for what is missing there.
+    """
+    if "sessions" in manifest:
+        return manifest["sessions"]
+    known = {name: manifest.get(name, "unknown") for name in ("code", "cores", "cpu")}
+    return [{"versions": manifest.get("versions"), **known}]
 
 
 @contextmanager
@@ -611,13 +626,12 @@ def _take_lock(folder: Path) -> IO:
 def _is_well_formed(manifest: dict[str, Any]) -> bool:
     """Whether a manifest has all entries, of the right types, and names no folder outside."""
     texts = ("env_id", "algo", "trainer", "device", "created", "status")
-    found = [manifest.get(name) for name in texts] + [manifest.get("code", "")]
-    if not all(isinstance(text, str) and text.isprintable() for text in found):
+    if not all(_is_text(manifest.get(name)) for name in texts):
         return False
-    versions, settings = manifest.get("versions"), manifest.get("env_config")
-    if not (isinstance(settings, dict) and isinstance(versions, dict)):
+    known = sessions(manifest)
+    if not (isinstance(known, list) and known and all(map(_is_session, known))):
         return False
-    if not all(isinstance(version, str) for version in versions.values()):
+    if not isinstance(manifest.get("env_config"), dict):
         return False
     measured = ("train_seconds", "steps_per_second", "peak_memory_mib")  # not in runs of old
     if not all(is_number(manifest.get(name, 0)) for name in measured):
@@ -632,6 +646,20 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     return all(
         which in manifest and (manifest[which] is None or _is_entry(manifest[which]))
         for which in CHECKPOINTS
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_session(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and all(_is_text(found.get(name)) for name in ("code", "cpu"))
+        and (_is_count(found.get("cores")) or found.get("cores") == "unknown")
+        and isinstance(found.get("versions"), dict)
+        and all(map(_is_text, found["versions"].values()))
     )
 
 

@@ -7,6 +7,7 @@ import signal
 import struct
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from fakes import make_policy
 import adapters
 from adapters import PPOConfig
 from motrix_gym import Goal
-from rl_zoo import compare, evaluate, train
+from rl_zoo import compare, evaluate, runs, train
 from rl_zoo.comparison import (
     Comparison,
     Point,
@@ -42,19 +43,22 @@ QUICK = ["--episodes", "4", "--curve-episodes", "2", "--num-threads", "1"]
 def make_run(trainer="sb3", seed=0, solves_at=5, checkpoints=10, env_config=None, **settings):
     """A run whose policies fall until one balances; a checkpoint each 10 s."""
     values = SETTINGS | {"seed": seed, "keep_checkpoints": -1} | settings
-    run = Run.create(
-        "runs",
-        ENV,
-        trainer,
-        PPOConfig(**values),
-        env_config=TASK if env_config is None else env_config,
-    )
-    for i in range(1, checkpoints + 1):
-        run._started -= 10  # as if so much time had passed
-        policy = make_policy(BALANCING * (i >= solves_at), bias=1e-6 * i)
-        facts = {"steps_per_second": 100.0 + seed, "peak_memory_mib": 50.0}
-        run.save_checkpoint(32 * i, policy, {"x": np.zeros(1)}, None, **facts)
-    run.finish("complete")
+    clock = SimpleNamespace(now=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        run = Run.create(
+            "runs",
+            ENV,
+            trainer,
+            PPOConfig(**values),
+            env_config=TASK if env_config is None else env_config,
+        )
+        for i in range(1, checkpoints + 1):
+            clock.now += 10
+            policy = make_policy(BALANCING * (i >= solves_at), bias=1e-6 * i)
+            facts = {"steps_per_second": 100.0 + seed, "peak_memory_mib": 50.0}
+            run.save_checkpoint(32 * i, policy, {"x": np.zeros(1)}, None, **facts)
+        run.finish("complete")
     return run.folder
 
 
@@ -154,12 +158,12 @@ def test_the_threshold_is_the_first_of_two_checkpoints_that_meet_the_goals(here)
     fast, slow = make_run(solves_at=3, env_config={}), make_run(seed=1, solves_at=9, env_config={})
     lucky = make_run(seed=2, solves_at=10, env_config={})  # the last one alone
     assert compare_runs(fast, slow, lucky) == 0
-    runs = runs_of("sb3")
-    assert [run["steps_to_threshold"] for run in runs] == [96, 288, None]
-    assert [run["seconds_to_threshold"] for run in runs[:2]] == pytest.approx([30, 90], abs=9)
-    assert [run["curve"][-1]["figures"]["return"] for run in runs] == [1000] * 3
-    assert [run["goals"] for run in runs] == [{"return >= 990": "met"}] * 3
-    assert [run["figures"]["return"]["mean"] for run in runs] == [1000] * 3
+    found = runs_of("sb3")
+    assert [run["steps_to_threshold"] for run in found] == [96, 288, None]
+    assert [run["seconds_to_threshold"] for run in found] == [30, 90, None]
+    assert [run["curve"][-1]["figures"]["return"] for run in found] == [1000] * 3
+    assert [run["goals"] for run in found] == [{"return >= 990": "met"}] * 3
+    assert [run["figures"]["return"]["mean"] for run in found] == [1000] * 3
     assert "goals met (4 episodes)" in table() and "steps to threshold (2 episodes)" in table()
     assert "| sb3 | return 1,000 ± 0 | 3 of 3 | 320 |" in table()
     assert "| 192 (2 of 3 seeds) |" in table()
@@ -185,6 +189,23 @@ def test_other_episodes_and_a_damaged_cache_are_measured_anew(here, evaluations)
         assert compare_runs(folder) == 0
         assert len(evaluations) == 10
         assert result() == first and cache.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [("code", "b" * 64), ("versions", {"numpy": "1.0"}), ("machine", {"cpu": "Z80", "cores": 1})],
+)
+def test_what_was_measured_with_other_programs_or_elsewhere_is_measured_anew(
+    here, evaluations, monkeypatch, what, other
+):
+    folder = make_run(checkpoints=2)
+    compare_runs(folder)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(runs, what, lambda: other)
+        assert compare_runs(folder) == compare_runs(folder) == 0
+    assert len(evaluations) == 2 + 2
+    assert compare_runs(folder) == 0
+    assert len(evaluations) == 2 + 2
 
 
 def test_runs_that_match_are_found_whatever_changes_nothing(here, trainings):
@@ -339,36 +360,41 @@ def test_a_run_of_old_without_times_is_compared_too(here, manifest_of):
     manifest = manifest_of(folder)
     for entry in (*manifest["history"], manifest["best"], manifest["latest"]):
         entry.pop("seconds", None)
-    for name in ("code", "cpu", "cores", "steps_per_second", "peak_memory_mib"):
+    for name in ("sessions", "steps_per_second", "peak_memory_mib"):
         del manifest[name]
+    manifest["versions"] = {}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert compare_runs(folder) == 0
     assert runs_of("sb3")[0]["seconds"] is None
     assert "Ran with other code than here (unknown): seed 0 of sb3." in table()
 
 
-def changed(folder, manifest_of, **changes):
-    manifest = manifest_of(folder) | changes
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+def changed(folder, manifest_of, *sessions, **changes):
+    """Let a run have other sessions, each said by its difference from the real one."""
+    manifest = manifest_of(folder)
+    (real,) = manifest["sessions"]
+    changes |= {"sessions": [real | session for session in sessions or [{}]]}
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("sessions", "message"),  # {}: resumed here
     [
-        ({"code": "0123456789abcdef" * 4}, "with other code than here (0123456789ab)"),
-        ({"versions": {"numpy": "1.0"}}, "with other versions than here (numpy 1.0)"),
-        ({"cpu": "Z80"}, "on another processor than here (Z80)"),
+        ([{"code": "0123456789abcdef" * 4}, {}], "with other code than here (0123456789ab)"),
+        ([{"versions": {"numpy": "1.0"}}, {}], "with other versions than here (numpy 1.0)"),
+        ([{"cpu": "Z80"}, {}], "on another processor than here (Z80)"),
+        ([{"cpu": "Z80"}], "on another processor than here (Z80)"),
     ],
 )
 def test_runs_of_another_origin_are_used_and_named_or_refused(
-    here, trainings, manifest_of, capsys, changes, message
+    here, trainings, manifest_of, capsys, sessions, message
 ):
     flags = ["--trainers", "sb3", "--seeds", 3, *SET, "env.max_episode_steps=10"]
     assert run_compare(*flags) == 0
     assert message not in table()
     assert run_compare(*flags, "--strict") == 0
     for run in result()["runs"][:2]:
-        changed(Path(run["folder"]), manifest_of, **changes)
+        changed(Path(run["folder"]), manifest_of, *sessions)
     trainings.clear(), capsys.readouterr()
     assert run_compare(*flags) == 0
     assert f"- Ran {message}: seeds 0, 1 of sb3." in table()
@@ -392,12 +418,40 @@ def test_of_two_runs_the_one_like_here_is_taken(here, manifest_of, trainings):
     first = Path(result()["runs"][0]["folder"])
     newer = first.with_name("newer")
     shutil.copytree(first, newer)
-    changed(newer, manifest_of, created="2999-01-01", code="0" * 64)
+    changed(newer, manifest_of, {"code": "0" * 64}, created="2999-01-01")
     assert run_compare(*flags, "--strict") == 0
     assert result()["runs"][0]["folder"] == str(first)
     shutil.rmtree(first)
     assert run_compare(*flags) == 0
     assert result()["runs"][0]["folder"] == str(newer)
+
+
+def test_strict_refuses_to_go_on_with_a_run_of_another_origin(
+    here, trainings, fake_trainer, manifest_of, capsys
+):
+    flags = ["--trainers", "sb3", "--seeds", 1, *SET, "env.max_episode_steps=10"]
+
+    def on_update(trainer):
+        if trainer.num_updates == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    fake_trainer.on_update = on_update
+    assert run_compare(*flags) == 130
+    fake_trainer.on_update = lambda trainer: None
+    (folder,) = Path("runs").glob("*/*")
+    whole = (folder / "manifest.json").read_bytes()
+    changed(folder, manifest_of, {"code": "0" * 64})
+    trainings.clear(), capsys.readouterr()
+    assert run_compare(*flags, "--strict") == 1
+    assert f"--strict: {folder} ran with other code (000000000000)" in capsys.readouterr().err
+    assert trainings == []
+    # Beside an older one like here, that one is taken.
+    like_here = folder.with_name("older")
+    shutil.copytree(folder, like_here)
+    (like_here / "manifest.json").write_bytes(whole)
+    changed(like_here, manifest_of, created="2000-01-01")
+    assert run_compare(*flags, "--strict") == 0
+    assert str(like_here) in trainings[0]
 
 
 def test_settings_that_are_not_the_shipped_ones_are_named(here, trainings):
@@ -435,8 +489,7 @@ def test_stored_comparisons_become_one_and_each_run_counts_once(here):
         assert run_compare("--out", name, "--runs", *some) == 0
     files = [f"{name}/comparison.json" for name in ("a", "b")]
     assert compare.main(["--from", *files]) == 0
-    runs = result()["runs"]
-    assert [(run["trainer"], run["seed"]) for run in runs] == [
+    assert [(run["trainer"], run["seed"]) for run in result()["runs"]] == [
         ("sb3", 0),
         ("sb3", 1),
         ("sb3", 2),
@@ -445,15 +498,55 @@ def test_stored_comparisons_become_one_and_each_run_counts_once(here):
     assert "; seeds 0 to 2 of sb3; seed 7 of skrl-jax." in table()
 
 
+def test_stored_comparisons_of_several_machines_and_programs_become_one_that_names_them(
+    here, manifest_of
+):
+    sessions = {
+        "a": [{"code": "a" * 64, "cpu": "Z80", "cores": 1}],
+        "b": [{"code": "b" * 64, "cpu": "6502", "cores": 4}, {"versions": {"numpy": "1.0"}}],
+    }
+    for first, (name, changes) in zip((0, 2), sessions.items(), strict=True):
+        folders = [make_run(seed=seed) for seed in (first, first + 1)]
+        for folder in folders:
+            changed(folder, manifest_of, *changes)
+        assert run_compare("--out", name, "--runs", *folders) == 0
+    files = [f"{name}/comparison.json" for name in sessions]
+    assert compare.main(["--from", *files, "--out", "docs/results"]) == 0
+    text = table("docs/results")
+    assert "Z80, 1 core, cpu" in text and "6502, 4 cores, cpu" in text
+    assert "Not all on one machine" in text and f"numpy 1.0 or {np.__version__}" in text
+    for line in (
+        f"with other code than here ({'a' * 12}): seeds 0, 1 of sb3.",
+        f"with other code than here ({'b' * 12}): seeds 2, 3 of sb3.",
+        "on another processor than here (Z80): seeds 0, 1 of sb3.",
+        "on another processor than here (6502): seeds 2, 3 of sb3.",
+        "with other versions than here (numpy 1.0): seeds 2, 3 of sb3.",
+    ):
+        assert f"- Ran {line}" in text
+    assert len(result("docs/results")["runs"]) == 4
+    assert "| sb3 | return | 4 |" in text
+
+
+def test_a_stored_comparison_of_old_with_one_session_per_run_is_read(here):
+    assert compare_runs(make_run()) == 0
+    whole = json.loads(Path(stored()).read_text())
+    origin = whole["environments"][0]["runs"][0]["origin"]
+    (session,) = origin.pop("sessions")
+    origin |= session
+    Path("old.json").write_text(json.dumps(whole))
+    assert compare.main(["--from", "old.json"]) == 0
+    assert runs_of("sb3")[0]["origin"]["sessions"] == [session]
+
+
 def test_a_stored_run_has_all_that_tells_where_it_comes_from(here, manifest_of):
     folder = make_run()
     assert compare_runs(folder) == 0
     run, manifest = runs_of("sb3")[0], manifest_of(folder)
     latest = manifest["latest"]["sha256"]
     assert run["policy"] == latest["policy.safetensors"]
-    assert run["origin"]["code"] == manifest["code"] and len(manifest["code"]) == 64
-    assert run["origin"]["versions"] == manifest["versions"]
-    assert run["origin"]["cpu"] == manifest["cpu"]
+    (session,) = manifest["sessions"]
+    assert run["origin"]["sessions"] == [session | {"cores": str(session["cores"])}]
+    assert len(session["code"]) == 64
     assert run["origin"]["created"] == manifest["created"]
     assert run["settings"] == Run.open(folder).config().as_dict()
     assert (run["episodes"], run["curve_episodes"]) == (4, 2)
@@ -561,8 +654,7 @@ def test_runs_of_different_machines_are_told(here, manifest_of):
     folders = make_run(), make_run(trainer="skrl-jax")
     assert compare_runs(*folders) == 0
     assert "Not all on one machine" not in Path("comparison/comparison.md").read_text()
-    manifest = manifest_of(folders[1]) | {"cores": 64}
-    (folders[1] / "manifest.json").write_text(json.dumps(manifest))
+    changed(folders[1], manifest_of, {"cores": 64}, {})
     assert compare_runs(*folders) == 0
     assert "Not all on one machine: seconds do" in Path("comparison/comparison.md").read_text()
 
@@ -647,7 +739,7 @@ def make_result(trainer, seed, returns, **changes):
         for i, value in enumerate(returns, 1)
     ]
     figures = {
-        name: Summary(mean, mean, mean, mean, mean, mean, "bootstrap")
+        name: Summary(mean, mean, mean, mean, mean, mean)
         for name, mean in points[-1].figures.items()
     }
     values = dict(
@@ -722,9 +814,9 @@ def test_the_tables_say_how_many_episodes_judged():
 
 def test_goals_that_are_met_on_average_only_are_counted_apart():
     summaries = {
-        "met": Summary(11, 11, 10, 12, 0, 20, "bootstrap"),
-        "on average": Summary(11, 11, 9, 12, 0, 20, "bootstrap"),
-        "not": Summary(9, 9, 8, 12, 0, 20, "bootstrap"),
+        "met": Summary(11, 11, 10, 12, 0, 20),
+        "on average": Summary(11, 11, 9, 12, 0, 20),
+        "not": Summary(9, 9, 8, 12, 0, 20),
     }
 
     def goals_met(*names):
@@ -778,6 +870,35 @@ def test_ours_of_other_settings_than_the_stock_loops_are_not_judged():
     ours = [make_result("sb3", seed, (1,), settings={"learning_rate": 1}) for seed in (0, 1)]
     theirs = [make_result("stock-sb3", s, (1,), settings={"learning_rate": 2}) for s in (0, 1)]
     assert Comparison(ENV, {}, (), {}, (*ours, *theirs)).stock == []
+
+
+def labels(*settings):
+    """The rows of runs with some settings, one per seed, and their seeds."""
+    results = [make_result("sb3", seed, (1,), settings=x) for seed, x in enumerate(settings)]
+    rows = Comparison(ENV, {}, (), {}, tuple(results)).rows
+    return {label: [result.seed for result in row] for label, row in rows.items()}
+
+
+def test_runs_are_of_one_row_if_all_their_settings_are_the_same():
+    assert labels({"a": 1, "k": 1}, {"a": 1, "k": 2}, {"a": 2}) == {
+        "sb3 (a=1, k=1)": [0],
+        "sb3 (a=1, k=2)": [1],
+        "sb3 (a=2, no k)": [2],
+    }
+    assert labels({"a": 1}, {"a": 1, "k": 1}, {"a": 1, "k": None}, {"k": 1, "a": 1}) == {
+        "sb3 (no k)": [0],
+        "sb3 (k=1)": [1, 3],
+        "sb3 (k=null)": [2],
+    }
+    assert labels({"a": 1, "seed": 0}, {"a": 1, "keep_checkpoints": 3}) == {"sb3": [0, 1]}
+
+
+def test_a_setting_that_one_trainer_has_not_is_told():
+    ours = make_result("sb3", 0, (1,), settings={"a": 1, "k": 1})
+    theirs = make_result("stock-sb3", 0, (1,), settings={"a": 1})
+    comparison = Comparison(ENV, {}, (), {}, (ours, theirs))
+    assert "- `k` differs: 1 (sb3), none (stock-sb3)." in comparison.markdown()
+    assert comparison.stock == []
 
 
 def test_the_interquartile_mean_is_rliables():

@@ -61,6 +61,7 @@ def test_env_tells_all_about_one(capsys):
     assert motrix(["envs", "--env", "Motrix/Go1-v0"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["6-8", "projected_gravity", "1"] in lines
+    assert any(line[:2] == ["fall", "rate"] for line in lines)
     assert ["0", "FR_hip_joint_offset", "action_scale", "rad"] in lines
     assert ["commands.standing_share", "0.1"] in lines
     assert any(line[:1] == ["reward_weights.linear_velocity"] for line in lines)

@@ -10,7 +10,7 @@ from fakes import make_policy
 
 from adapters import PPOConfig
 from adapters.seeds import first_stream
-from motrix_gym import Goal, Metric
+from motrix_gym import Goal, Metric, registration
 from rl_zoo import cli, evaluate
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.evaluate import Evaluation, evaluate_policy, summarise
@@ -178,21 +178,34 @@ def test_the_interval_of_a_rate_is_wilsons(falls, episodes, interval):
     values = np.repeat([1.0, 0.0], [falls, episodes - falls])
     found = summarise(values, rate=True)
     assert (found.low, found.high) == pytest.approx(interval, rel=1e-6)
-    assert found.interval == "Wilson" and found.mean == falls / episodes
+    assert found.mean == falls / episodes
 
 
-def test_rates_are_indicators_and_nothing_else():
-    metrics = {
-        "fall": Metric("1", "max"),
-        "bounces": Metric("1", "last"),
-        "share": Metric("1", "mean"),
-        "way": Metric("m", "last"),
-    }
-    ones = np.ones(4)
-    figures = dict.fromkeys(["return", "length", "success", *metrics], ones)
-    assert evaluate._rates(figures, metrics) == {"success", "fall", "bounces"}
-    figures["bounces"] = np.array([1.0, 0.0, 2.0, 1.0])
-    assert evaluate._rates(figures, metrics) == {"success", "fall"}
+def test_a_rate_is_what_the_task_declares_as_one_whatever_the_episodes_have():
+    still = make_policy(np.zeros((35, 6)), {"env_id": "Motrix/BounceBall-v0"})
+    short = {"max_episode_steps": 5}
+    found = evaluate_policy("Motrix/BounceBall-v0", still, episodes=4, settings=short)
+    assert set(found.figures["bounces"]) <= {0, 1}  # as of a rate, which it is not
+    assert found.rates == {"dropped"} and found.as_dict()["rates"] == ["dropped"]
+    assert "intervals: Wilson for dropped, else bootstrap" in found.report()
+
+
+def test_success_is_a_rate(monkeypatch):
+    task = registration.entry(ENV).task
+    monkeypatch.setattr(task, "success", lambda self, v: np.ones(v.n, bool))
+    assert evaluate_policy(ENV, FALLING, episodes=2).rates == {"success"}
+
+
+def test_a_rate_with_other_values_than_0_and_1_is_refused(monkeypatch):
+    metric = {"pole_angle": Metric("1", "max", rate=True)}
+    monkeypatch.setattr(registration.entry(ENV).task, "metrics", metric)
+    with pytest.raises(cli.CommandError, match="pole_angle of .* is a rate, but an episode has 0."):
+        evaluate_policy(ENV, FALLING, episodes=2)
+
+
+def test_the_mean_over_an_episode_is_no_rate():
+    with pytest.raises(ValueError, match="'max' or 'last' for a rate, got 'mean'"):
+        Metric("1", rate=True)
 
 
 def test_no_fall_in_a_few_episodes_does_not_meet_a_strict_goal():

@@ -21,6 +21,7 @@ from rl_zoo.__main__ import main as motrix
 from rl_zoo.runs import Run, find_newest
 
 ENV = "Motrix/CartPole-v0"
+SESSION = {"code": "a" * 64, "versions": {"mujoco": "4.0.0"}, "cores": 2, "cpu": "Z80"}
 CODE = "!!python/object/apply:os.mkdir [the-payload-ran]"
 # A list of a billion ones, written with nine lists.
 LISTS = ["&a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
@@ -227,7 +228,13 @@ def test_what_argparse_refuses_stays_on_its_line(here, capsys):
         ({"train_seconds": "x"}, "lacks entries"),
         ({"peak_memory_mib": [1]}, "lacks entries"),
         ({"wall_seconds": float("nan")}, "lacks entries"),
-        ({"versions": {"mujoco": 3}}, "lacks entries"),
+        ({"sessions": []}, "lacks entries"),
+        ({"sessions": {}}, "lacks entries"),
+        ({"sessions": [{}]}, "lacks entries"),
+        ({"sessions": [SESSION, SESSION | {"versions": {"mujoco": 3}}]}, "lacks entries"),
+        ({"sessions": [SESSION | {"code": "\x1b[31m"}]}, "lacks entries"),
+        ({"sessions": [SESSION | {"cpu": None}]}, "lacks entries"),
+        ({"sessions": [SESSION | {"cores": -1}]}, "lacks entries"),
         ({"steps": -1}, "lacks entries"),
         ({"algo": "os"}, "no algorithm 'os'"),
         ({"env_id": "../../evil"}, "which is not registered"),

@@ -109,7 +109,9 @@ def test_a_run_is_found_opened_and_read_as_it_was_written(tmp_path):
     }
     assert manifest["env_config"] == {"physics_timestep": 0.005}
     assert manifest["best"]["score"] == 1.5
-    assert {"python", "mujoco", "numpy"} <= set(manifest["versions"])
+    (session,) = manifest["sessions"]
+    assert session == runs.session() and session["cores"] >= 1 and session["cpu"]
+    assert {"python", "mujoco", "numpy"} <= set(session["versions"])
 
 
 def test_the_training_state_comes_back_bit_by_bit(tmp_path):
@@ -210,8 +212,9 @@ def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
     folder = prepare(tmp_path)
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    for name in ("history", "train_seconds", "cores", "cpu", "code"):
+    for name in ("history", "train_seconds", "sessions"):
         del manifest[name]
+    manifest["versions"] = {"numpy": "1.0"}
     for which in ("best", "latest"):
         del manifest[which]["seconds"]
     path.write_text(json.dumps(manifest))
@@ -222,8 +225,9 @@ def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
     run.begin()
     save(run, 3, score=9.0)
     assert check_whole(run) == (3, 3)
-    assert run.manifest["cores"] >= 1 and run.manifest["cpu"]
-    assert run.manifest["code"] == f"unknown then {runs.code()}"
+    unknown = dict.fromkeys(("code", "cores", "cpu"), "unknown")
+    old = {"versions": {"numpy": "1.0"}} | unknown
+    assert run.manifest["sessions"] == [old, runs.session()]
 
 
 def test_the_code_of_a_run_is_told_by_the_sources_that_decide_a_result(tmp_path, monkeypatch):
@@ -248,16 +252,31 @@ def test_the_code_of_a_run_is_told_by_the_sources_that_decide_a_result(tmp_path,
     assert all(len(digest) == 64 for digest in digests)
 
 
-def test_a_resumed_run_tells_all_code_that_it_was_trained_with(tmp_path, monkeypatch):
-    folder = prepare(tmp_path)
-    first = Run.open(folder).manifest["code"]
-    assert first == runs.code()
-    for code in ("b" * 64, "b" * 64):
-        monkeypatch.setattr(runs, "code", lambda code=code: code)
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        ("code", "b" * 64),
+        ("versions", {"numpy": "1.0"}),
+        ("machine", {"cpu": "Z80", "cores": 1}),
+        ("machine", runs.machine() | {"cores": 1000}),
+    ],
+)
+def test_a_resumed_run_tells_all_that_it_was_trained_with(tmp_path, monkeypatch, what, other):
+    folder, first = prepare(tmp_path), runs.session()
+
+    def resume():
         run = Run.open(folder, resume=True)
         run.begin()
         run.finish("complete")
-    assert Run.open(folder).manifest["code"] == f"{first} then {'b' * 64}"
+        return run.manifest["sessions"]
+
+    assert resume() == [first]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(runs, what, lambda: other)
+        second = runs.session()
+        assert second != first
+        assert resume() == resume() == [first, second]
+    assert resume() == [first, second, first]
 
 
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):

@@ -51,7 +51,7 @@ def test_a_run_leaves_everything_and_says_where(here, fake_trainer, manifest_of,
     assert manifest["steps"] == manifest["latest"]["steps"] == 320
     assert (manifest["env_id"], manifest["trainer"], manifest["seed"]) == (ENV, "sb3", 3)
     assert manifest["env_config"] == {"max_episode_steps": 10}
-    assert manifest["peak_memory_mib"] > 10 and manifest["cores"] >= 1 and manifest["cpu"]
+    assert manifest["peak_memory_mib"] > 10
     assert manifest["steps_per_second"] == 320 / manifest["train_seconds"]
     assert 0 < manifest["train_seconds"] < manifest["latest"]["seconds"] < manifest["wall_seconds"]
     assert json.loads((folder / "evaluation.json").read_text())["figures"]["return"]["mean"] == 10

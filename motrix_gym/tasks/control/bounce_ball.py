@@ -101,7 +101,7 @@ class BounceBall(Task):
         "bounces": Metric("1", "last", "bounces so far that rise 5 cm and more"),
         "height_error": Metric("m", "mean", "distance of the ball's apex from the target height"),
         "horizontal_error": Metric("m", "mean", "distance of the ball from the axis"),
-        "dropped": Metric("1", "last", "whether the ball was dropped"),
+        "dropped": Metric("1", "last", "whether the ball was dropped", rate=True),
     }
 
     def __init__(self, config: BounceBallConfig):

@@ -144,7 +144,7 @@ class VelocityTracking(Task):
     metrics = {
         "linear_velocity_error": Metric("m/s", "mean", "distance from the asked velocity"),
         "yaw_rate_error": Metric("rad/s", "mean", "distance from the asked turning rate"),
-        "fall": Metric("1", "max", "1 if the robot has fallen"),
+        "fall": Metric("1", "max", "whether the robot has fallen", rate=True),
     }
 
     def __init_subclass__(cls) -> None:
