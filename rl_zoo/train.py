@@ -104,7 +104,7 @@ def _arguments() -> argparse.ArgumentParser:
     add("--resume", type=Path, metavar="RUN", help="go on with a run, with its settings")
     add(
         "--minutes",
-        type=_minutes,
+        type=cli.positive("minutes"),
         default=math.inf,
         metavar="M",
         help="stop after that time, even if the budget of steps is not spent; schedules such as "
@@ -112,17 +112,6 @@ def _arguments() -> argparse.ArgumentParser:
     )
     add("--eval-episodes", type=cli.whole(0), metavar="N", help="default 1000; 0: none")
     return p
-
-
-def _minutes(text: str) -> float:
-    """An argparse type: a time above 0."""
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not 0 < minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
-    return minutes
 
 
 def _planned(args: argparse.Namespace) -> Plan:
