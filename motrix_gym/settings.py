@@ -149,7 +149,7 @@ def integers(name: str, values: Iterable[Any], least: int, most: int) -> tuple[i
     """An argument of one or more integers as a tuple.
 
     Raises:
-        ValueError: as there.
+        ValueError: as `integer`.
     """
     try:
         given = tuple(integer(name, value, least, most) for value in values)

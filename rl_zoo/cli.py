@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FAILED, MISUSED, UNMET, INTERRUPTED = 1, 2, 3, 130
 MAX_THREADS = 1024  # as motrix_gym allows
 MAX_COUNT = 10**6  # of environments and episodes; more is a slip
-MAX_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1  # of a training, as adapters.seeds allows
 DEFAULT_ENV = "Motrix/CartPole-v0"
 PRETRAINED = Path(__file__).with_name("pretrained")
 ZOO = ("matplotlib", "safetensors", "tensorboard", "yaml")  # what the extra "zoo" brings

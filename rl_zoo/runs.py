@@ -168,8 +168,8 @@ class Run:
         Args:
             folder: The run folder.
             env_id: The environment that the run must be of.
-            resume: Be the run's only writer from here on; what is then read stays true. Nothing is
-                changed yet.
+            resume: Take the run's lock, so that no other process changes what is read afterwards.
+                Nothing is written yet.
 
         Raises:
             RunError: there is no run, or it is of another environment, of an unknown version, or

@@ -7,6 +7,7 @@ import pytest
 from fakes import FakeTrainer, make_policy
 
 import adapters
+from rl_zoo import evaluate
 
 
 @pytest.fixture
@@ -34,3 +35,16 @@ def here(tmp_path, monkeypatch):
 def manifest_of():
     """Read a run's manifest, without this program's code."""
     return lambda folder: json.loads((folder / "manifest.json").read_text())
+
+
+@pytest.fixture
+def episodes_asked(monkeypatch):
+    """A list that grows by the episodes of each evaluation, which plays two instead."""
+    asked, measure = [], evaluate.evaluate_policy
+
+    def few(*args, episodes, **kwargs):
+        asked.append(episodes)
+        return measure(*args, episodes=2, **kwargs)
+
+    monkeypatch.setattr(evaluate, "evaluate_policy", few)
+    return asked

@@ -304,17 +304,9 @@ def test_few_checkpoints_that_were_asked_for_are_a_curve(here, trainings):
     assert [point["steps"] for point in runs_of("sb3")[0]["curve"]] == [160, 320]
 
 
-def test_evaluations_are_long_at_the_end_and_shorter_before(here, monkeypatch):
-    asked = []
-    measure = evaluate.evaluate_policy
-
-    def few(*args, episodes, **kwargs):
-        asked.append(episodes)
-        return measure(*args, episodes=2, **kwargs)
-
-    monkeypatch.setattr(evaluate, "evaluate_policy", few)
+def test_evaluations_are_long_at_the_end_and_shorter_before(here, episodes_asked):
     compare.main(["--runs", str(make_run())])
-    assert asked == [100] * 9 + [1000]
+    assert episodes_asked == [100] * 9 + [1000]
 
 
 # Runs that differ.

@@ -256,18 +256,10 @@ def test_what_is_met_on_average_only_has_the_status_of_what_is_not_met(here, bal
     assert "met on average" in capsys.readouterr().out
 
 
-def test_a_thousand_episodes_are_played_unless_told(here, monkeypatch):
+def test_a_thousand_episodes_are_played_unless_told(here, episodes_asked):
     FALLING.save("falling")
-    asked = []
-    measure = evaluate.evaluate_policy
-
-    def few(*args, episodes, **kwargs):
-        asked.append(episodes)
-        return measure(*args, episodes=2, **kwargs)
-
-    monkeypatch.setattr(evaluate, "evaluate_policy", few)
     motrix(["evaluate", "--policy", "falling"])
-    assert asked == [1000]
+    assert episodes_asked == [1000]
 
 
 def test_the_settings_of_the_run_hold_and_can_be_overridden(here):
