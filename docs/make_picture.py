@@ -11,7 +11,7 @@ import imageio.v3 as imageio
 
 from adapters.policy import Policy
 from motrix_gym.commands import VelocityCommands
-from motrix_gym.simulation import tile
+from motrix_gym.rendering import tile
 from rl_zoo.cli import PRETRAINED
 
 FORWARD = VelocityCommands((1.0, 1.0), (0.0, 0.0), (0.0, 0.0), 0.0, (60.0, 60.0))

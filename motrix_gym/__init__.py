@@ -9,14 +9,18 @@ Importing the package registers every environment:
 ``gymnasium.make_vec("motrix_gym:Motrix/Go1-v0", num_envs=2048)`` imports it by itself.
 """
 
-from motrix_gym import _opengl  # noqa: F401, first, since it acts before MuJoCo is imported
+from motrix_gym import (
+    _opengl,  # noqa: F401, first, since it acts before MuJoCo is imported
+    tasks,  # noqa: F401, which registers the suite
+)
 from motrix_gym.checks import check_vector_env
+from motrix_gym.observation import Channel
 from motrix_gym.registration import list_envs, make_task, register_task
-from motrix_gym.simulation import View
 from motrix_gym.single_env import MotrixEnv
 from motrix_gym.symmetry import Mirror, Reflection
-from motrix_gym.task import Buffer, Channel, Goal, Metric, Task, TaskConfig
+from motrix_gym.task import Buffer, Goal, Metric, Task, TaskConfig
 from motrix_gym.vector_env import MotrixVectorEnv
+from motrix_gym.view import View
 
 __version__ = "0.1.0"
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of environments: ids, their tasks, and their registration with Gymnasium.
 
-``register_task`` adds an environment of anybody's; the suite's own are at the end of this file.
+``register_task`` adds an environment. Each family of the suite registers its own (``tasks``).
 """
 
+import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,37 @@ from motrix_gym.single_env import MotrixEnv
 from motrix_gym.task import Goal, Task, TaskConfig
 from motrix_gym.vector_env import MotrixVectorEnv
 
-_ENV_OPTIONS = ("autoreset_mode", "num_threads", "render_mode", "render_rows", "render_size")
+_ENV_OPTIONS = (
+    "autoreset_mode",
+    "num_threads",
+    "render_mode",
+    "render_rows",
+    "render_size",
+    "privileged",
+)
+MakeTask = Callable[[Any], Task]
+"""Makes the task of its settings: a task's class, or a function of the settings."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is registered under an id."""
+    """What is registered under an id; what is named by "module:name" is imported when asked for."""
 
     id: str
-    task: type[Task]
-    config: TaskConfig
+    given_task: MakeTask | str
+    given_config: TaskConfig | str
     goals: tuple[Goal, ...]
     hyperparams: Path | None
+
+    @cached_property
+    def task(self) -> MakeTask:
+        """What makes the task of its settings."""
+        return _imported(self.given_task)
+
+    @cached_property
+    def config(self) -> TaskConfig:
+        """The settings."""
+        return _imported(self.given_config)
 
 
 _entries: dict[str, Entry] = {}
@@ -41,21 +62,25 @@ class UnknownEnvironmentError(gymnasium.error.NameNotFound, ValueError):
 
 def register_task(
     id: str,
-    task: type[Task],
-    config: TaskConfig,
+    task: MakeTask | str,
+    config: TaskConfig | str,
     *,
     goals: Sequence[Goal] = (),
     hyperparams: str | Path | None = None,
+    max_episode_steps: int | None = 1000,
 ) -> None:
     """Register a task with Gymnasium and with the zoo's commands.
 
     Args:
         id: "Namespace/Name-v0".
-        task: the Task's class.
-        config: its settings.
+        task: the Task's class, or a function that makes the task of its settings; or
+            "module:name" of it, to be imported when an environment is made.
+        config: its settings; or "module:name" of them.
         goals: when an evaluation counts as solved; one on "return" is also the spec's
             ``reward_threshold``.
         hyperparams: a YAML file with the environment's training settings.
+        max_episode_steps: the time limit in the spec, for settings that are not yet imported; of
+            others it is their own.
 
     Raises:
         ValueError: if the id is taken, has no version, or the YAML file does not exist.
@@ -67,13 +92,15 @@ def register_task(
     path = Path(hyperparams) if hyperparams is not None else None
     if path is not None and not path.is_file():
         raise ValueError(f"hyperparams of {id!r}: there is no file {path}")
+    if isinstance(config, TaskConfig):
+        max_episode_steps = config.max_episode_steps
     _entries[id] = Entry(id, task, config, tuple(goals), path)
     threshold = next((goal.value for goal in goals if goal.figure == "return"), None)
     gymnasium.register(
         id,
         entry_point="motrix_gym.registration:make_single",
         vector_entry_point="motrix_gym.registration:make_vector",
-        max_episode_steps=config.max_episode_steps,
+        max_episode_steps=max_episode_steps,
         reward_threshold=threshold,
         kwargs={"env_id": id},
     )
@@ -150,46 +177,9 @@ def _take_options(env_id: str, kwargs: dict[str, Any], *allowed: str) -> dict[st
     return options
 
 
-def _register_suite() -> None:
-    """The suite's own environments."""
-    from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig
-    from motrix_gym.tasks.control.bounce_ball import BounceBall, BounceBallConfig
-    from motrix_gym.tasks.control.cheetah import Cheetah, CheetahConfig
-    from motrix_gym.tasks.control.hopper import Hopper, HopperConfig
-    from motrix_gym.tasks.control.reacher import Reacher, ReacherConfig
-    from motrix_gym.tasks.control.walker import Walker, WalkerConfig
-    from motrix_gym.tasks.locomotion.go1 import Go1, Go1Config
-
-    register_task(
-        "Motrix/CartPole-v0", CartPole, CartPoleConfig(), goals=[Goal("return", ">=", 990)]
-    )
-    for name, task, config, threshold in (
-        ("WalkerStand", Walker, WalkerConfig(), 970),
-        ("WalkerWalk", Walker, WalkerConfig(move_speed=1.0), 950),
-        ("WalkerRun", Walker, WalkerConfig(move_speed=8.0), 760),
-        ("CheetahRun", Cheetah, CheetahConfig(), 883),
-        ("HopperStand", Hopper, HopperConfig(), 900),
-        ("HopperHop", Hopper, HopperConfig(hop_speed=2.0), 250),
-        ("ReacherEasy", Reacher, ReacherConfig(target_size=0.05), 955),
-        ("ReacherHard", Reacher, ReacherConfig(target_size=0.015), 947),
-    ):
-        register_task(f"Motrix/{name}-v0", task, config, goals=[Goal("return", ">=", threshold)])
-    register_task(
-        "Motrix/BounceBall-v0",
-        BounceBall,
-        BounceBallConfig(),
-        goals=[Goal("bounces", ">=", 20), Goal("dropped", "<=", 0.10)],
-    )
-    register_task(
-        "Motrix/Go1-v0",
-        Go1,
-        Go1Config(),
-        goals=[
-            Goal("linear_velocity_error", "<=", 0.20),
-            Goal("yaw_rate_error", "<=", 0.25),
-            Goal("fall", "<=", 0.01),
-        ],
-    )
-
-
-_register_suite()
+def _imported(given: Any) -> Any:
+    """What "module:name" names; anything else is returned as it is."""
+    if not isinstance(given, str):
+        return given
+    module, _, name = given.partition(":")
+    return getattr(importlib.import_module(module), name)

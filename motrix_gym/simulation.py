@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many MuJoCo worlds of one model, and views of their rows.
+"""The engine of the suite: many MuJoCo worlds of one model, stepped by ``mujoco.batch``.
 
-A ``Simulation`` holds ``num_envs`` worlds in one ``mujoco.batch.Batch``. Its fields are arrays
-with one row per world, of four kinds:
+Its fields are arrays with one row per world, of four kinds:
 
 - state (``qpos``, ``qvel``, ``ctrl``, ...): live and writable;
 - derived (``site_xpos``, ``sensordata``, ...): what MuJoCo computes from the state, read-only,
@@ -10,9 +9,8 @@ with one row per world, of four kinds:
 - model fields that differ per world (``geom_friction``, ...): writable;
 - buffers: a task's own per-environment arrays (last action, command, ...).
 
-A ``View`` gives the fields of all rows, or of a few rows that were just reset, under the same
-names; so one function serves both. Derived fields lag the state by one substep after ``step``
-(as in MuJoCo) unless it is told to compute a stage at the new state.
+Derived fields lag the state by one physics step after ``step`` (as in MuJoCo), unless it is told
+to bring positions and velocities up to date.
 
 This is the only module that touches ``mujoco.batch``.
 """
@@ -20,31 +18,24 @@ This is the only module that touches ``mujoco.batch``.
 import ctypes
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import mujoco
 import numpy as np
 from mujoco import batch as mujoco_batch
 
-from motrix_gym.names import nearest, shown
+from motrix_gym import rendering
+from motrix_gym.engine import copy_into
+from motrix_gym.rendering import Draw, Renderer
+from motrix_gym.view import View, unknown
 
 _STATE = ("qpos", "qvel", "act", "ctrl", "qfrc_applied", "xfrc_applied", "mocap_pos", "mocap_quat")
 # Warnings after which MuJoCo has silently reset a world: BADQPOS, BADQVEL, BADQACC, BADCTRL.
 _DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjNWARNING))
-# Under one object's name, the field that holds each attribute where it is not the plain name.
-_ELEMENT_FIELDS = {
-    ("site", "xpos"): "site_xpos",
-    ("site", "xmat"): "site_xmat",
-    ("geom", "xpos"): "geom_xpos",
-    ("geom", "xmat"): "geom_xmat",
-    ("actuator", "force"): "actuator_force",
-    ("actuator", "ctrl"): "ctrl",
-}
-
-
-class RenderingError(RuntimeError):
-    """Rendering is not possible here; the message says what is missing."""
+# What MuJoCo derives from the state at the end of a step.
+_DERIVE_NOTHING = mujoco.mjtStage.mjSTAGE_NONE.value
+_DERIVE = mujoco.mjtStage.mjSTAGE_VEL.value  # positions and velocities
 
 
 class Simulation:
@@ -67,6 +58,7 @@ class Simulation:
         *,
         derived: Iterable[str] = (),
         per_world: Iterable[str] = (),
+        without_constants: Iterable[str] = (),
         buffers: dict[str, np.ndarray] | None = None,
     ):
         """Create the worlds in the model's default state.
@@ -77,6 +69,8 @@ class Simulation:
             num_threads: threads that step them, the caller's included; 0 takes all cores.
             derived: MjData fields to read besides the state; sensors are always there.
             per_world: MjModel fields that differ between worlds.
+            without_constants: those of them for which the constants that MuJoCo derives from the
+                model (``mj_setConst``) need not be derived anew.
             buffers: the caller's own arrays, (num_envs, ...) each.
 
         Raises:
@@ -92,16 +86,18 @@ class Simulation:
         self.per_world = tuple(per_world)
         for name in self.per_world:
             if name not in mujoco_batch.MODEL_FIELDS:
-                raise ValueError(_unknown("model field", name, mujoco_batch.MODEL_FIELDS))
+                raise ValueError(unknown("model field", name, mujoco_batch.MODEL_FIELDS))
             self._writable[name] = self.batch.expand(name)
+        self._without_constants = tuple(without_constants)
         self._needs_set_const = bool(
-            set(self.per_world) & set(mujoco.MjModel._setconst_inputs)  # noqa: SLF001
+            set(self.per_world).difference(self._without_constants)
+            & set(mujoco.MjModel._setconst_inputs)  # noqa: SLF001
         )
         self.fields = dict(self._writable)
         sensors = ("sensordata",) if model.nsensordata else ()
         for name in dict.fromkeys((*sensors, *derived)):
             if name not in mujoco_batch.DATA_FIELDS:
-                raise ValueError(_unknown("derived field", name, mujoco_batch.DATA_FIELDS))
+                raise ValueError(unknown("derived field", name, mujoco_batch.DATA_FIELDS))
             self.fields[name] = self.batch.bind(name)
         self.buffers = buffers or {}
         for name, array in self.buffers.items():
@@ -113,7 +109,7 @@ class Simulation:
             for i, dim in enumerate(model.sensor_dim)
         }
         self.places: dict[tuple[str, str], Any] = {}
-        self._renderer: Any = None
+        self._renderer: Renderer | None = None
         self._threads_lost = False
         _simulations.add(self)
 
@@ -125,6 +121,7 @@ class Simulation:
             "num_threads": self._num_threads,
             "derived": tuple(self._derived()),
             "per_world": self.per_world,
+            "without_constants": self._without_constants,
             "buffers": {name: array.copy() for name, array in self.buffers.items()},
             "snapshot": self.snapshot(),
         }
@@ -149,15 +146,15 @@ class Simulation:
         return View(self, ids)
 
     def step(
-        self, substeps: int, ids: np.ndarray | None = None, stage: int | None = None
+        self, substeps: int, ids: np.ndarray | None = None, up_to_date: bool = False
     ) -> np.ndarray | None:
-        """Advance the worlds ``ids`` (all by default) by ``substeps`` physics steps.
+        """Advance worlds by ``substeps`` physics steps.
 
         Args:
             substeps: number of physics steps.
-            ids: sorted unique row numbers.
-            stage: an mjtStage to compute at the new state, or None: derived fields then
-                describe the state before the last substep.
+            ids: the worlds, sorted and unique; None for all.
+            up_to_date: whether positions and velocities of derived fields describe the state
+                after the last physics step; otherwise they describe the state before it.
 
         Returns:
             None if all went well, else the (num_envs,) mask of the worlds that diverged: an
@@ -166,7 +163,7 @@ class Simulation:
         self._check_threads()
         fault = np.zeros(self.num_envs, bool)
         try:
-            self.batch.step(ids, substeps, stage or mujoco.mjtStage.mjSTAGE_NONE.value)
+            self.batch.step(ids, substeps, _DERIVE if up_to_date else _DERIVE_NOTHING)
         except mujoco_batch.SimulationError as error:
             fault[error.ids] = True
         counters = self.batch.warning[:, _DIVERGED, 1]
@@ -179,11 +176,9 @@ class Simulation:
             fault |= ~np.isfinite(qpos.sum(axis=1) + qvel.sum(axis=1))
         return fault if fault.any() else None
 
-    def settle(self, substeps: int, ids: np.ndarray) -> np.ndarray | None:
-        """As ``step``, of the worlds ``ids``, whose time is 0 afterwards."""
-        fault = self.step(substeps, ids)
+    def reset_time(self, ids: np.ndarray) -> None:
+        """Set the time of the worlds ``ids`` to 0."""
         self._time[ids] = 0
-        return fault
 
     def reset(self, ids: np.ndarray) -> None:
         """Put the worlds ``ids`` back into the model's default state, derived fields aside."""
@@ -233,14 +228,31 @@ class Simulation:
         """The fields that MuJoCo computes."""
         return {name: x for name, x in self.fields.items() if name not in self._writable}
 
+    def missing(self, name: str) -> str:
+        """Why ``fields`` has no such name: an error message."""
+        if name in mujoco_batch.DATA_FIELDS:
+            return f"{name!r} is not read by default: add it to Task.derived"
+        return unknown("field", name, self.fields)
+
     def sensor(self, name: str) -> slice:
         """Where the sensor ``name`` lies in ``sensordata``."""
         if name not in self._sensors:
-            raise AttributeError(_unknown("sensor", name, self._sensors))
+            raise AttributeError(unknown("sensor", name, self._sensors))
         return self._sensors[name]
 
+    def data(self, row: int, data: mujoco.MjData | None = None) -> mujoco.MjData:
+        """A world's state as an MjData, which is made if none is given; nothing is derived."""
+        data = data or mujoco.MjData(self.model)
+        self.batch.get_data(row, data)
+        return data
+
     def render(
-        self, rows: Sequence[int], width: int, height: int, camera: int | str = -1
+        self,
+        rows: Iterable[int],
+        width: int,
+        height: int,
+        camera: int | str = -1,
+        draw: Draw | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Pictures of some worlds.
 
@@ -249,6 +261,7 @@ class Simulation:
             width: pixels.
             height: pixels.
             camera: a camera's name or number; -1 is the free camera.
+            draw: ``draw(scene, row)`` adds to the ``mujoco.MjvScene`` of a row's picture.
 
         Returns:
             One (height, width, 3) uint8 array per row.
@@ -256,20 +269,18 @@ class Simulation:
         Raises:
             RenderingError: if OpenGL is not to be had, saying what to install.
         """
-        size = (width, height)
-        if self._renderer is None or (self._renderer.width, self._renderer.height) != size:
+        if self._renderer is None or self._renderer.size != (width, height):
             self.close()
             self._render_data = mujoco.MjData(self.model)
             self._render_model = self.batch.get_model(0) if self.per_world else self.model
-            self._renderer = _make_renderer(self._render_model, width, height)
+            self._renderer = Renderer(self._render_model, width, height)
         frames = []
         for row in rows:
             if self.per_world:
                 self.batch.get_model(row, self._render_model)
-            self.batch.get_data(row, self._render_data)
-            mujoco.mj_forward(self._render_model, self._render_data)
-            self._renderer.update_scene(self._render_data, camera)
-            frames.append(self._renderer.render())
+            mujoco.mj_forward(self._render_model, self.data(row, self._render_data))
+            decorate = None if draw is None else lambda scene, row=row: draw(scene, row)
+            frames.append(self._renderer.draw(self._render_data, camera, decorate))
         return tuple(frames)
 
     def close(self) -> None:
@@ -284,12 +295,11 @@ class Simulation:
         The batch or the renderer would wait for its threads for ever when it is used, and also when
         it is freed. So it is kept until the process ends.
         """
-        global _opengl_lost
         if self.batch.nthread > 1:
             self._threads_lost = True
             _keep(self.batch)
         if self._renderer is not None:
-            _opengl_lost = True
+            rendering.forbid_after_fork()
             _keep(self._renderer)
             self._renderer = None
 
@@ -302,7 +312,6 @@ class Simulation:
 
 
 _simulations: weakref.WeakSet[Simulation] = weakref.WeakSet()
-_opengl_lost = False  # whether the process was forked from one that renders
 
 
 def _enter_fork() -> None:
@@ -317,230 +326,3 @@ def _keep(thing: object) -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_enter_fork)
-
-
-class View:
-    """The fields of some rows of a simulation, as attributes; row axis first.
-
-    For all rows the arrays are the live ones. For a subset they are copies, made when first
-    read, and ``commit`` writes back those that may be written. ``view.name = values`` and
-    ``view.name[...] = values`` both write.
-
-    Attributes:
-        ids: (n,) row numbers, or None for all rows.
-        n: number of rows.
-        model: the MjModel.
-    """
-
-    ids: np.ndarray | None
-    n: int
-    model: mujoco.MjModel
-
-    def __init__(self, simulation: Simulation, ids: np.ndarray | None = None):
-        """View the rows ``ids`` of ``simulation``, or all of them."""
-        own = self.__dict__  # direct, because attributes of a view are fields
-        own["_simulation"] = simulation
-        own["ids"] = ids
-        own["n"] = simulation.num_envs if ids is None else len(ids)
-        own["model"] = simulation.model
-        if ids is None:
-            own.update(simulation.fields)
-
-    def __getattr__(self, name: str) -> np.ndarray:
-        """The rows of field ``name``, on its first use in a view of a subset."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        simulation: Simulation = self.__dict__["_simulation"]
-        if name not in simulation.fields:
-            if name in mujoco_batch.DATA_FIELDS:
-                raise AttributeError(f"{name!r} is not read by default: add it to Task.derived")
-            raise AttributeError(_unknown("field", name, simulation.fields))
-        array = simulation.fields[name][self.ids]
-        array.flags.writeable = name in simulation.writable
-        self.__dict__[name] = array
-        return array
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Write ``value`` to every row of field ``name``."""
-        getattr(self, name)[...] = value
-
-    def commit(self) -> None:
-        """Write the copies of a view of a subset back into the simulation."""
-        if self.ids is not None:
-            for name, target in self.__dict__["_simulation"].writable.items():
-                if name in self.__dict__:
-                    target[self.ids] = self.__dict__[name]
-
-    def once(self, quantity: Callable[["View"], Any]) -> Any:
-        """``quantity(view)``, an array or a tuple of some, computed once and kept, read-only.
-
-        For what ``terminated``, ``rewards``, ``measure``, ``advance`` and ``observe`` share: they
-        are given the same view. The quantity must not read a buffer that ``advance`` changes.
-        """
-        kept = self.__dict__.setdefault("_kept", {})
-        if quantity not in kept:
-            value = quantity(self)
-            kept[quantity] = (
-                tuple(map(_read_only, value)) if isinstance(value, tuple) else _read_only(value)
-            )
-        return kept[quantity]
-
-    def sensor(self, name: str) -> np.ndarray:
-        """(n, dim) readings of a sensor."""
-        return self.sensordata[:, self.__dict__["_simulation"].sensor(name)]
-
-    def joint(self, name: str) -> "_Element":
-        """A joint: ``.qpos`` (n, 1 to 7) and ``.qvel`` (n, 1 to 6)."""
-        return _Element(self, "joint", name)
-
-    def body(self, name: str) -> "_Element":
-        """A body: ``.xpos`` (n, 3), ``.xquat`` (n, 4), ... (world frame)."""
-        return _Element(self, "body", name)
-
-    def site(self, name: str) -> "_Element":
-        """A site: ``.xpos`` (n, 3), ``.xmat`` (n, 9) (world frame)."""
-        return _Element(self, "site", name)
-
-    def geom(self, name: str) -> "_Element":
-        """A geom: ``.xpos`` (n, 3), ``.xmat`` (n, 9) (world frame)."""
-        return _Element(self, "geom", name)
-
-    def actuator(self, name: str) -> "_Element":
-        """An actuator: ``.ctrl`` (n,), ``.force`` (n,)."""
-        return _Element(self, "actuator", name)
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-class _Element:
-    """One named object's part of a view's fields."""
-
-    def __init__(self, view: View, kind: str, name: str):
-        self._view, self._kind = view, kind
-        places = view.__dict__["_simulation"].places
-        if (kind, name) not in places:
-            places[kind, name] = _place(view.model, kind, name)
-        self._place = places[kind, name]
-
-    def _part(self, attribute: str) -> tuple[np.ndarray, Any]:
-        field = _ELEMENT_FIELDS.get((self._kind, attribute), attribute)
-        index = self._place[attribute] if self._kind == "joint" else self._place
-        return getattr(self._view, field), index
-
-    def __getattr__(self, attribute: str) -> np.ndarray:
-        if attribute.startswith("_"):
-            raise AttributeError(attribute)
-        array, index = self._part(attribute)
-        return array[:, index]
-
-    def __setattr__(self, attribute: str, value: Any) -> None:
-        if attribute.startswith("_"):
-            object.__setattr__(self, attribute, value)
-            return
-        array, index = self._part(attribute)
-        array[:, index] = value
-
-
-def _place(model: mujoco.MjModel, kind: str, name: str) -> Any:
-    """The number of a named object, or, for a joint, its slices of qpos and qvel."""
-    try:
-        accessor = getattr(model, kind)(name)
-    except KeyError:
-        names = [getattr(model, kind)(i).name for i in range(_count(model, kind))]
-        raise AttributeError(_unknown(kind, name, names)) from None
-    if kind != "joint":
-        return accessor.id
-    joint_type = mujoco.mjtJoint(model.jnt_type[accessor.id])
-    return {
-        "qpos": slice(accessor.qposadr[0], accessor.qposadr[0] + _NQ[joint_type]),
-        "qvel": slice(accessor.dofadr[0], accessor.dofadr[0] + _NV[joint_type]),
-    }
-
-
-_NQ = {
-    mujoco.mjtJoint.mjJNT_FREE: 7,
-    mujoco.mjtJoint.mjJNT_BALL: 4,
-    mujoco.mjtJoint.mjJNT_SLIDE: 1,
-    mujoco.mjtJoint.mjJNT_HINGE: 1,
-}
-_NV = {
-    mujoco.mjtJoint.mjJNT_FREE: 6,
-    mujoco.mjtJoint.mjJNT_BALL: 3,
-    mujoco.mjtJoint.mjJNT_SLIDE: 1,
-    mujoco.mjtJoint.mjJNT_HINGE: 1,
-}
-
-
-def tile(frames: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
-    """Lay equal pictures (height, width, 3) out in a grid, as square as it goes; one picture."""
-    columns = columns or int(np.ceil(np.sqrt(len(frames))))
-    rows = -(-len(frames) // columns)
-    height, width, channels = frames[0].shape
-    sheet = np.zeros((rows * height, columns * width, channels), np.uint8)
-    for i, frame in enumerate(frames):
-        y, x = (i // columns) * height, (i % columns) * width
-        sheet[y : y + height, x : x + width] = frame
-    return sheet
-
-
-def copy_into(targets: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
-    """Copy ``arrays`` into ``targets`` of the same names, all or none.
-
-    Raises:
-        ValueError: if one is missing, or has another shape or type.
-    """
-    for name, target in targets.items():
-        if name not in arrays:
-            raise ValueError(f"the snapshot has no {name!r}: it has {', '.join(sorted(arrays))}")
-        given = arrays[name]
-        if given.shape != target.shape or given.dtype != target.dtype:
-            raise ValueError(
-                f"snapshot {name!r} is {given.dtype} {given.shape}, this simulation needs "
-                f"{target.dtype} {target.shape}: it comes from another environment or num_envs"
-            )
-    for name, target in targets.items():
-        target[...] = arrays[name]
-
-
-def _make_renderer(model: mujoco.MjModel, width: int, height: int) -> Any:
-    for given, limit, side in (
-        (width, model.vis.global_.offwidth, "width"),
-        (height, model.vis.global_.offheight, "height"),
-    ):
-        if not 0 < given <= limit:
-            raise ValueError(f"render {side} must be 1 to {limit} pixels, got {shown(given)}")
-    if _opengl_lost:
-        raise RenderingError(
-            "OpenGL cannot be used in a process forked from one that renders: start it with spawn"
-        )
-    chosen = os.environ.get("MUJOCO_GL", "unset")
-    try:
-        return mujoco.Renderer(model, height, width)
-    except Exception as error:  # each OpenGL back end fails with errors of its own
-        raise RenderingError(
-            f"cannot create an OpenGL context with MUJOCO_GL={chosen} "
-            f"({type(error).__name__}: {error}). On a machine "
-            "without a display, install EGL (Debian: apt-get install libegl1 libegl-mesa0) and "
-            "set MUJOCO_GL=egl before Python starts."
-        ) from error
-
-
-def _count(model: mujoco.MjModel, kind: str) -> int:
-    return {
-        "joint": model.njnt,
-        "body": model.nbody,
-        "site": model.nsite,
-        "geom": model.ngeom,
-        "actuator": model.nu,
-    }[kind]
-
-
-def _unknown(what: str, name: str, allowed: Iterable[str]) -> str:
-    names = sorted(str(a) for a in allowed)
-    near = nearest(name, names)
-    hint = f": did you mean {near!r}?" if near else f": there are {', '.join(names[:40])}"
-    return f"no {what} {shown(name)}{hint}"

@@ -5,21 +5,22 @@ The functions get a ``View``: MuJoCo's fields under MuJoCo's names and the task'
 for all environments or for a few that were just reset, row axis first. The engine
 (``vector_env``) calls them in this order:
 
-    reset    write the start state of the view's rows; ``observe`` follows
+    reset    write the start state of the view's rows; the channels are read after it
     act      action -> v.ctrl
+    disturb  pushes and the like, before the physics
     (physics: ``substeps`` steps)
     terminated, rewards, measure, success   judge the transition
     advance  update buffers for the next step (timers, commands)
-    observe  the state as it is now
+    the channels of ``observation_channels`` are read: the state as it is
 
 They must be functions of the view and of nothing else, and use element-wise NumPy, row sums,
 norms and einsum, whose results do not depend on the number of rows; BLAS ``@`` is not so. What
-several of them need of a step, ``v.once`` computes once.
+several of them need of a step, ``v.cached`` computes once.
 """
 
 import dataclasses
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,10 +30,11 @@ import numpy as np
 
 from motrix_gym import settings
 from motrix_gym.names import nearest, shown
+from motrix_gym.observation import Channel, Frames, check_channels, mirror
 from motrix_gym.random import RowRandom
 from motrix_gym.settings import number, weights, whole
-from motrix_gym.simulation import View
 from motrix_gym.symmetry import Mirror
+from motrix_gym.view import View
 
 _MAX_SUBSTEPS = 100_000  # of a step, so that it ends in reasonable time
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
@@ -40,22 +42,20 @@ _COMPARISONS = {">=": operator.ge, "<=": operator.le}
 
 @dataclass(frozen=True)
 class Buffer:
-    """A per-environment array that outlives a step; the engine resets, saves and restores it."""
+    """A per-environment array that a task keeps; the engine clears, saves and restores it."""
 
     shape: tuple[int, ...] = ()
     dtype: type = np.float64
-    reset: float = 0.0
+    initial: float = 0.0
+    """The value of every entry where the buffer is cleared."""
+    lasts: str = "episode"
+    """When the buffer is cleared: "episode" is at every reset of the row, "training" only when the
+    row is given a seed, such as the level that it has reached in a curriculum."""
 
-
-@dataclass(frozen=True)
-class Channel:
-    """``size`` neighbouring entries of an observation or action, for tables and exports."""
-
-    name: str
-    unit: str = "1"
-    size: int = 1
-    noise: float = 0.0
-    """Half-width of the uniform noise on an observation at ``observation_noise=1``."""
+    def __post_init__(self) -> None:
+        """Check when it is cleared."""
+        if self.lasts not in ("episode", "training"):
+            raise ValueError(f"lasts must be 'episode' or 'training', got {shown(self.lasts)}")
 
 
 @dataclass(frozen=True)
@@ -174,27 +174,25 @@ class Task:
 
     model_file: ClassVar[Path]
     """The MJCF file, unless ``build_model`` is overridden."""
-    observation: ClassVar[tuple[Channel, ...]]
-    """What the observation holds, in order."""
-    action: ClassVar[tuple[Channel, ...]]
-    """What the action, Box(-1, 1), holds, in order."""
     metrics: ClassVar[Mapping[str, Metric]] = {}
     """What ``measure`` returns."""
     derived: ClassVar[tuple[str, ...]] = ()
     """MjData fields that the functions read besides the state and sensors."""
-    current: ClassVar[bool] = False
-    """Whether derived fields must describe the state after the step, not one substep before:
-    needed if ``observe`` reads them; costs about a fifth of a substep."""
-    settle: ClassVar[int] = 0
+    derived_up_to_date: ClassVar[bool] = False
+    """Whether positions and velocities in derived fields must describe the state after the step,
+    not the one before its last physics step: needed if channels read them; costs about a fifth of
+    a physics step."""
+    settling_steps: ClassVar[int] = 0
     """Physics steps that a row makes with the controls that ``reset`` left, before its episode. A
     row that diverges in them starts from the model's own state."""
     per_world: ClassVar[tuple[str, ...]] = ()
-    """MjModel fields that ``reset`` randomises; start each from ``self.model``, never from the
-    row's last value."""
-    camera: ClassVar[str | int] = -1
+    """MjModel fields that may differ between rows. Before ``reset`` a row's hold the model's own
+    values; ``reset`` may write them, and ``act`` and ``disturb`` may at every step."""
+    without_constants: ClassVar[tuple[str, ...]] = ()
+    """Those of ``per_world`` for which MuJoCo's derived constants (``mj_setConst``) are not needed,
+    such as ``geom_pos`` of geoms that never move; to derive them costs much, at each reset."""
+    camera: str | int = -1
     """The camera that ``render`` uses."""
-    mirror: ClassVar[Mirror | None] = None
-    """A symmetry of the task, such as left and right exchanged; learning can use it."""
 
     def __init__(self, config: TaskConfig):
         """Compile the model for ``config``."""
@@ -206,6 +204,37 @@ class Task:
     def build_model(self) -> mujoco.MjModel:
         """The MjModel, by default compiled from ``model_file``."""
         return mujoco.MjModel.from_xml_path(str(self.model_file))
+
+    def observation_channels(self) -> Sequence[Channel]:
+        """What the observation holds, in order."""
+        raise NotImplementedError
+
+    def action_channels(self) -> Sequence[Channel]:
+        """What the action, Box(-1, 1), holds, in order; by default an entry per actuator."""
+        names = [self.model.actuator(i).name or f"actuator{i}" for i in range(self.model.nu)]
+        return [Channel(name) for name in names]
+
+    @property
+    def observation(self) -> tuple[Channel, ...]:
+        """The checked ``observation_channels``."""
+        return check_channels(self.observation_channels(), "observation")
+
+    @property
+    def action(self) -> tuple[Channel, ...]:
+        """The checked ``action_channels``."""
+        return check_channels(self.action_channels(), "action")
+
+    def observe(self, v: View) -> np.ndarray:
+        """(n, size) float32: all channels as they are, without noise, delay or history."""
+        return Frames(self.observation, 0).read(v)
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """The symmetry of the task, such as left and right exchanged, that the channels declare.
+
+        It is of observations without privileged channels.
+        """
+        return mirror([c for c in self.observation if not c.privileged], self.action)
 
     def buffers(self) -> Mapping[str, Buffer]:
         """The per-environment arrays that the functions keep, by name."""
@@ -220,6 +249,9 @@ class Task:
             shapes = f"{action.shape[1]} entries, and the model {v.ctrl.shape[1]} controls"
             raise ValueError(f"an action has {shapes}: write the task's ``act``")
         v.ctrl = action
+
+    def disturb(self, v: View, rng: RowRandom) -> None:
+        """Change the state before the physics of a step, as pushes do."""
 
     def terminated(self, v: View) -> np.ndarray:
         """(n,) bool: the episode has reached an end of its own (never a time limit)."""
@@ -240,6 +272,5 @@ class Task:
     def advance(self, v: View, rng: RowRandom) -> None:
         """Update buffers after the step was judged and before it is observed."""
 
-    def observe(self, v: View) -> np.ndarray:
-        """(n, obs_dim): the state as it is now, without noise."""
-        raise NotImplementedError
+    def draw(self, scene: Any, v: View) -> None:
+        """Add to the ``mujoco.MjvScene`` of a picture what is no geom of the model, v's one row."""

@@ -5,17 +5,20 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from motrix_gym.engine import Engine, copy_into
 from motrix_gym.names import did_you_mean, shown
+from motrix_gym.observation import Channel, Frames
 from motrix_gym.random import MAX_SEED, RandomStreams
+from motrix_gym.rendering import tile
 from motrix_gym.settings import integer, integers
-from motrix_gym.simulation import Simulation, View, copy_into, tile
+from motrix_gym.simulation import Simulation
 from motrix_gym.task import Task, TaskConfig
+from motrix_gym.view import View
 
 MAX_ENVS = 2**31 - 1  # what MuJoCo counts to
 MAX_THREADS = 1024  # more never help, and thousands cannot be started
@@ -64,6 +67,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         render_mode: str | None = None,
         render_rows: Sequence[int] | None = None,
         render_size: tuple[int, int] = (640, 480),
+        privileged: bool = False,
     ):
         """Create the environments; ``reset`` must be called before the first ``step``.
 
@@ -78,6 +82,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             render_rows: the rows to draw, in this order; all by default, as Gymnasium's RecordVideo
                 and HumanRendering need it.
             render_size: (width, height) of a row's picture in pixels.
+            privileged: whether observations hold the task's privileged channels too, after the
+                others: for a value function in training, never for a policy.
 
         Raises:
             ValueError: if an argument is outside what is said above.
@@ -103,33 +109,30 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             "render_fps": round(1.0 / self.config.control_timestep),
             "autoreset_mode": self.autoreset_mode,
         }
-        width = sum(channel.size for channel in task.observation)
+        self._privileged = privileged
+        self._frames = self._make_frames()
+        width, action_size = self._frames.width, sum(channel.size for channel in task.action)
         self.single_observation_space = Box(-np.inf, np.inf, (width,), np.float32)
-        self.single_action_space = Box(
-            -1.0, 1.0, (sum(channel.size for channel in task.action),), np.float32
-        )
+        self.single_action_space = Box(-1.0, 1.0, (action_size,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
         self._declared = dict(task.buffers())
-        self.simulation = Simulation(
+        self.simulation: Engine = Simulation(
             task.model,
             num_envs,
             num_threads,
             derived=task.derived,
             per_world=task.per_world,
+            without_constants=task.without_constants,
             buffers={
-                name: np.full((num_envs, *buffer.shape), buffer.reset, buffer.dtype)
+                name: np.full((num_envs, *buffer.shape), buffer.initial, buffer.dtype)
                 for name, buffer in self._declared.items()
             },
         )
         self._defaults = {
             name: np.array(getattr(self.model, name)) for name in self.simulation.per_world
         }
-        self._stage = mujoco.mjtStage.mjSTAGE_VEL.value if task.current else None
-        noise = np.concatenate([np.full(c.size, c.noise, np.float32) for c in task.observation])
-        noise *= np.float32(self.config.observation_noise)
-        self._noise = noise if noise.any() else None
         self._random = RandomStreams(num_envs)
         self._seeded = False
         self._started = np.zeros(num_envs, bool)
@@ -137,6 +140,30 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._elapsed = np.zeros(num_envs, np.int64)
         self._observations = np.zeros((num_envs, width), np.float32)
         self._every_row = np.ones(num_envs, bool)
+        self._frames.check(self.simulation.rows(np.arange(1)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle is made of: a task's channels may hold local functions."""
+        return self.__dict__ | {"_frames": self._frames.arrays}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._frames = self._make_frames()
+        copy_into(self._frames.arrays, state["_frames"])
+
+    def _make_frames(self) -> Frames:
+        channels = [c for c in self.task.observation if self._privileged or not c.privileged]
+        return Frames(channels, self.num_envs, self.config.observation_noise)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that an observation holds, in order."""
+        return self._frames.channels
+
+    @property
+    def policy_width(self) -> int:
+        """Entries of an observation that a policy may see; they come first."""
+        return sum(channel.width for channel in self.channels if not channel.privileged)
 
     @property
     def elapsed_steps(self) -> np.ndarray:
@@ -208,8 +235,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         rows = slice(None) if ids is None else ids
 
         self.task.act(v, action)
+        self.task.disturb(v, self._random.rows(rows))
         v.commit()
-        fault = self.simulation.step(self.substeps, ids, self._stage)
+        fault = self.simulation.step(self.substeps, ids, self.task.derived_up_to_date)
         if fault is not None:
             self._neutralise(np.flatnonzero(fault))
         self._elapsed[rows] += 1
@@ -236,7 +264,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             rewards += value
         limit = self.config.max_episode_steps
         truncated = self._elapsed >= limit if limit else np.zeros(self.num_envs, bool)
-        observations = self._spread(self._observe(v), rows)
+        observations = self._spread(self._observe(v, first=False), rows)
         if waiting is not None:
             truncated &= ~waiting
             reset_ids = np.flatnonzero(waiting)
@@ -284,8 +312,16 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         if self.render_mode is None:
             raise ValueError(f"make the environment with render_mode, one of {_RENDER_MODES}")
-        frames = self.simulation.render(self._render_rows, *self._render_size, self.task.camera)
+        draw = None
+        if type(self.task).draw is not Task.draw:
+            draw = self._draw
+        frames = self.simulation.render(
+            self._render_rows, *self._render_size, self.task.camera, draw
+        )
         return frames if self.render_mode == "rgb_array" else (tile(frames),)
+
+    def _draw(self, scene: Any, row: int) -> None:
+        self.task.draw(scene, self.simulation.rows(np.array([row])))
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Call a method, or read an attribute, and return a tuple with an entry per row.
@@ -346,15 +382,16 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.task.reset(v, self._random.rows(ids))
         v.commit()
         self.simulation.refresh(ids)
-        if self.task.settle:
-            fault = self.simulation.settle(self.task.settle, ids)
+        if self.task.settling_steps:
+            fault = self.simulation.step(self.task.settling_steps, ids)
+            self.simulation.reset_time(ids)
             if fault is not None:  # of other rows, their own next step reports it
                 self._neutralise(ids[fault[ids]])
             self.simulation.refresh(ids)
         self._elapsed[ids] = 0
         self._ended[ids] = False
         self._started[ids] = True
-        return self._observe(self.simulation.rows(ids))
+        return self._observe(self.simulation.rows(ids), first=True)
 
     def _to_defaults(self, ids: np.ndarray) -> None:
         """Put the model's defaults into the rows ``ids``: state, model fields and buffers."""
@@ -362,20 +399,22 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for name, value in self._defaults.items():
             self.simulation.fields[name][ids] = value
         for name, buffer in self._declared.items():
-            self.simulation.buffers[name][ids] = buffer.reset
+            if buffer.lasts == "episode":
+                self.simulation.buffers[name][ids] = buffer.initial
 
     def _neutralise(self, ids: np.ndarray) -> None:
         """Give diverged rows a finite state, so that no term or observation is not finite."""
         self._to_defaults(ids)
         self.simulation.refresh(ids)
 
-    def _observe(self, v: View) -> np.ndarray:
-        """(n, obs_dim) float32, fresh, with noise."""
-        observations = self.task.observe(v).astype(np.float32)
-        if self._noise is not None:
-            rows = slice(None) if v.ids is None else v.ids
-            observations += self._noise * self._random.rows(rows).uniform32(len(self._noise))
-        return observations
+    def _observe(self, v: View, first: bool) -> np.ndarray:
+        """(n, width) float32, fresh: what the channels deliver; ``first`` in their episodes."""
+        rows = slice(None) if v.ids is None else v.ids
+        frame, noise = self._frames.read(v), self._frames.noise
+        if noise is not None:
+            size = len(noise)
+            frame[:, :size] += noise * self._random.rows(rows).uniform32(size)
+        return self._frames.deliver(frame, rows, first)
 
     def _weighted(self, terms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The reward terms times their weights."""
@@ -476,6 +515,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         rows = [i for i, s in enumerate(seeds) if s is not None and mask[i]]
         self._random.seed([seeds[i] or 0 for i in rows], rows)
         self._seeded = True
+        for name, buffer in self._declared.items():
+            if buffer.lasts == "training":
+                self.simulation.buffers[name][rows] = buffer.initial
 
     def _episode_state(self) -> dict[str, np.ndarray]:
         """The live arrays that, with the simulation's, decide the future."""
@@ -486,7 +528,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             "observations": self._observations,
             "random_key": self._random.key,
             "random_count": self._random.count,
-        }
+        } | self._frames.arrays
 
 
 def _picture_size(given: Any) -> tuple[int, int]:

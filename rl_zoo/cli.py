@@ -174,7 +174,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     """The errors whose message was written for the user; looked up only when one is raised."""
     from adapters import FieldError, MissingLibraryError, PolicyError
     from motrix_gym.registration import UnknownEnvironmentError
-    from motrix_gym.simulation import RenderingError
+    from motrix_gym.rendering import RenderingError
     from rl_zoo.config import ConfigError
     from rl_zoo.runs import RunError
 

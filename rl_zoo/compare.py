@@ -471,11 +471,12 @@ def _compare(runs: "Sequence[Run]", args: argparse.Namespace) -> "Comparison":
 
     manifest = runs[0].manifest
     entry = registration.entry(manifest["env_id"])
+    metrics = registration.make_task(entry.id).metrics
     return Comparison(
         env_id=entry.id,
         settings=manifest["env_config"],
         goals=entry.goals,
-        units={name: metric.unit for name, metric in entry.task.metrics.items()},
+        units={name: metric.unit for name, metric in metrics.items()},
         results=tuple(_result(run, args) for run in runs),
     )
 

@@ -41,9 +41,9 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.json:
         print(json.dumps(entries, indent=2))
         return 0
-    rows = [("id", "observation", "action", "episode", "goals", "best known"), *map(_row, entries)]
+    rows = [("id", "episode", "goals", "best known"), *map(_row, entries)]
     if args.markdown:
-        rows.insert(1, ("---", "---:", "---:", "---", "---", "---"))
+        rows.insert(1, ("---", "---", "---", "---"))
         print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     else:
         print(cli.table(rows, left=len(rows[0])))
@@ -51,7 +51,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def describe(env_id: str) -> dict[str, Any]:
-    """Returns an environment's sizes, episode, goals and best known result.
+    """Returns an environment's episode, goals and best known result.
 
     `best` has, of the figures that the goals are about, or the return, the means of the shipped
     policy's evaluation; it is None where no policy is shipped.
@@ -69,8 +69,6 @@ def describe(env_id: str) -> dict[str, Any]:
             best = {name: evaluation["figures"][name]["mean"] for name in names}
     return {
         "id": env_id,
-        "observation": sum(channel.size for channel in entry.task.observation),
-        "action": sum(channel.size for channel in entry.task.action),
         "episode_steps": steps,
         "episode_seconds": steps and steps * entry.config.control_timestep,
         "goals": [str(goal) for goal in entry.goals],
@@ -84,19 +82,21 @@ def details(env_id: str) -> str:
 
     entry = registration.entry(env_id)
     about = describe(env_id)
+    task = registration.make_task(env_id)
+    observed, done = (sum(c.width for c in kind) for kind in (task.observation, task.action))
     sections = {
-        f"observation ({about['observation']})": _channels(entry.task.observation),
-        f"action ({about['action']}), each in [-1, 1]": _channels(entry.task.action),
+        f"observation ({observed})": _channels(task.observation),
+        f"action ({done}), each in [-1, 1]": _channels(task.action),
         "metrics": [
             (name, "rate" if metric.rate else metric.unit, metric.description)
-            for name, metric in entry.task.metrics.items()
+            for name, metric in task.metrics.items()
         ],
         "goals": [(goal,) for goal in about["goals"]],
         "settings (keyword arguments of make_vec; --set env.NAME=VALUE)": [
             (name, str(value)) for name, value in _settings(entry.config)
         ],
     }
-    blocks = [f"{env_id}: {(entry.task.__doc__ or '').strip().splitlines()[0]}"]
+    blocks = [f"{env_id}: {(task.__doc__ or '').strip().splitlines()[0]}"]
     for title, rows in sections.items():
         if rows:
             blocks.append(f"\n{title}\n" + cli.table(rows, left=len(rows[0])))
@@ -107,7 +107,7 @@ def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
     """Rows: index or indices, name, unit."""
     rows, start = [], 0
     for channel in channels:
-        last = start + channel.size - 1
+        last = start + channel.width - 1
         index = str(start) if last == start else f"{start}-{last}"
         rows.append((index, channel.name, channel.unit))
         start = last + 1
@@ -130,8 +130,6 @@ def _row(about: dict[str, Any]) -> tuple[str, ...]:
     steps, best = about["episode_steps"], about["best"] or {}
     return (
         about["id"],
-        str(about["observation"]),
-        str(about["action"]),
         f"{steps:,} steps ({about['episode_seconds']:g} s)" if steps else "any length",
         ", ".join(about["goals"]) or "-",
         ", ".join(f"{name} {cli.number(value)}" for name, value in best.items()) or "-",

@@ -161,7 +161,7 @@ def _show(
             if not viewer.is_running() or (seconds and count * step_time >= seconds):
                 return
             with viewer.lock():
-                env.simulation.batch.get_data(0, data)
+                env.simulation.data(0, data)
                 mujoco.mj_forward(env.model, data)
             viewer.sync()
             time.sleep(max(0.0, started + count * step_time - time.perf_counter()))
@@ -205,7 +205,7 @@ def _pictures(
     env: "MotrixVectorEnv", steps: Iterable[None], camera: int | str, size: tuple[int, int]
 ) -> Iterator[np.ndarray]:
     """Yields a picture (height, width, 3) uint8 per step; both sides even, as H.264 wants it."""
-    from motrix_gym.simulation import tile
+    from motrix_gym.rendering import tile
 
     for _ in steps:
         sheet = tile(env.simulation.render(range(env.num_envs), *size, camera))

@@ -10,7 +10,8 @@ import hypothesis
 import pytest
 
 import motrix_gym  # before MuJoCo, whose OpenGL back end it picks
-from motrix_gym.simulation import RenderingError, Simulation
+from motrix_gym.rendering import RenderingError
+from motrix_gym.simulation import Simulation
 
 # Hypothesis's own profile for machines of any speed: no deadlines, the same examples in every run.
 hypothesis.settings.load_profile("ci")

@@ -28,8 +28,6 @@ class Push(Task):
     """A box on a rail, with most of what a task can have."""
 
     config: PushConfig
-    observation = (Channel("place", "m", 1), Channel("pushes", "1", 1, noise=0.1))
-    action = (Channel("push", "N"),)
 
     def build_model(self):
         return mujoco.MjModel.from_xml_string(
@@ -54,8 +52,11 @@ class Push(Task):
     def success(self, v):
         return v.joint("rail").qpos[:, 0] > 0.12
 
-    def observe(self, v):
-        return np.stack([v.qpos[:, 0], v.pushes], axis=1)
+    def observation_channels(self):
+        return [
+            Channel("place", "m", 1, lambda v: v.qpos[:, 0]),
+            Channel("pushes", "1", 1, lambda v: v.pushes, noise=0.1),
+        ]
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal, assert_equal
 
-from motrix_gym.simulation import Simulation, copy_into, tile
+from motrix_gym.engine import copy_into
+from motrix_gym.rendering import tile
+from motrix_gym.simulation import Simulation
 
 XML = """
 <mujoco>
@@ -109,14 +111,14 @@ def test_a_view_computes_a_quantity_once(model):
         return v.qpos[:, 2].copy()
 
     view = simulation.all
-    before = view.once(height)
+    before = view.cached(height)
     simulation.step(5)
-    assert view.once(height) is before
+    assert view.cached(height) is before
     with pytest.raises(ValueError, match="read-only"):
         before += 1
     assert asked == [view]
-    assert (simulation.all.once(height) < before).all()
-    assert_array_equal(simulation.rows(np.array([1, 3])).once(height), height(view)[[1, 3]])
+    assert (simulation.all.cached(height) < before).all()
+    assert_array_equal(simulation.rows(np.array([1, 3])).cached(height), height(view)[[1, 3]])
 
 
 def test_both_views_give_named_objects(model):

@@ -13,6 +13,7 @@ from motrix_gym.symmetry import Mirror, exchange, signs
 from motrix_gym.tasks.control.hopper import Hopper
 from motrix_gym.tasks.control.reacher import Reacher
 from motrix_gym.tasks.control.walker import Walker
+from motrix_gym.tasks.locomotion.robot import joint_mirror
 from motrix_gym.tasks.locomotion.velocity import VelocityTracking
 
 
@@ -74,9 +75,7 @@ def test_an_image_is_a_full_turn_away():
 
 
 MIRRORED = [
-    env_id
-    for env_id in motrix_gym.list_envs()
-    if registration.entry(env_id).task.mirror is not None
+    env_id for env_id in motrix_gym.list_envs() if registration.make_task(env_id).mirror is not None
 ]
 
 
@@ -92,7 +91,7 @@ def test_the_mirror_fits_the_spaces(env_id):
     assert len(task.mirror.action.source) == sum(c.size for c in task.action)
 
 
-VELOCITY = [id for id in MIRRORED if issubclass(registration.entry(id).task, VelocityTracking)]
+VELOCITY = [id for id in MIRRORED if isinstance(registration.make_task(id), VelocityTracking)]
 
 
 @pytest.mark.parametrize("env_id", VELOCITY)
@@ -101,7 +100,7 @@ def test_a_mirrored_state_has_a_mirrored_future(env_id):
     pairs = 32
     env = gymnasium.make_vec(env_id, num_envs=2 * pairs, observation_noise=0.0).unwrapped
     env.reset(seed=0)
-    mirror, joints, v = env.task.mirror, env.task.robot.mirror, env.simulation.all
+    mirror, joints, v = env.task.mirror, joint_mirror(env.model), env.simulation.all
     left, right = slice(0, pairs), slice(pairs, None)
     # Position; quaternion (w, x, y, z) and turning rate, which are axial; velocity.
     v.qpos[right] = (signs(1, -1, 1, 1, -1, 1, -1) + joints)(v.qpos[left])

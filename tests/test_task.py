@@ -32,8 +32,6 @@ class Rail(Task):
     """A box on a rail, that writes down what the engine asks of it."""
 
     config: RailConfig
-    observation = (Channel("place", "m"), Channel("speed", "m/s", noise=0.5), Channel("steps"))
-    action = (Channel("push", "N"),)
     metrics = {"place": Metric("m", "last", "where it is")}
 
     def __init__(self, config=None):
@@ -46,8 +44,8 @@ class Rail(Task):
     def buffers(self):
         return {
             "steps": Buffer((), np.int64),
-            "goal": Buffer((2,), np.float32, reset=-1.0),
-            "seen": Buffer((), bool, reset=True),
+            "goal": Buffer((2,), np.float32, initial=-1.0),
+            "seen": Buffer((), bool, initial=True),
         }
 
     def note(self, name, v):
@@ -87,9 +85,16 @@ class Rail(Task):
         self.note("advance", v)
         v.steps += 1
 
-    def observe(self, v):
+    def observation_channels(self):
+        return [
+            Channel("place", "m", 1, self.place),
+            Channel("speed", "m/s", 1, lambda v: v.qvel[:, 0], noise=0.5),
+            Channel("steps", "1", 1, lambda v: v.steps),
+        ]
+
+    def place(self, v):
         self.note("observe", v)
-        return np.stack([v.qpos[:, 0], v.qvel[:, 0], v.steps], axis=1)
+        return v.qpos[:, 0]
 
 
 def make(num_envs=3, task=None, **kwargs):
@@ -106,6 +111,7 @@ def names(calls):
 
 def test_the_engine_calls_in_the_order_it_says():
     env = make()
+    env.task.calls.clear()  # the channels were read when the environment was made
     env.reset(seed=0)
     assert env.task.calls == [("reset", [0, 1, 2]), ("observe", [0, 1, 2])]
     env.task.calls.clear()
@@ -201,18 +207,17 @@ def test_noise_of_a_mute_task_draws_nothing():
 class Current(Rail):
     """Observes a field that lags, unless it asks for it to be current."""
 
-    observation = (Channel("place", "m"),)
     derived = ("site_xpos",)
-    current = True
+    derived_up_to_date = True
 
-    def observe(self, v):
-        return v.sensor("place")[:, :1]
+    def observation_channels(self):
+        return [Channel("place", "m", 1, lambda v: v.sensor("place")[:, 0])]
 
 
 @pytest.mark.parametrize("current", [True, False])
 def test_derived_fields_are_current_where_asked_for(current):
     task = Current()
-    task.current = current  # pyright: ignore
+    task.derived_up_to_date = current  # pyright: ignore
     env = make(task=task)
     observations, _ = env.reset(seed=0)
     assert_array_equal(observations[:, 0], env.simulation.fields["qpos"][:, 0].astype(np.float32))
@@ -257,17 +262,14 @@ def test_domain_randomisation_is_in_force_from_the_first_step():
 class Bare(Task):
     """The least that a task can have."""
 
-    observation = (Channel("place", "m"),)
-    action = (Channel("push", "N"),)
-
     def build_model(self):
         return mujoco.MjModel.from_xml_string(XML)
 
     def rewards(self, v):
         return {"still": 1.0 - abs(v.qvel[:, 0])}
 
-    def observe(self, v):
-        return v.qpos
+    def observation_channels(self):
+        return [Channel("place", "m", 1, lambda v: v.qpos)]
 
 
 BARE = TaskConfig(reward_weights={"still": 1.0}, max_episode_steps=None)
@@ -289,7 +291,8 @@ def test_a_task_needs_no_more_than_two_functions():
 
 def test_actions_that_are_not_the_models_controls_need_a_function():
     class Pair(Bare):
-        action = (Channel("push", "N", 2),)
+        def action_channels(self):
+            return [Channel("push", "N", 2)]
 
     env = make(task=Pair(BARE))
     env.reset()

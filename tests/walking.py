@@ -19,7 +19,7 @@ def assert_walks(policy: Policy, forward: float = 0.8) -> None:
         observations = envs.step(policy(observations))[0]
         v = env.simulation.all
         contacts.append(v.sensordata[:, env.task.touch] > 0)
-        heights.append(v.site_xpos[:, env.task.foot_sites, 2] - env.task.robot.foot_radius)
+        heights.append(v.site_xpos[:, env.task.foot_sites, 2] - env.task.foot_radius)
         bases.append(v.qpos[:, 2].copy())
     envs.close()
     contact, height, base = (np.array(x[50:]) for x in (contacts, heights, bases))

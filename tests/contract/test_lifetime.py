@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_equal
 
-from motrix_gym.simulation import RenderingError
+from motrix_gym.rendering import RenderingError
 
 SIZE = (64, 48)
 

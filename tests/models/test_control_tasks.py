@@ -135,7 +135,7 @@ def test_cheetah_settles_before_its_episode():
     """The start is the pose drawn and 200 steps of MuJoCo, in each row reset and in no other."""
 
     class Unsettled(Cheetah):
-        settle = 0
+        settling_steps = 0
 
     config = make_task("Motrix/CheetahRun-v0").config
     drawn = MotrixVectorEnv(Unsettled(config), 5, num_threads=1)

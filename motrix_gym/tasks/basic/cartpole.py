@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
 from motrix_gym.settings import number, weights
-from motrix_gym.simulation import View
-from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.task import Metric, Task, TaskConfig
+from motrix_gym.view import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,9 @@ class CartPoleConfig(TaskConfig):
     reward_weights: Mapping[str, float] = weights(alive=1.0)
 
 
+BALANCE = CartPoleConfig()
+
+
 class CartPole(Task):
     """Balance a pole on a cart.
 
@@ -49,14 +53,20 @@ class CartPole(Task):
     config: CartPoleConfig
     model_file = Path(__file__).with_suffix(".xml")
     camera = "fixed"
-    observation = (
-        Channel("cart_position", "m"),
-        Channel("pole_angle", "rad"),
-        Channel("cart_velocity", "m/s"),
-        Channel("pole_velocity", "rad/s"),
-    )
-    action = (Channel("cart_force", "300 N"),)
     metrics = {"pole_angle": Metric("rad", "mean", "mean size of the pole's lean")}
+
+    def observation_channels(self) -> list[Channel]:
+        """Positions, then velocities."""
+        return [
+            Channel("cart_position", "m", read=lambda v: v.qpos[:, 0]),
+            Channel("pole_angle", "rad", read=lambda v: v.qpos[:, 1]),
+            Channel("cart_velocity", "m/s", read=lambda v: v.qvel[:, 0]),
+            Channel("pole_velocity", "rad/s", read=lambda v: v.qvel[:, 1]),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """The motor."""
+        return [Channel("cart_force", "300 N")]
 
     def reset(self, v: View, rng: RowRandom) -> None:
         """Near the middle, near upright, nearly at rest."""
@@ -80,7 +90,3 @@ class CartPole(Task):
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Size of the lean."""
         return {"pole_angle": abs(v.qpos[:, 1])}
-
-    def observe(self, v: View) -> np.ndarray:
-        """Positions, then velocities."""
-        return np.concatenate([v.qpos, v.qvel], axis=1)

@@ -32,11 +32,12 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from motrix_gym.observation import Channel, Read, read_together
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares, tracking
 from motrix_gym.settings import interval, number, weights
-from motrix_gym.simulation import View
-from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
+from motrix_gym.task import Buffer, Metric, Task, TaskConfig
+from motrix_gym.view import View
 
 _JOINTS = tuple(f"joint{i}" for i in range(1, 7))
 _START_HEIGHT = 0.40
@@ -72,6 +73,9 @@ class BounceBallConfig(TaskConfig):
     )
 
 
+BOUNCE = BounceBallConfig()
+
+
 class BounceBall(Task):
     """Bounce a table-tennis ball to a given height.
 
@@ -82,21 +86,7 @@ class BounceBall(Task):
     model_file = Path(__file__).with_suffix(".xml")
     camera = "side"
     derived = ("site_xpos", "site_xmat")
-    current = True
-    observation = (
-        Channel("ball_position", "m", 3),
-        Channel("ball_velocity", "m/s", 3),
-        Channel("paddle_position", "m", 3),
-        Channel("paddle_normal", "1", 3),
-        *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
-        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
-        *(Channel(f"{joint}_target", "rad") for joint in _JOINTS),
-        Channel("target_height", "m"),
-        Channel("apex_error", "m"),
-        Channel("landing_place", "m", 2),
-        Channel("landing_time", "s"),
-    )
-    action = tuple(Channel(f"{joint}_target_speed", "target_speed rad/s") for joint in _JOINTS)
+    derived_up_to_date = True
     metrics = {
         "bounces": Metric("1", "last", "bounces so far that rise 5 cm and more"),
         "height_error": Metric("m", "mean", "distance of the ball's apex from the target height"),
@@ -116,13 +106,37 @@ class BounceBall(Task):
         self._gravity = -self.model.opt.gravity[2]
         self._bounce_apex = self.model.geom("ball").size[0] + _RISE
 
+    def observation_channels(self) -> list[Channel]:
+        """Ball, paddle, joints, what is asked for, and what will be."""
+
+        def joints(what: str, unit: str, read: Read) -> list[Channel]:
+            return read_together(read, [Channel(f"{joint}_{what}", unit) for joint in _JOINTS])
+
+        return [
+            Channel("ball_position", "m", 3, self._ball),
+            Channel("ball_velocity", "m/s", 3, lambda v: v.joint("ball").qvel[:, :3]),
+            Channel("paddle_position", "m", 3, self._paddle),
+            Channel("paddle_normal", "1", 3, lambda v: v.site("paddle").xmat[:, 2::3]),
+            *joints("angle", "rad", lambda v: v.qpos[:, :6] - self._home_joints),
+            *joints("velocity", "rad/s", lambda v: v.qvel[:, :6]),
+            *joints("target", "rad", lambda v: v.joint_target),
+            Channel("target_height", "m", 1, lambda v: v.target_height),
+            Channel("apex_error", "m", 1, lambda v: v.cached(self._apex) - v.target_height),
+            Channel("landing_place", "m", 2, lambda v: v.cached(self._landing)[0]),
+            Channel("landing_time", "s", 1, lambda v: v.cached(self._landing)[1]),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """The speeds of the joints' targets."""
+        return [Channel(f"{joint}_target_speed", "target_speed rad/s") for joint in _JOINTS]
+
     def buffers(self) -> dict[str, Buffer]:
         """The action, joint targets from home, target height, and the bounces."""
         return {
             "action": Buffer((6,)),
             "joint_target": Buffer((6,)),
             "target_height": Buffer(),
-            "falling": Buffer(dtype=np.bool_, reset=False),
+            "falling": Buffer(dtype=np.bool_, initial=False),
             "bounces": Buffer(),
         }
 
@@ -154,13 +168,12 @@ class BounceBall(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Height at the centre, a paddle at home, and penalties."""
         config = self.config
-        paddle = v.site("paddle").xpos - self._home
-        place, _ = v.once(self._landing)
-        height = tracking((v.once(self._apex) - v.target_height)[:, None], config.height_scale)
+        place, _ = v.cached(self._landing)
+        height = tracking((v.cached(self._apex) - v.target_height)[:, None], config.height_scale)
         level = tracking(v.site("paddle").xmat[:, 2:6:3], 0.3)
         return {
             "bounce_height": height * tracking(place, config.centre_scale),
-            "paddle_home": tracking(paddle, 0.1) * level,
+            "paddle_home": tracking(self._paddle(v), 0.1) * level,
             "action": sum_of_squares(v.action),
             "joint_velocity": sum_of_squares(v.qvel[:, :6]),
         }
@@ -169,7 +182,7 @@ class BounceBall(Task):
         """Bounces, errors, and whether it is over."""
         return {
             "bounces": v.bounces + self._bounced(v),
-            "height_error": abs(v.once(self._apex) - v.target_height),
+            "height_error": abs(v.cached(self._apex) - v.target_height),
             "horizontal_error": np.sqrt(sum_of_squares(self._ball(v)[:, :2])),
             "dropped": self.terminated(v).astype(float),
         }
@@ -180,29 +193,13 @@ class BounceBall(Task):
         v.bounces += bounced
         v.falling = (v.falling & ~bounced) | (v.joint("ball").qvel[:, 2] < _FALLING)
 
-    def observe(self, v: View) -> np.ndarray:
-        """Ball, paddle, joints, what is asked for, and what will be."""
-        place, time = v.once(self._landing)
-        return np.concatenate(
-            [
-                self._ball(v),
-                v.joint("ball").qvel[:, :3],
-                v.site("paddle").xpos - self._home,
-                v.site("paddle").xmat[:, 2::3],
-                v.qpos[:, :6] - self._home_joints,
-                v.qvel[:, :6],
-                v.joint_target,
-                v.target_height[:, None],
-                (v.once(self._apex) - v.target_height)[:, None],
-                place,
-                time[:, None],
-            ],
-            axis=1,
-        )
-
     def _ball(self, v: View) -> np.ndarray:
         """(n, 3) the ball's middle, from the paddle's home (m)."""
         return v.joint("ball").qpos[:, :3] - self._home
+
+    def _paddle(self, v: View) -> np.ndarray:
+        """(n, 3) the middle of the paddle's top, from its home (m)."""
+        return v.site("paddle").xpos - self._home
 
     def _apex(self, v: View) -> np.ndarray:
         """(n,) how high the ball's speed takes it, from the paddle's home (m)."""
@@ -211,7 +208,7 @@ class BounceBall(Task):
     def _landing(self, v: View) -> tuple[np.ndarray, np.ndarray]:
         """(n, 2) where the ball falls to the paddle's home height (m), and (n,) when (s)."""
         speed = v.joint("ball").qvel[:, 2]
-        below = np.maximum(v.once(self._apex), 0) * (2 * self._gravity)
+        below = np.maximum(v.cached(self._apex), 0) * (2 * self._gravity)
         time = np.maximum(speed + np.sqrt(below), 0) / self._gravity
         place = self._ball(v)[:, :2] + v.joint("ball").qvel[:, :2] * time[:, None]
         return place, time
@@ -219,4 +216,4 @@ class BounceBall(Task):
     def _bounced(self, v: View) -> np.ndarray:
         """(n,) bool: rising now, high enough, after a fall."""
         rising = v.joint("ball").qvel[:, 2] > 0
-        return v.falling & rising & (v.once(self._apex) >= self._bounce_apex)
+        return v.falling & rising & (v.cached(self._apex) >= self._bounce_apex)

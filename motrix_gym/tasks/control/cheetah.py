@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from motrix_gym.observation import Channel, read_together
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.settings import number, weights
-from motrix_gym.simulation import View
-from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.task import Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import PlanarTree, pose_range
+from motrix_gym.view import View
 
 _JOINTS = ("back_thigh", "back_shin", "back_foot", "front_thigh", "front_shin", "front_foot")
 _TORQUES = ("120 N m", "90 N m", "60 N m", "90 N m", "60 N m", "30 N m")
@@ -43,6 +44,9 @@ class CheetahConfig(TaskConfig):
     reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
+RUN = CheetahConfig()
+
+
 class Cheetah(Task):
     """Run on two legs of three links in a plane.
 
@@ -54,18 +58,7 @@ class Cheetah(Task):
     camera = "side"
     # As dm_control's, but for the first: theirs moves the random pose by accelerations that were
     # derived before that pose was written, from the model's own.
-    settle = 200
-    observation = (
-        Channel("torso_rise", "m"),
-        Channel("torso_angle", "rad"),
-        *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
-        Channel("root_velocity_forward_up", "m/s", 2),
-        Channel("torso_rate", "rad/s"),
-        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
-    )
-    action = tuple(
-        Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
-    )
+    settling_steps = 200
     metrics = {"speed": Metric("m/s", "mean", "forward speed of the centre of mass")}
 
     def __init__(self, config: CheetahConfig):
@@ -75,6 +68,32 @@ class Cheetah(Task):
         self._low, self._high = pose_range(self.model)
         self._low[_TORSO_ANGLE] = self._high[_TORSO_ANGLE] = 0.0
 
+    def observation_channels(self) -> list[Channel]:
+        """Positions, but for the way run, then velocities."""
+        return [
+            *read_together(
+                lambda v: v.qpos[:, 1:],
+                (
+                    Channel("torso_rise", "m"),
+                    Channel("torso_angle", "rad"),
+                    *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
+                ),
+            ),
+            *read_together(
+                lambda v: v.qvel,
+                (
+                    Channel("root_velocity_forward_up", "m/s", 2),
+                    Channel("torso_rate", "rad/s"),
+                    *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
+                ),
+            ),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """The motors."""
+        torques = zip(_JOINTS, _TORQUES, strict=True)
+        return [Channel(f"{joint}_torque", torque) for joint, torque in torques]
+
     def reset(self, v: View, rng: RowRandom) -> None:
         """Any pose of the legs; the engine then lets it settle."""
         v.qpos = rng.uniform(self._low, self._high, self.model.nq)
@@ -82,12 +101,8 @@ class Cheetah(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed."""
         fast = self.config.run_speed
-        return {"task": tolerance(v.once(self._tree.speed), (fast, np.inf), fast, "linear", 0.0)}
+        return {"task": tolerance(v.cached(self._tree.speed), (fast, np.inf), fast, "linear", 0.0)}
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed."""
-        return {"speed": v.once(self._tree.speed)}
-
-    def observe(self, v: View) -> np.ndarray:
-        """Positions, but for the way run, then velocities."""
-        return np.concatenate([v.qpos[:, 1:], v.qvel], axis=1)
+        return {"speed": v.cached(self._tree.speed)}

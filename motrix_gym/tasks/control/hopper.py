@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
+from motrix_gym.observation import Channel, read_together
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.settings import number, weights
-from motrix_gym.simulation import View
-from motrix_gym.symmetry import Mirror, signs
-from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.task import Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import PlanarTree, pose_range
+from motrix_gym.view import View
 
 _STAND_HEIGHTS = (0.6, 2.0)
 _JOINTS = ("waist", "hip", "knee", "ankle")
@@ -46,6 +46,10 @@ class HopperConfig(TaskConfig):
     reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
+STAND = HopperConfig()
+HOP = HopperConfig(hop_speed=2.0)
+
+
 class Hopper(Task):
     """Stand or hop on one leg in a plane.
 
@@ -55,20 +59,6 @@ class Hopper(Task):
     config: HopperConfig
     model_file = Path(__file__).with_suffix(".xml")
     camera = "side"
-    observation = (
-        Channel("torso_rise", "m"),
-        Channel("torso_angle", "rad"),
-        *(Channel(f"{joint}_angle", "rad") for joint in _JOINTS),
-        Channel("root_velocity_forward_up", "m/s", 2),
-        Channel("torso_rate", "rad/s"),
-        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
-        Channel("toe_touch", "log(1 + N)"),
-        Channel("heel_touch", "log(1 + N)"),
-    )
-    action = tuple(
-        Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
-    )
-    mirror = Mirror(observation=signs(*[1] * 15), action=signs(*[1] * 4), full_turns=(1,))
     metrics = {
         "speed": Metric("m/s", "mean", "forward speed of the centre of mass"),
         "height": Metric("m", "mean", "height of the torso above the foot"),
@@ -82,16 +72,48 @@ class Hopper(Task):
         torso, foot = (self._tree.centre(self.model.body(name).id) for name in ("torso", "foot"))
         self._foot_to_torso = torso - foot
 
+    def observation_channels(self) -> list[Channel]:
+        """Positions, but for the way hopped, velocities, touch; the torso can turn over."""
+        return [
+            *read_together(
+                lambda v: v.qpos[:, 1:],
+                (
+                    Channel("torso_rise", "m", mirror=1),
+                    Channel("torso_angle", "rad", mirror=1, full_turn=True),
+                    *(Channel(f"{joint}_angle", "rad", mirror=1) for joint in _JOINTS),
+                ),
+            ),
+            *read_together(
+                lambda v: v.qvel,
+                (
+                    Channel("root_velocity_forward_up", "m/s", 2, mirror=1),
+                    Channel("torso_rate", "rad/s", mirror=1),
+                    *(Channel(f"{joint}_velocity", "rad/s", mirror=1) for joint in _JOINTS),
+                ),
+            ),
+            *read_together(
+                lambda v: np.log1p(v.sensordata),  # forces in the last physics step
+                (Channel(f"{part}_touch", "log(1 + N)", mirror=1) for part in ("toe", "heel")),
+            ),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """The motors."""
+        torques = zip(_JOINTS, _TORQUES, strict=True)
+        return [Channel(f"{joint}_torque", torque, mirror=1) for joint, torque in torques]
+
     def reset(self, v: View, rng: RowRandom) -> None:
         """Any pose, at rest."""
         v.qpos = rng.uniform(self._low, self._high, self.model.nq)
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Standing, times either little effort or speed."""
-        reward = tolerance(v.once(self._height), _STAND_HEIGHTS)
+        reward = tolerance(v.cached(self._height), _STAND_HEIGHTS)
         speed = self.config.hop_speed
         if speed > 0:
-            reward *= tolerance(v.once(self._tree.speed), (speed, np.inf), speed / 2, "linear", 0.5)
+            reward *= tolerance(
+                v.cached(self._tree.speed), (speed, np.inf), speed / 2, "linear", 0.5
+            )
         else:
             small = np.ascontiguousarray(tolerance(v.ctrl, (0, 0), 1.0, "quadratic", 0.0))
             reward *= (small.mean(axis=1) + 4) / 5
@@ -99,11 +121,7 @@ class Hopper(Task):
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed and height."""
-        return {"speed": v.once(self._tree.speed), "height": v.once(self._height)}
-
-    def observe(self, v: View) -> np.ndarray:
-        """Positions, but for the way hopped, velocities, touch."""
-        return np.concatenate([v.qpos[:, 1:], v.qvel, np.log1p(v.sensordata)], axis=1)
+        return {"speed": v.cached(self._tree.speed), "height": v.cached(self._height)}
 
     def _height(self, v: View) -> np.ndarray:
         """(n,) height of the torso's centre of mass above the foot's (m)."""

@@ -6,7 +6,7 @@ from functools import reduce
 import mujoco
 import numpy as np
 
-from motrix_gym.simulation import View
+from motrix_gym.view import View
 
 
 def pose_range(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +87,7 @@ class PlanarTree:
     def _rises(self, place: np.ndarray, v: View) -> np.ndarray:
         """(links, n) how far up each link leads on the way to ``place``, in m."""
         length, phase = np.hypot(*place.T), np.arctan2(*place.T)
-        return length[:, None] * np.cos(v.once(self.angles) + phase[:, None])
+        return length[:, None] * np.cos(v.cached(self.angles) + phase[:, None])
 
 
 def _total(rows: np.ndarray) -> np.ndarray:

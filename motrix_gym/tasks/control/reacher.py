@@ -19,13 +19,13 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.settings import number, weights
-from motrix_gym.simulation import View
-from motrix_gym.symmetry import Mirror, signs
-from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.task import Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import pose_range
+from motrix_gym.view import View
 
 _NEAREST, _FARTHEST = 0.05, 0.20
 
@@ -41,6 +41,10 @@ class ReacherConfig(TaskConfig):
     reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
+EASY = ReacherConfig(target_size=0.05)
+HARD = ReacherConfig(target_size=0.015)
+
+
 class Reacher(Task):
     """Reach a target with an arm of two links.
 
@@ -50,15 +54,6 @@ class Reacher(Task):
     config: ReacherConfig
     model_file = Path(__file__).with_suffix(".xml")
     camera = "above"
-    observation = (
-        Channel("shoulder_angle", "rad"),
-        Channel("wrist_angle", "rad"),
-        Channel("finger_to_target", "m", 2),
-        Channel("shoulder_velocity", "rad/s"),
-        Channel("wrist_velocity", "rad/s"),
-    )
-    action = (Channel("shoulder_torque", "0.05 N m"), Channel("wrist_torque", "0.05 N m"))
-    mirror = Mirror(observation=signs(-1, -1, 1, -1, -1, -1), action=signs(-1, -1))  # of y
     metrics = {"distance": Metric("m", "mean", "distance of the finger from the target's middle")}
 
     def __init__(self, config: ReacherConfig):
@@ -67,6 +62,21 @@ class Reacher(Task):
         self._low, self._high = pose_range(self.model)
         self._upper, self._lower = (self.model.body(name).pos[0] for name in ("hand", "finger"))
         self._radius = config.target_size + self.model.geom("finger").size[0]
+
+    def observation_channels(self) -> list[Channel]:
+        """Angles, way to the target, velocities; mirrored in the line through the shoulder."""
+        return [
+            Channel("shoulder_angle", "rad", 1, lambda v: v.qpos[:, 0], mirror=-1),
+            Channel("wrist_angle", "rad", 1, lambda v: v.qpos[:, 1], mirror=-1),
+            Channel("finger_to_target", "m", 2, self._finger_to_target, mirror=(1, -1)),
+            Channel("shoulder_velocity", "rad/s", 1, lambda v: v.qvel[:, 0], mirror=-1),
+            Channel("wrist_velocity", "rad/s", 1, lambda v: v.qvel[:, 1], mirror=-1),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """The motors."""
+        names = ("shoulder_torque", "wrist_torque")
+        return [Channel(name, "0.05 N m", mirror=-1) for name in names]
 
     def build_model(self) -> mujoco.MjModel:
         """With the target's size."""
@@ -84,15 +94,14 @@ class Reacher(Task):
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Whether finger and target overlap."""
-        return {"task": tolerance(v.once(self._distance), (0, self._radius))}
+        return {"task": tolerance(v.cached(self._distance), (0, self._radius))}
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Distance from the target."""
-        return {"distance": v.once(self._distance)}
+        return {"distance": v.cached(self._distance)}
 
-    def observe(self, v: View) -> np.ndarray:
-        """Angles, way to the target, velocities."""
-        return np.concatenate([v.qpos, v.once(self._to_target).T, v.qvel], axis=1)
+    def _finger_to_target(self, v: View) -> np.ndarray:
+        return v.cached(self._to_target).T
 
     def _to_target(self, v: View) -> np.ndarray:
         """(2, n) the way from finger to target along x and y (m), from the state as it is."""
@@ -105,5 +114,5 @@ class Reacher(Task):
 
     def _distance(self, v: View) -> np.ndarray:
         """(n,) distance from finger to target (m)."""
-        x, y = v.once(self._to_target)
+        x, y = v.cached(self._to_target)
         return np.sqrt(x * x + y * y)

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
+from motrix_gym.observation import Channel, read_together
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import tolerance
 from motrix_gym.settings import number, weights
-from motrix_gym.simulation import View
-from motrix_gym.symmetry import Mirror, exchange, signs
-from motrix_gym.task import Channel, Metric, Task, TaskConfig
+from motrix_gym.task import Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import PlanarTree, pose_range
+from motrix_gym.view import View
 
 _STAND_HEIGHT = 1.2
 _LINKS = ("torso", "right_thigh", "right_leg", "right_foot", "left_thigh", "left_leg", "left_foot")
@@ -48,6 +48,11 @@ class WalkerConfig(TaskConfig):
     reward_weights: Mapping[str, float] = weights(task=1.0)
 
 
+STAND = WalkerConfig()
+WALK = WalkerConfig(move_speed=1.0)
+RUN = WalkerConfig(move_speed=8.0)
+
+
 class Walker(Task):
     """Stand, walk or run on two legs in a plane.
 
@@ -57,20 +62,6 @@ class Walker(Task):
     config: WalkerConfig
     model_file = Path(__file__).with_suffix(".xml")
     camera = "side"
-    observation = (
-        *(Channel(f"{link}_cos_sin", "1", 2) for link in _LINKS),
-        Channel("torso_height", "m"),
-        Channel("root_velocity_up_forward", "m/s", 2),
-        Channel("torso_rate", "rad/s"),
-        *(Channel(f"{joint}_velocity", "rad/s") for joint in _JOINTS),
-    )
-    action = tuple(
-        Channel(f"{joint}_torque", unit) for joint, unit in zip(_JOINTS, _TORQUES, strict=True)
-    )
-    mirror = Mirror(  # the legs are alike
-        observation=signs(1, 1) + exchange(6) + signs(1, 1, 1, 1) + exchange(3),
-        action=exchange(3),
-    )
     metrics = {
         "speed": Metric("m/s", "mean", "forward speed of the centre of mass"),
         "height": Metric("m", "mean", "height of the torso"),
@@ -83,6 +74,32 @@ class Walker(Task):
         self._low, self._high = pose_range(self.model)
         self._torso_height = self.model.body("torso").pos[2]
 
+    def observation_channels(self) -> list[Channel]:
+        """Directions of the links, height, velocities; the legs are alike."""
+        links = [f"{link}_cos_sin" for link in _LINKS]
+        joints = [f"{joint}_velocity" for joint in _JOINTS]
+        return [
+            *read_together(
+                self._directions, (Channel(name, "1", 2, mirror=_twin(name)) for name in links)
+            ),
+            Channel("torso_height", "m", 1, self._height, mirror=1),
+            *read_together(
+                lambda v: v.qvel,
+                (
+                    Channel("root_velocity_up_forward", "m/s", 2, mirror=1),
+                    Channel("torso_rate", "rad/s", mirror=1),
+                    *(Channel(name, "rad/s", mirror=_twin(name)) for name in joints),
+                ),
+            ),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """The motors."""
+        return [
+            Channel(f"{joint}_torque", torque, mirror=_twin(f"{joint}_torque"))
+            for joint, torque in zip(_JOINTS, _TORQUES, strict=True)
+        ]
+
     def reset(self, v: View, rng: RowRandom) -> None:
         """Any pose, at rest."""
         v.qpos = rng.uniform(self._low, self._high, self.model.nq)
@@ -90,28 +107,35 @@ class Walker(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """High and upright, and fast if asked for."""
         standing = tolerance(self._height(v), (_STAND_HEIGHT, np.inf), _STAND_HEIGHT / 2)
-        upright = (1 + np.cos(v.once(self._tree.angles)[0])) / 2
+        upright = (1 + np.cos(v.cached(self._tree.angles)[0])) / 2
         reward = (3 * standing + upright) / 4
         speed = self.config.move_speed
         if speed > 0:
-            moving = tolerance(v.once(self._tree.speed), (speed, np.inf), speed / 2, "linear", 0.5)
+            moving = tolerance(
+                v.cached(self._tree.speed), (speed, np.inf), speed / 2, "linear", 0.5
+            )
             reward *= (5 * moving + 1) / 6
         return {"task": reward}
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Forward speed and height."""
-        return {"speed": v.once(self._tree.speed), "height": self._height(v)}
+        return {"speed": v.cached(self._tree.speed), "height": self._height(v)}
 
-    def observe(self, v: View) -> np.ndarray:
-        """Directions of the links, height, velocities."""
-        angle = v.once(self._tree.angles)
-        observation = np.empty((v.n, 24))
-        observation[:, 0:14:2] = np.cos(angle).T
-        observation[:, 1:14:2] = np.sin(angle).T
-        observation[:, 14] = self._height(v)
-        observation[:, 15:] = v.qvel
-        return observation
+    def _directions(self, v: View) -> np.ndarray:
+        """(n, 14) cosine and sine of each link's angle."""
+        angle = v.cached(self._tree.angles)
+        directions = np.empty((v.n, 14), np.float32)
+        directions[:, 0::2] = np.cos(angle).T
+        directions[:, 1::2] = np.sin(angle).T
+        return directions
 
     def _height(self, v: View) -> np.ndarray:
         """(n,) height of the torso (m)."""
         return self._torso_height + v.qpos[:, 0]
+
+
+def _twin(name: str) -> str | float:
+    """The channel of the other leg, or the sign of one that has no other."""
+    side, _, rest = name.partition("_")
+    other = {"right": "left", "left": "right"}.get(side)
+    return f"{other}_{rest}" if other else 1.0

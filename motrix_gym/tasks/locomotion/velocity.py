@@ -13,8 +13,8 @@ the number of joints:
     gait clock (2: sine and cosine of its phase, 0 while the robot should stand)
 
 Action (n): position targets of the joints, as offsets from the default pose in units of
-``action_scale``. Rewards: ``_reward_terms`` below, one function each. The episode terminates
-when the base tilts beyond ``max_tilt``; it is truncated after 1000 steps (20 s).
+``action_scale``. Rewards: ``rewards`` below, most of them one function each in ``terms``. The
+episode terminates when the base tilts beyond ``max_tilt``; it is truncated after 1000 steps (20 s).
 
 Sources: the reward terms are those of legged_gym (Rudin et al., "Learning to walk in minutes",
 2021) as MotrixLab uses them; the gait clock follows Siekmann et al., "Sim-to-real learning of
@@ -24,60 +24,28 @@ all common bipedal gaits", 2021.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import ClassVar
 
 import mujoco
 import numpy as np
 
 from motrix_gym import rotations
 from motrix_gym.commands import VelocityCommands
+from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares, tracking
 from motrix_gym.settings import interval, number, weights
-from motrix_gym.simulation import View
-from motrix_gym.symmetry import Mirror, Reflection, signs
-from motrix_gym.task import Buffer, Channel, Metric, Task, TaskConfig
-
-
-@dataclass(frozen=True)
-class LeggedRobot:
-    """A legged robot, apart from any task: its model, with actuators in joint order.
-
-    Attributes:
-        model_file: MJCF with a free joint first, a keyframe "home" in the default pose, a floor,
-            and for each foot a geom, a site at its centre and a touch sensor.
-        feet: the feet's names; geom and site bear the name, the sensor the name + "_touch".
-        foot_radius: m.
-        gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles.
-        abduction: numbers of the joints that swing the legs sideways.
-        opposite_feet: for each foot, the number of that on the other side of the robot; None if
-            left and right differ. Joints are in the order of the feet, as many for each, and
-            alike on both sides but for the sign of those in ``abduction``.
-    """
-
-    model_file: Path
-    feet: tuple[str, ...]
-    foot_radius: float
-    gait_offsets: tuple[float, ...]
-    abduction: tuple[int, ...]
-    opposite_feet: tuple[int, ...] | None = None
-
-    @cached_property
-    def joints(self) -> tuple[str, ...]:
-        """Joint names, in actuator order."""
-        model = mujoco.MjModel.from_xml_path(str(self.model_file))
-        return tuple(model.joint(int(model.actuator_trnid[i, 0])).name for i in range(model.nu))
-
-    @property
-    def mirror(self) -> Reflection | None:
-        """The reflection of joint positions, if left and right are alike."""
-        if self.opposite_feet is None:
-            return None
-        per_leg = len(self.joints) // len(self.feet)
-        source = [foot * per_leg + i for foot in self.opposite_feet for i in range(per_leg)]
-        sign = [-1.0 if j in self.abduction else 1.0 for j in range(len(source))]
-        return Reflection(tuple(source), tuple(sign))
+from motrix_gym.symmetry import Reflection
+from motrix_gym.task import Buffer, Metric, Task, TaskConfig
+from motrix_gym.tasks.locomotion import terms
+from motrix_gym.tasks.locomotion.robot import (
+    HOME,
+    LeggedRobot,
+    foot_mirror,
+    joint_mirror,
+    joint_names,
+    sideways_joints,
+)
+from motrix_gym.view import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +97,19 @@ class VelocityConfig(TaskConfig):
     )
 
 
-class VelocityTracking(Task):
-    """Track velocity commands.
+FLAT = VelocityConfig()
 
-    The module's docstring has the observation and the action. A robot's task is a subclass that
-    sets ``robot``.
+
+class VelocityTracking(Task):
+    """Track velocity commands with a legged robot.
+
+    The module's docstring has the observation and the action.
+
+    Attributes:
+        robot: the robot.
     """
 
     config: VelocityConfig
-    robot: ClassVar[LeggedRobot]
-    camera = "track"
     derived = ("site_xpos", "actuator_force")
     per_world = ("geom_friction",)
     metrics = {
@@ -147,52 +118,92 @@ class VelocityTracking(Task):
         "fall": Metric("1", "max", "whether the robot has fallen", rate=True),
     }
 
-    def __init_subclass__(cls) -> None:
-        """Derive the channels from the robot."""
-        n = len(cls.robot.joints)
-        cls.model_file = cls.robot.model_file
-        cls.action = tuple(
-            Channel(f"{joint}_offset", "action_scale rad") for joint in cls.robot.joints
-        )
-        cls.observation = (
-            Channel("base_linear_velocity", "m/s", 3, noise=0.1),
-            Channel("base_angular_velocity", "rad/s", 3, noise=0.2),
-            Channel("projected_gravity", "1", 3, noise=0.05),
-            Channel("joint_positions", "rad", n, noise=0.03),
-            Channel("joint_velocities", "rad/s", n, noise=1.5),
-            Channel("last_action", "1", n),
-            Channel("command", "m/s, m/s, rad/s", 3),
-            Channel("gait_clock", "1", 2),
-        )
-        cls.mirror = cls._mirror()
+    def __init__(self, config: VelocityConfig, robot: LeggedRobot):
+        """Compile the robot's model and look up what the functions need.
 
-    @classmethod
-    def _mirror(cls) -> Mirror | None:
-        """The task's mirror: the robot's, if its gait is its own mirror image half a cycle on."""
-        robot, joints = cls.robot, cls.robot.mirror
-        if joints is None or robot.opposite_feet is None:
-            return None
-        offsets = np.array(robot.gait_offsets)
-        if not np.allclose((offsets[list(robot.opposite_feet)] - offsets) % 1.0, 0.5):
-            return None
-        base = signs(1, -1, 1, -1, 1, -1, 1, -1, 1)  # velocity, rates (an axial vector), gravity
-        command, clock = signs(1, -1, -1), signs(-1, -1)
-        return Mirror(base + joints + joints + joints + command + clock, joints)
-
-    def __init__(self, config: VelocityConfig):
-        """Compile the model and look up what the functions need."""
+        Raises:
+            ValueError: if the robot cannot work, saying why.
+        """
+        self.robot = robot
         super().__init__(config)
-        robot, model = self.robot, self.model
-        home = model.keyframe("home")
+        model = self.model
+        home = model.keyframe(HOME)
         self.home_qpos = home.qpos.copy()
         self.default_pose = home.qpos[7:].copy()
         self.stand_height = float(home.qpos[2])
         self.foot_geoms = [model.geom(foot).id for foot in robot.feet]
         self.foot_sites = [model.site(foot).id for foot in robot.feet]
+        self.foot_radius = np.array([model.geom(foot).size[0] for foot in robot.feet])
         self.touch = [int(model.sensor(f"{foot}_touch").adr[0]) for foot in robot.feet]
         self.gait_offsets = np.array(robot.gait_offsets)
-        self.abduction = np.array(robot.abduction)
+        self.sideways_joints = sideways_joints(model)
         self.min_up = np.cos(config.max_tilt)
+        cameras = [model.cam(i).name for i in range(model.ncam)]
+        self.camera = robot.camera if robot.camera in cameras else -1
+
+    def build_model(self) -> mujoco.MjModel:
+        """The robot's."""
+        return self.robot.compile()
+
+    def observation_channels(self) -> list[Channel]:
+        """What the module's docstring lists."""
+        n, joints = self.model.nu, self._joint_mirror
+        has = joints is not None
+
+        def image(*signs: float) -> tuple[float, ...] | None:
+            return signs if has else None
+
+        return [
+            # Mirrored in y = 0: a vector changes along y; a rate, an axial vector, along x and z.
+            Channel(
+                "base_linear_velocity",
+                "m/s",
+                3,
+                self._linear_velocity,
+                noise=0.1,
+                mirror=image(1, -1, 1),
+            ),
+            Channel(
+                "base_angular_velocity",
+                "rad/s",
+                3,
+                lambda v: v.qvel[:, 3:6],
+                noise=0.2,
+                mirror=image(-1, 1, -1),
+            ),
+            Channel("projected_gravity", "1", 3, self._gravity, noise=0.05, mirror=image(1, -1, 1)),
+            Channel("joint_positions", "rad", n, self._pose, noise=0.03, mirror=joints),
+            Channel(
+                "joint_velocities", "rad/s", n, lambda v: v.qvel[:, 6:], noise=1.5, mirror=joints
+            ),
+            Channel("last_action", "1", n, lambda v: v.action, mirror=joints),
+            Channel("command", "m/s, m/s, rad/s", 3, lambda v: v.command, mirror=image(1, -1, -1)),
+            Channel("gait_clock", "1", 2, self._gait_clock, mirror=image(-1, -1)),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """Offsets of the joints' targets."""
+        names, joints = joint_names(self.model), self._joint_mirror
+        if joints is None:
+            return [Channel(f"{name}_offset", "action_scale rad") for name in names]
+        images = [
+            f"{'-' if sign < 0 else ''}{names[source]}_offset"
+            for source, sign in zip(joints.source, joints.sign, strict=True)
+        ]
+        return [
+            Channel(f"{name}_offset", "action_scale rad", mirror=image)
+            for name, image in zip(names, images, strict=True)
+        ]
+
+    @cached_property
+    def _joint_mirror(self) -> Reflection | None:
+        """The reflection of joints, if the gait is its own mirror image half a cycle later."""
+        opposite = foot_mirror(self.model, self.robot.feet)
+        if opposite is None:
+            return None
+        offsets = np.array(self.robot.gait_offsets)
+        half = np.allclose((offsets[opposite] - offsets) % 1.0, 0.5)
+        return joint_mirror(self.model) if half else None
 
     def buffers(self) -> Mapping[str, Buffer]:
         """Actions, timers and what the last step saw."""
@@ -205,7 +216,7 @@ class VelocityTracking(Task):
             "command_time": Buffer(),
             "gait_phase": Buffer(),
             "air_time": Buffer((feet,)),
-            "last_foot_position": Buffer((feet, 2), reset=np.nan),  # unknown before a step
+            "last_foot_position": Buffer((feet, 2), initial=np.nan),  # unknown before a step
         }
 
     def reset(self, v: View, rng: RowRandom) -> None:
@@ -258,22 +269,6 @@ class VelocityTracking(Task):
             v.command[ids] = config.commands.draw(chosen)
             v.command_time[ids] = config.commands.draw_duration(chosen)
 
-    def observe(self, v: View) -> np.ndarray:
-        """The channels, in order."""
-        n = self.model.nu
-        out = np.empty((v.n, 14 + 3 * n))
-        out[:, 0:3] = self._linear_velocity(v)
-        out[:, 3:6] = v.qvel[:, 3:6]
-        out[:, 6:9] = self._gravity(v)
-        out[:, 9 : 9 + n] = v.qpos[:, 7:] - self.default_pose
-        out[:, 9 + n : 9 + 2 * n] = v.qvel[:, 6:]
-        out[:, 9 + 2 * n : 9 + 3 * n] = v.action
-        out[:, -5:-2] = v.command
-        moving, angle = self._moving(v), 2 * np.pi * v.gait_phase
-        out[:, -2] = moving * np.sin(angle)
-        out[:, -1] = moving * np.cos(angle)
-        return out
-
     # Quantities, in the base frame unless said otherwise.
 
     def _linear_velocity(self, v: View) -> np.ndarray:
@@ -283,6 +278,19 @@ class VelocityTracking(Task):
     def _gravity(self, v: View) -> np.ndarray:
         """(n, 3) direction of gravity."""
         return rotations.projected_gravity(v.qpos[:, 3:7])
+
+    def _pose(self, v: View) -> np.ndarray:
+        """(n, joints) joint positions from the default pose (rad)."""
+        return v.qpos[:, 7:] - self.default_pose
+
+    def _gait_clock(self, v: View) -> np.ndarray:
+        """(n, 2) sine and cosine of the gait's phase; 0 while the robot should stand."""
+        moving, angle = self._moving(v), 2 * np.pi * v.gait_phase
+        return np.stack([moving * np.sin(angle), moving * np.cos(angle)], axis=1)
+
+    def ground_height(self, v: View, places: np.ndarray) -> np.ndarray | float:
+        """(n, k) height of the ground at places (n, k, 2) in the world (m); flat ground is at 0."""
+        return 0.0
 
     def _contact(self, v: View) -> np.ndarray:
         """(n, feet) bool: the foot pressed on the ground in the last substep."""
@@ -302,44 +310,30 @@ class VelocityTracking(Task):
 
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Every term, unweighted."""
+        config = self.config
         velocity, gravity = self._linear_velocity(v), self._gravity(v)
         contact, swing, moving = self._contact(v), self._swing(v), self._moving(v)
         feet = v.site_xpos[:, self.foot_sites]
-        offset = v.qpos[:, 7:] - self.default_pose
-        scale = self.config.tracking_scale
+        soles = feet[:, :, 2] - self.foot_radius - self.ground_height(v, feet[:, :, :2])
+        base = v.qpos[:, 2:3] - self.ground_height(v, v.qpos[:, None, :2])
+        offset = self._pose(v)
         acceleration = (v.qvel[:, 6:] - v.last_joint_velocity) / self.dt
         return {
-            "linear_velocity": tracking(velocity[:, :2] - v.command[:, :2], scale),
-            "yaw_rate": tracking(v.qvel[:, 5:6] - v.command[:, 2:3], scale),
-            "gait": (contact == (swing < 0)).mean(-1),
-            "swing_height": self._swing_height_error(feet[:, :, 2], swing),
-            "air_time": self._air_time(v.air_time, contact) * moving,
-            "slip": self._slip(feet[:, :, :2], v.last_foot_position, contact),
+            "linear_velocity": tracking(velocity[:, :2] - v.command[:, :2], config.tracking_scale),
+            "yaw_rate": tracking(v.qvel[:, 5:6] - v.command[:, 2:3], config.tracking_scale),
+            "gait": terms.gait(contact, swing),
+            "swing_height": terms.swing_height(soles, swing, config.swing_height),
+            "air_time": terms.air_time(v.air_time, contact, config.air_time_target) * moving,
+            "slip": terms.slip(feet[:, :, :2], v.last_foot_position, contact, self.dt),
             "vertical_velocity": np.square(velocity[:, 2]),
             "roll_pitch_rate": sum_of_squares(v.qvel[:, 3:5]),
             "orientation": sum_of_squares(gravity[:, :2]),
-            "base_height": np.square(v.qpos[:, 2] - self.stand_height),
+            "base_height": np.square(base[:, 0] - self.stand_height),
             "pose": sum_of_squares(offset),
-            "abduction": sum_of_squares(offset[:, self.abduction]),
+            "abduction": sum_of_squares(offset[:, self.sideways_joints]),
             "stand_still": sum_of_squares(offset) * (1.0 - moving),
             "torque": sum_of_squares(v.actuator_force),
             "joint_acceleration": sum_of_squares(acceleration),
             "action_rate": sum_of_squares(v.action - v.last_action),
             "fall": self.terminated(v).astype(float),
         }
-
-    def _swing_height_error(self, height: np.ndarray, swing: np.ndarray) -> np.ndarray:
-        """(n,) squared distance of swinging feet from a half sine (m2), summed over feet."""
-        wanted = self.config.swing_height * np.sin(np.pi * np.maximum(swing, 0.0))
-        error = height - self.robot.foot_radius - wanted
-        return (np.square(error) * (swing >= 0)).sum(-1)
-
-    def _air_time(self, air_time: np.ndarray, contact: np.ndarray) -> np.ndarray:
-        """(n,) time in the air beyond the target, of the feet that touch down now (s)."""
-        landed = contact & (air_time > 0)
-        return ((air_time - self.config.air_time_target) * landed).sum(-1)
-
-    def _slip(self, feet: np.ndarray, last: np.ndarray, contact: np.ndarray) -> np.ndarray:
-        """(n,) squared speed of the feet on the ground (m2/s2), summed over feet."""
-        speed2 = sum_of_squares((feet - last) / self.dt)
-        return np.where(contact & np.isfinite(speed2), speed2, 0.0).sum(-1)
