@@ -13,12 +13,15 @@ from motrix_gym import (
     _opengl,  # noqa: F401, first, since it acts before MuJoCo is imported
     tasks,  # noqa: F401, which registers the suite
 )
+from motrix_gym.buffer import Buffer
 from motrix_gym.checks import check_vector_env
 from motrix_gym.observation import Channel
+from motrix_gym.randomization import Randomization
 from motrix_gym.registration import list_envs, make_task, register_task
 from motrix_gym.single_env import MotrixEnv
+from motrix_gym.success import SuccessRule
 from motrix_gym.symmetry import Mirror, Reflection
-from motrix_gym.task import Buffer, Goal, Metric, Task, TaskConfig
+from motrix_gym.task import Goal, Metric, Task, TaskConfig
 from motrix_gym.vector_env import MotrixVectorEnv
 from motrix_gym.view import View
 
@@ -32,7 +35,9 @@ __all__ = [
     "Mirror",
     "MotrixEnv",
     "MotrixVectorEnv",
+    "Randomization",
     "Reflection",
+    "SuccessRule",
     "Task",
     "TaskConfig",
     "View",

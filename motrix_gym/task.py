@@ -29,33 +29,19 @@ import mujoco
 import numpy as np
 
 from motrix_gym import settings
+from motrix_gym.buffer import Buffer
+from motrix_gym.contacts import add_contact_sensors
 from motrix_gym.names import nearest, shown
 from motrix_gym.observation import Channel, Frames, check_channels, mirror
 from motrix_gym.random import RowRandom
+from motrix_gym.randomization import Randomization
 from motrix_gym.settings import number, weights, whole
+from motrix_gym.success import SuccessRule
 from motrix_gym.symmetry import Mirror
 from motrix_gym.view import View
 
 _MAX_SUBSTEPS = 100_000  # of a step, so that it ends in reasonable time
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A per-environment array that a task keeps; the engine clears, saves and restores it."""
-
-    shape: tuple[int, ...] = ()
-    dtype: type = np.float64
-    initial: float = 0.0
-    """The value of every entry where the buffer is cleared."""
-    lasts: str = "episode"
-    """When the buffer is cleared: "episode" is at every reset of the row, "training" only when the
-    row is given a seed, such as the level that it has reached in a curriculum."""
-
-    def __post_init__(self) -> None:
-        """Check when it is cleared."""
-        if self.lasts not in ("episode", "training"):
-            raise ValueError(f"lasts must be 'episode' or 'training', got {shown(self.lasts)}")
 
 
 @dataclass(frozen=True)
@@ -116,6 +102,8 @@ class TaskConfig:
     """Steps after which an episode is truncated; None is never."""
     observation_noise: float = number(0.0, least=0)
     """Multiplies each channel's noise; 0 switches noise off."""
+    randomization: Randomization = Randomization()
+    """Physics that differs between environments; off by default."""
     reward_weights: Mapping[str, float] = weights()
     """Weight of each reward term; overriding some leaves the others as they are."""
 
@@ -191,6 +179,12 @@ class Task:
     without_constants: ClassVar[tuple[str, ...]] = ()
     """Those of ``per_world`` for which MuJoCo's derived constants (``mj_setConst``) are not needed,
     such as ``geom_pos`` of geoms that never move; to derive them costs much, at each reset."""
+    success_rule: ClassVar[SuccessRule] = SuccessRule()
+    """Whether the goal must be reached at the end of an episode, once, or for some time."""
+    contacts: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Pairs of geoms by the name of a sensor that is added for each: ``v.sensor(name)``, (n, 3), is
+    the net force of the first on the second (N, world frame; 0 without contact). It is of the state
+    before the last physics step, also with ``derived_up_to_date``."""
     camera: str | int = -1
     """The camera that ``render`` uses."""
 
@@ -202,8 +196,10 @@ class Task:
         self.dt = config.control_timestep
 
     def build_model(self) -> mujoco.MjModel:
-        """The MjModel, by default compiled from ``model_file``."""
-        return mujoco.MjModel.from_xml_path(str(self.model_file))
+        """The MjModel, by default compiled from ``model_file``, with sensors for ``contacts``."""
+        spec = mujoco.MjSpec.from_file(str(self.model_file))
+        add_contact_sensors(spec, self.contacts)
+        return spec.compile()
 
     def observation_channels(self) -> Sequence[Channel]:
         """What the observation holds, in order."""

@@ -14,6 +14,7 @@ from motrix_gym.engine import Engine, copy_into
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.observation import Channel, Frames
 from motrix_gym.random import MAX_SEED, RandomStreams
+from motrix_gym.randomization import Randomizer
 from motrix_gym.rendering import tile
 from motrix_gym.settings import integer, integers
 from motrix_gym.simulation import Simulation
@@ -117,13 +118,20 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-        self._declared = dict(task.buffers())
+        self._randomizer = Randomizer(
+            self.config.randomization, task.model, action_size, self.config.control_timestep
+        )
+        self._declared = {
+            **task.buffers(),
+            **task.success_rule.buffers,
+            **self._randomizer.buffers,
+        }
         self.simulation: Engine = Simulation(
             task.model,
             num_envs,
             num_threads,
             derived=task.derived,
-            per_world=task.per_world,
+            per_world=dict.fromkeys((*task.per_world, *self._randomizer.per_world)),
             without_constants=task.without_constants,
             buffers={
                 name: np.full((num_envs, *buffer.shape), buffer.initial, buffer.dtype)
@@ -234,8 +242,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             v, action = self.simulation.rows(ids), action[ids]
         rows = slice(None) if ids is None else ids
 
-        self.task.act(v, action)
+        self.task.act(v, self._randomizer.late(v, action))
         self.task.disturb(v, self._random.rows(rows))
+        self._randomizer.push(v, self._random.rows(rows))
         v.commit()
         fault = self.simulation.step(self.substeps, ids, self.task.derived_up_to_date)
         if fault is not None:
@@ -251,6 +260,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         info: dict[str, Any] = {}
         success = self.task.success(v)
         if success is not None:
+            success = self.task.success_rule.judge(v, success, self.config.control_timestep)
             info["success"] = self._spread(np.array(success, bool), rows)
         self.task.advance(v, self._random.rows(rows))
         v.commit()
@@ -380,6 +390,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._to_defaults(ids)
         v = self.simulation.rows(ids)
         self.task.reset(v, self._random.rows(ids))
+        self._randomizer.reset(v, self._random.rows(ids))
         v.commit()
         self.simulation.refresh(ids)
         if self.task.settling_steps:

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from motrix_gym import rotations
+from motrix_gym.random import RandomStreams
 
 numbers = st.floats(-1, 1, width=32)
 angles = st.floats(-np.pi, np.pi)
@@ -122,3 +123,52 @@ def test_rows_do_not_depend_on_how_many_there_are():
         whole = function(*args)
         for i in range(33):
             assert np.array_equal(function(*(a[i : i + 1] for a in args))[0], whole[i])
+
+
+@given(quaternions(), quaternions(), vectors)
+def test_a_product_rotates_by_its_second_factor_and_then_by_its_first(first, second, vector):
+    expected = rotations.rotate(first, rotations.rotate(second, vector))
+    got = rotations.rotate(rotations.product(first, second), vector)
+    assert got == pytest.approx(expected, abs=1e-9)
+
+
+@given(quaternions())
+def test_rotation_vectors_are_mujocos(quat):
+    expected = np.zeros(3)
+    mujoco.mju_quat2Vel(expected, quat, 1.0)
+    vector = rotations.to_rotation_vector(quat)
+    if np.linalg.norm(expected) < np.pi - 1e-6:  # at half a turn both ways are as short
+        assert vector == pytest.approx(expected, abs=1e-7)
+    back = rotations.from_rotation_vector(vector)
+    assert abs(np.dot(back, quat)) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_no_rotation_has_the_vector_0_and_back():
+    assert rotations.from_rotation_vector(np.zeros(3)).tolist() == [1, 0, 0, 0]
+    assert rotations.to_rotation_vector(np.array([-1.0, 0, 0, 0])).tolist() == [0, 0, 0]
+
+
+@given(quaternions(), quaternions())
+def test_a_difference_leads_from_one_rotation_to_the_other(target, quat):
+    turn = rotations.from_rotation_vector(rotations.difference(target, quat))
+    assert abs(np.dot(rotations.product(turn, quat), target)) == pytest.approx(1.0, abs=1e-9)
+
+
+@given(quaternions())
+def test_six_numbers_are_the_first_two_axes_and_the_same_for_both_signs(quat):
+    six = rotations.six_numbers(quat)
+    assert six[:3] == pytest.approx(rotations.rotate(quat, np.array([1.0, 0, 0])), abs=1e-12)
+    assert six[3:] == pytest.approx(rotations.rotate(quat, np.array([0, 1.0, 0])), abs=1e-12)
+    assert rotations.six_numbers(-quat) == pytest.approx(six, abs=1e-15)
+
+
+def test_random_rotations_are_uniform():
+    streams = RandomStreams(20000)
+    streams.seed(range(20000))
+    quat = rotations.random(streams.rows())
+    assert np.linalg.norm(quat, axis=1) == pytest.approx(1.0)
+    # Where they turn an axis to is uniform on the sphere: mean 0, mean square 1/3 along each axis.
+    for axis in np.eye(3):
+        turned = rotations.rotate(quat, np.broadcast_to(axis, (20000, 3)))
+        assert abs(turned.mean(axis=0)).max() < 5 / np.sqrt(3 * 20000)  # five standard errors
+        assert np.square(turned).mean(axis=0) == pytest.approx(1 / 3, abs=0.02)

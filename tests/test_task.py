@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal, assert_equal
 
-from motrix_gym import Buffer, Channel, Goal, Metric, MotrixEnv, MotrixVectorEnv, Task, TaskConfig
+from motrix_gym import (
+    Buffer,
+    Channel,
+    Goal,
+    Metric,
+    MotrixEnv,
+    MotrixVectorEnv,
+    SuccessRule,
+    Task,
+    TaskConfig,
+)
+from motrix_gym.contacts import add_contact_sensors
 
 XML = """
 <mujoco>
@@ -365,3 +376,177 @@ def test_a_diverged_row_shows_no_more_than_finite_numbers():
         assert np.isfinite(step[4]["metrics"]["place"]).all()
         assert np.isfinite(step[4].get("final_obs", np.zeros(1))).all()
     assert np.isfinite(env.simulation.batch.state).all()
+
+
+class Visit(Rail):
+    """Reaches its goal in the steps of ``at_goal``, and counts them."""
+
+    at_goal = (False, True, True, False, True, True, True, False)
+
+    def success(self, v):
+        return np.array(self.at_goal)[v.steps]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (SuccessRule(), [0, 1, 1, 0, 1, 1, 1, 0]),
+        (SuccessRule("once"), [0, 1, 1, 1, 1, 1, 1, 1]),
+        (SuccessRule("held", 0.06), [0, 0, 0, 0, 0, 0, 1, 1]),  # three steps of 0.02 s
+        (SuccessRule("held", 0.08), [0] * 8),
+    ],
+)
+def test_success_counts_at_the_end_once_or_when_held(rule, expected):
+    task = Visit()
+    task.success_rule = rule  # pyright: ignore
+    env = make(2, task)
+    for _ in range(2):  # it begins anew with each episode
+        env.reset(seed=0)
+        got = [env.step(zeros(env))[4]["success"].tolist() for _ in range(8)]
+        assert got == [[bool(x)] * 2 for x in expected]
+
+
+@pytest.mark.parametrize("given", [("last", 0.0), ("held", 0.0), ("once", 1.0)])
+def test_impossible_rules_of_success_are_refused(given):
+    with pytest.raises(ValueError, match="must be"):
+        SuccessRule(*given)
+
+
+class Curriculum(Rail):
+    """Every episode that ends raises the level."""
+
+    def buffers(self):
+        return super().buffers() | {"level": Buffer(dtype=np.int64, lasts="training")}
+
+    def reset(self, v, rng):
+        super().reset(v, rng)
+        v.level += 1
+
+
+def test_a_level_lasts_until_the_row_is_seeded():
+    env = make(2, Curriculum())
+    level = env.simulation.buffers["level"]
+    env.reset(seed=0)
+    env.reset()
+    env.reset(options={"reset_mask": np.array([True, False])})
+    assert level.tolist() == [3, 2]
+    snapshot = env.snapshot()
+    env.reset(seed=[None, 5])
+    assert level.tolist() == [4, 1]
+    env.restore(snapshot)
+    assert level.tolist() == [3, 2]
+    env.simulation.fields["qvel"][1] = np.nan  # a row that diverged keeps its level
+    env.step(zeros(env))
+    assert level.tolist() == [3, 3]
+
+
+def test_buffers_last_an_episode_or_a_training():
+    with pytest.raises(ValueError, match="lasts must be 'episode' or 'training', got 'run'"):
+        Buffer(lasts="run")
+
+
+class Disturbed(Rail):
+    """Pushed before the physics, harder where the gear is stronger."""
+
+    per_world = ("actuator_gear",)
+
+    def act(self, v, action):
+        super().act(v, action)
+        v.actuator_gear[:, 0, 0] = 1 + action[:, 0]  # at every step
+
+    def disturb(self, v, rng):
+        v.qvel[:, 0] += rng.uniform(1, 2)
+
+
+def test_a_task_disturbs_before_the_physics_and_act_writes_model_fields():
+    env = make(4, Disturbed())
+    env.reset(seed=0)
+    before = env.simulation.fields["qvel"][:, 0].copy()
+    strength = np.array([[0.0], [0.25], [0.5], [1.0]])
+    env.step(strength)
+    change = env.simulation.fields["qvel"][:, 0] - before
+    assert len(np.unique(change)) == 4
+    assert (change >= 1).all()
+    assert env.simulation.fields["actuator_gear"][:, 0, 0].tolist() == [1, 1.25, 1.5, 2]
+    env.reset(seed=0)
+    assert (env.simulation.fields["actuator_gear"] == env.model.actuator_gear).all()
+
+
+class Touching(Bare):
+    """A ball on the floor."""
+
+    contacts = {"floor_on_ball": ("floor", "ball")}
+    xml = """<mujoco><worldbody><geom name="floor" type="plane" size="1 1 .1"/>
+    <body pos="0 0 .1"><joint type="slide" axis="0 0 1"/>
+    <geom name="ball" size=".1" mass="2"/></body></worldbody></mujoco>"""
+
+    def build_model(self):
+        spec = mujoco.MjSpec.from_string(self.xml)
+        add_contact_sensors(spec, self.contacts)
+        return spec.compile()
+
+    def action_channels(self):
+        return []
+
+    def act(self, v, action):
+        pass
+
+
+def test_contact_of_named_geoms_is_a_force_in_the_worlds_frame():
+    env = make(2, Touching(BARE))
+    env.reset(seed=0)
+    for _ in range(200):  # 4 s: it comes to rest
+        env.step(np.zeros((2, 0), np.float32))
+    force = env.simulation.all.sensor("floor_on_ball")
+    assert force == pytest.approx(np.tile([0, 0, 2 * 9.81], (2, 1)), abs=0.1)
+    env.simulation.fields["qpos"][:] = 1.0  # far up; it lags by a physics step
+    env.step(np.zeros((2, 0), np.float32))
+    assert (env.simulation.all.sensor("floor_on_ball") == 0).all()
+
+
+def test_contact_with_a_geom_that_is_not_there_names_the_nearest():
+    class Wrong(Touching):
+        contacts = {"touch": ("floor", "bal")}
+
+    with pytest.raises(ValueError, match="contact 'touch': no geom 'bal': did you mean 'ball'"):
+        Wrong(BARE)
+
+
+def test_channels_of_the_model_file_are_read_with_contacts(tmp_path):
+    class OfFile(Touching):
+        model_file = tmp_path / "ball.xml"
+        build_model = Task.build_model
+
+    OfFile.model_file.write_text(OfFile.xml)
+    assert OfFile(BARE).model.nsensor == 1
+
+
+class Marked(Rail):
+    """Draws a mark in the middle of the picture."""
+
+    def draw(self, scene, v):
+        mujoco.mjv_initGeom(
+            scene.geoms[scene.ngeom],
+            mujoco.mjtGeom.mjGEOM_SPHERE,
+            np.full(3, 0.06),
+            np.array([0.05 * v.qpos[0, 0], 0.0, 0.0]),
+            np.eye(3).flatten(),
+            np.array([1, 0, 1, 1], np.float32),
+        )
+        scene.ngeom += 1
+
+
+def test_a_task_draws_what_is_no_geom_of_the_model(opengl):
+    def picture(task):
+        env = make(2, task, render_mode="rgb_array", render_rows=[1], render_size=(64, 48))
+        env.reset(seed=0)
+        frame = env.render()[0].astype(int)
+        env.close()
+        return frame
+
+    def magenta(frame):
+        red, green, blue = np.moveaxis(frame, -1, 0)
+        return ((red > green + 60) & (blue > green + 60)).sum()
+
+    assert magenta(picture(Rail())) == 0
+    assert magenta(picture(Marked())) > 10

@@ -9,10 +9,11 @@ A change of structure must not change a result. On one machine that can be check
 
 Another processor rounds otherwise, so the repository holds what can be compared with a tolerance
 anywhere (``test_recorded.py``): single steps from recorded states, actions of the shipped policies,
-and the effect of one update of each trainer. They are written anew when results are meant to
-change, which needs a new version of the id:
+and the effect of one update of each trainer. For an id that has none they are written by
 
     python tests/reference/recording.py record
+
+Where results are meant to change, which needs a new version of the id, remove the old files first.
 """
 
 import argparse
@@ -136,9 +137,10 @@ def training_digest(trainer: str, algo: str, env_id: str) -> str:
     return digest.hexdigest()
 
 
-def update_effect(trainer: str, env_id: str, observation: np.ndarray) -> tuple:
+def update_effect(trainer: str, env_id: str, observation: np.ndarray) -> dict[str, np.ndarray]:
     """The policy's means for observations before and after the first update of PPO."""
-    return tuple(t.policy().mean(observation) for t in train(trainer, "ppo", env_id, 1))
+    before, after = (t.policy().mean(observation) for t in train(trainer, "ppo", env_id, 1))
+    return {"before": before, "after": after}
 
 
 def digests() -> dict[str, str]:
@@ -150,19 +152,23 @@ def digests() -> dict[str, str]:
 
 
 def record() -> None:
-    """Write what the tests compare with."""
+    """Write what the tests compare with, where it is not there."""
     FOLDER.mkdir(exist_ok=True)
     for env_id in list_envs():
         name = env_name(env_id)
-        np.savez_compressed(FOLDER / f"{name}.npz", **transitions(env_id))
+        write(name, lambda env_id=env_id: transitions(env_id))
         policy = Policy.load(PRETRAINED / name)
-        np.savez_compressed(FOLDER / f"{name}-policy.npz", **policy_actions(env_id, policy))
-    observation = policy_actions(PPO_ENV, Policy.load(PRETRAINED / env_name(PPO_ENV)))[
-        "observation"
-    ]
+        write(f"{name}-policy", lambda args=(env_id, policy): policy_actions(*args))
+    policy = Policy.load(PRETRAINED / env_name(PPO_ENV))
+    observation = policy_actions(PPO_ENV, policy)["observation"]
     for trainer in TRAINERS:
-        before, after = update_effect(trainer, PPO_ENV, observation)
-        np.savez_compressed(FOLDER / f"{trainer}.npz", before=before, after=after)
+        write(trainer, lambda name=trainer: update_effect(name, PPO_ENV, observation))
+
+
+def write(name: str, make_arrays) -> None:
+    path = FOLDER / f"{name}.npz"
+    if not path.exists():
+        np.savez_compressed(path, **make_arrays())
 
 
 def main() -> int:

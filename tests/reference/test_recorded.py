@@ -80,7 +80,7 @@ def test_an_update_has_the_effect_that_it_had(trainer):
         pytest.skip(str(error))
     observation = recorded(f"{env_name(PPO_ENV)}-policy")["observation"]
     old = recorded(trainer)
-    before, after = update_effect(trainer, PPO_ENV, observation)
+    before, after = update_effect(trainer, PPO_ENV, observation).values()
     np.testing.assert_allclose(before, old["before"], rtol=0, atol=1e-5)
     effect = np.linalg.norm(old["after"] - old["before"])
     assert effect > 1e-3

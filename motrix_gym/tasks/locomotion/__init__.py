@@ -4,13 +4,14 @@
 from motrix_gym.registration import register_task
 from motrix_gym.task import Goal
 
-register_task(
-    "Motrix/Go1-v0",
-    f"{__name__}.go1:Go1",
-    f"{__name__}.velocity:FLAT",
-    goals=[
-        Goal("linear_velocity_error", "<=", 0.20),
-        Goal("yaw_rate_error", "<=", 0.25),
-        Goal("fall", "<=", 0.01),
-    ],
-)
+for _name in ("Go1", "Go2"):
+    register_task(
+        f"Motrix/{_name}-v0",
+        f"{__name__}.{_name.lower()}:{_name}",
+        f"{__name__}.velocity:FLAT",
+        goals=[
+            Goal("linear_velocity_error", "<=", 0.20),
+            Goal("yaw_rate_error", "<=", 0.25),
+            Goal("fall", "<=", 0.01),
+        ],
+    )

@@ -83,10 +83,11 @@ def joint_mirror(model: mujoco.MjModel) -> Reflection | None:
     hinge = model.jnt_type[1:] == _HINGE
     flip = np.where(hinge[:, None], [-1.0, 1.0, -1.0], [1.0, -1.0, 1.0])
     source, sign = [], []
-    for axis, place in zip(axes * flip, places * [1.0, -1.0, 1.0], strict=True):
+    images = zip(axes * flip, places * [1.0, -1.0, 1.0], hinge, strict=True)
+    for axis, place, is_hinge in images:
         along = axes @ axis
         near = np.linalg.norm(places - place, axis=1) < 1e-4
-        candidates = np.flatnonzero(near & (abs(along) > 0.999))
+        candidates = np.flatnonzero(near & (hinge == is_hinge) & (abs(along) > 0.999))
         if len(candidates) != 1:
             return None
         source.append(int(candidates[0]))

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worlds and the views of their rows."""
-
-import gc
-import weakref
+"""What every engine must do (`motrix_gym.engine`): worlds, views, faults, snapshots, pictures."""
 
 import mujoco
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal, assert_equal
 
-from motrix_gym.engine import copy_into
-from motrix_gym.rendering import tile
 from motrix_gym.simulation import Simulation
+
+ENGINES = [Simulation]
 
 XML = """
 <mujoco>
@@ -39,11 +36,17 @@ def model():
     return mujoco.MjModel.from_xml_string(XML)
 
 
-def make(model, num_envs=4, **kwargs):
-    return Simulation(model, num_envs, 1, **kwargs)
+@pytest.fixture(params=ENGINES, ids=lambda engine: engine.__name__)
+def make(request):
+    """Make an engine of some worlds."""
+
+    def make(model, num_envs=4, **kwargs):
+        return request.param(model, num_envs, 1, **kwargs)
+
+    return make
 
 
-def test_worlds_step_as_mujoco_does(model):
+def test_worlds_step_as_mujoco_does(make, model):
     simulation = make(model, derived=("xpos", "actuator_force"))
     stream = np.random.default_rng(0)
     simulation.all.qvel = stream.normal(size=(4, model.nv))
@@ -60,17 +63,17 @@ def test_worlds_step_as_mujoco_does(model):
                 assert_array_equal(simulation.fields[name][row], getattr(single, name))
 
 
-def test_a_stage_makes_derived_fields_current(model):
+def test_derived_fields_are_up_to_date_where_asked_for(make, model):
     lagging, current = make(model, derived=("xpos",)), make(model, derived=("xpos",))
-    for simulation, stage in ((lagging, None), (current, mujoco.mjtStage.mjSTAGE_VEL.value)):
+    for simulation, up_to_date in ((lagging, False), (current, True)):
         simulation.all.qvel = 1.0
-        simulation.step(2, None, stage)
+        simulation.step(2, None, up_to_date)
     assert_array_equal(lagging.all.qpos, current.all.qpos)
     assert (lagging.all.body("ball").xpos[:, 0] < lagging.all.qpos[:, 0]).all()
     assert_array_equal(current.all.body("ball").xpos, current.all.qpos[:, :3])
 
 
-def test_the_view_of_all_rows_is_live(model):
+def test_the_view_of_all_rows_is_live(make, model):
     simulation = make(model)
     view = simulation.all
     assert (view.n, view.ids) == (4, None)
@@ -82,7 +85,7 @@ def test_the_view_of_all_rows_is_live(model):
     assert view.qpos[1, 0] == pytest.approx(7.02)
 
 
-def test_the_view_of_some_rows_is_a_copy_until_commit(model):
+def test_the_view_of_some_rows_is_a_copy_until_commit(make, model):
     simulation = make(model, buffers={"count": np.zeros(4, int)})
     view = simulation.rows(np.array([1, 3]))
     assert view.n == 2
@@ -94,7 +97,7 @@ def test_the_view_of_some_rows_is_a_copy_until_commit(model):
     assert simulation.fields["count"].tolist() == [0, 2, 0, 2]
 
 
-def test_commit_writes_only_what_was_read(model):
+def test_commit_writes_only_what_was_read(make, model):
     simulation = make(model)
     view = simulation.rows(np.array([0, 2]))
     view.ctrl = 1.0
@@ -103,7 +106,7 @@ def test_commit_writes_only_what_was_read(model):
     assert simulation.fields["qpos"][0, 0] == 9.0
 
 
-def test_a_view_computes_a_quantity_once(model):
+def test_a_view_computes_a_quantity_once(make, model):
     simulation, asked = make(model), []
 
     def height(v):
@@ -121,7 +124,7 @@ def test_a_view_computes_a_quantity_once(model):
     assert_array_equal(simulation.rows(np.array([1, 3])).cached(height), height(view)[[1, 3]])
 
 
-def test_both_views_give_named_objects(model):
+def test_both_views_give_named_objects(make, model):
     simulation = make(model, derived=("xpos", "xquat", "site_xpos", "geom_xpos", "actuator_force"))
     stream = np.random.default_rng(0)
     simulation.all.qpos[:, 7] = stream.normal(size=4)
@@ -156,7 +159,7 @@ def test_both_views_give_named_objects(model):
     assert simulation.fields["ctrl"][:, 0][ids].tolist() == [1, 2, 3]
 
 
-def test_derived_fields_are_read_only(model):
+def test_derived_fields_are_read_only(make, model):
     simulation = make(model, derived=("xpos",))
     for view in (simulation.all, simulation.rows(np.array([1]))):
         with pytest.raises(ValueError, match="read-only"):
@@ -179,7 +182,7 @@ def test_derived_fields_are_read_only(model):
         (lambda v: v.sensor("touched"), "no sensor 'touched'"),
     ],
 )
-def test_what_does_not_exist_is_named_with_the_nearest(model, ask, message):
+def test_what_does_not_exist_is_named_with_the_nearest(make, model, ask, message):
     simulation = make(model)
     for view in (simulation.all, simulation.rows(np.array([0]))):
         with pytest.raises(AttributeError, match=message):
@@ -195,12 +198,12 @@ def test_what_does_not_exist_is_named_with_the_nearest(model, ask, message):
         ({"buffers": {"xmat": np.zeros(4)}}, "buffer 'xmat' has the name of a MuJoCo field"),
     ],
 )
-def test_fields_that_do_not_exist_are_refused(model, kwargs, message):
+def test_fields_that_do_not_exist_are_refused(make, model, kwargs, message):
     with pytest.raises(ValueError, match=message):
         make(model, **kwargs)
 
 
-def test_stepping_some_rows_leaves_the_others(model):
+def test_stepping_some_rows_leaves_the_others(make, model):
     simulation = make(model)
     before = simulation.snapshot()["state"]
     simulation.step(2, np.array([0, 2]))
@@ -210,7 +213,7 @@ def test_stepping_some_rows_leaves_the_others(model):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
-def test_a_diverging_world_is_reported_and_the_others_are_not_disturbed(model, value):
+def test_a_diverging_world_is_reported_and_the_others_are_not_disturbed(make, model, value):
     simulation, sound = make(model), make(model)
     simulation.all.qvel[2, 0] = value
     fault = simulation.step(5)
@@ -225,7 +228,7 @@ def test_a_diverging_world_is_reported_and_the_others_are_not_disturbed(model, v
     assert_equal(simulation.snapshot(), sound.snapshot())
 
 
-def test_a_world_that_mujoco_reset_itself_is_a_fault(model):
+def test_a_world_that_mujoco_reset_itself_is_a_fault(make, model):
     simulation = make(model)
     simulation.all.qfrc_applied[1] = 1e30  # the state is finite again when the call returns
     fault = simulation.step(3)
@@ -233,7 +236,7 @@ def test_a_world_that_mujoco_reset_itself_is_a_fault(model):
     assert fault.tolist() == [False, True, False, False]
 
 
-def test_model_fields_differ_per_world(model):
+def test_model_fields_differ_per_world(make, model):
     simulation = make(model, per_world=("geom_friction", "opt.gravity"))
     simulation.all.geom_friction[:, model.geom("floor").id, 0] = [0.0, 0.2, 0.5, 1.0]
     simulation.all.geom_friction[:, model.geom("ball").id, 0] = 0.0
@@ -244,38 +247,7 @@ def test_model_fields_differ_per_world(model):
     assert (np.diff(speed) < 0).all()
 
 
-def test_doubling_masses_halves_accelerations(model):
-    """Constants that MuJoCo derives from a mass follow it."""
-    simulation = make(model, per_world=("body_mass", "body_inertia"))
-    v, cart = simulation.all, model.body("cart").id
-    factors = np.array([1.0, 2.0, 4.0, 0.5])
-    v.body_mass[:, cart] *= factors
-    v.body_inertia[:, cart] *= factors[:, None]
-    simulation.refresh(np.arange(4))
-    v.actuator("push").ctrl = 1.0
-    simulation.step(1)
-    gained = v.joint("rail").qvel[:, 0]
-    assert gained == pytest.approx(0.01 / factors, rel=1e-6)
-    row = simulation.batch.get_model(1)
-    assert row.body_subtreemass[cart] == pytest.approx(2.0)
-    assert row.dof_invweight0[10] == pytest.approx(model.dof_invweight0[10] / 2)
-
-
-def test_refresh_gives_fields_of_every_stage_and_keeps_the_state(model):
-    simulation = make(model, derived=("qfrc_constraint",))
-    simulation.all.qpos[:, 2] = [0.09, 1.0, 0.095, 1.0]  # two balls press on the floor
-    simulation.step(1)
-    state = simulation.batch.state.copy()
-    simulation.refresh(np.arange(4))
-    assert_array_equal(simulation.batch.state, state)
-    pressed = simulation.all.sensor("pressed")[:, 0]
-    assert (pressed[[0, 2]] > 1).all()
-    assert pressed[[1, 3]].tolist() == [0, 0]
-    simulation.refresh(np.array([1]))  # the ball of row 1 is in the air, whatever ran before it
-    assert simulation.all.sensor("pressed")[1] == 0
-
-
-def test_restore_gives_the_exact_future(model):
+def test_restore_gives_the_exact_future(make, model):
     simulation = make(
         model, per_world=("geom_friction",), buffers={"count": np.arange(4), "x": np.ones((4, 2))}
     )
@@ -300,7 +272,7 @@ def test_restore_gives_the_exact_future(model):
         (lambda s: s.update({"buffer/count": np.zeros(4)}), "'buffer/count' is float64"),
     ],
 )
-def test_a_foreign_snapshot_is_refused_whole(model, spoil, message):
+def test_a_foreign_snapshot_is_refused_whole(make, model, spoil, message):
     simulation = make(model, buffers={"count": np.arange(4)})
     taken = simulation.snapshot()
     simulation.step(3)
@@ -311,32 +283,7 @@ def test_a_foreign_snapshot_is_refused_whole(model, spoil, message):
     assert_equal(simulation.snapshot(), before)
 
 
-def test_copy_into_copies_all_or_none():
-    target = {"a": np.zeros(2), "b": np.zeros(3)}
-    with pytest.raises(ValueError, match="'b'"):
-        copy_into(target, {"a": np.ones(2), "b": np.ones(2)})
-    assert target["a"].tolist() == [0, 0]
-    copy_into(target, {"a": np.ones(2), "b": np.ones(3), "more": np.ones(1)})
-    assert target["b"].tolist() == [1, 1, 1]
-
-
-def test_views_hold_the_worlds_and_not_the_other_way_round(model):
-    gc.collect()
-    gc.disable()
-    try:
-        simulation = make(model)
-        batch = weakref.ref(simulation.batch)
-        view = simulation.all
-        view.joint("hinge").qpos = 1.0
-        del simulation
-        assert (view.joint("hinge").qpos == 1.0).all()
-        del view
-        assert batch() is None
-    finally:
-        gc.enable()
-
-
-def test_rendering_in_two_sizes(model, opengl):
+def test_rendering_in_two_sizes(make, model, opengl):
     simulation = make(model)
     (small,) = simulation.render([1], 32, 16)
     large, again = simulation.render([1, 2], 64, 48)
@@ -346,7 +293,7 @@ def test_rendering_in_two_sizes(model, opengl):
     simulation.close()
 
 
-def test_rendering_shows_each_worlds_own_model(model, opengl):
+def test_rendering_shows_each_worlds_own_model(make, model, opengl):
     simulation = make(model, per_world=("geom_rgba",))
     simulation.all.geom_rgba[2, :] = [1, 0, 0, 1]
     plain, red = simulation.render([1, 2], 32, 32)
@@ -355,29 +302,7 @@ def test_rendering_shows_each_worlds_own_model(model, opengl):
     simulation.close()
 
 
-def test_tile_is_as_square_as_it_goes():
-    frames = [np.full((2, 3, 3), i, np.uint8) for i in range(1, 6)]
-    sheet = tile(frames)
-    assert sheet.shape == (4, 9, 3)
-    assert sheet[::2, ::3, 0].tolist() == [[1, 2, 3], [4, 5, 0]]
-    assert tile(frames, columns=5).shape == (2, 15, 3)
-    assert_array_equal(tile(frames[:1]), frames[0])
-
-
-def test_reset_is_that_of_mujoco(model):
-    simulation = make(model)
-    for field in ("qvel", "ctrl", "qfrc_applied", "xfrc_applied"):
-        simulation.fields[field][:] = 0.5
-    simulation.step(7)
-    simulation.reset(np.array([0, 2]))
-    data = mujoco.MjData(model)
-    expected = np.zeros(simulation.batch.nstate)
-    mujoco.mj_getState(model, data, expected, mujoco.mjtState.mjSTATE_INTEGRATION)
-    assert_array_equal(simulation.batch.state[[0, 2]], np.stack([expected] * 2))
-    assert (simulation.batch.state[[1, 3]] != expected).any(axis=1).all()
-
-
-def test_restore_gives_back_derived_fields_as_they_lagged(model):
+def test_restore_gives_back_derived_fields_as_they_lagged(make, model):
     simulation = make(model, derived=("qacc",))
     simulation.all.qvel[:] = 1.0
     simulation.step(7)

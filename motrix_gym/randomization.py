@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Domain randomisation: physics that differs between environments, so that a policy relies on none.
+
+A task's setting ``randomization`` holds the ranges. All are off by default, and so in evaluations.
+A training switches them on, for example in the settings file of an environment:
+
+    training_env: {randomization.mass: [0.8, 1.2], randomization.push_speed: 0.5}
+
+What is drawn holds for an episode. Each time it is written from what the model and the task's
+``reset`` say, so that nothing drifts.
+"""
+
+from dataclasses import dataclass, fields
+
+import mujoco
+import numpy as np
+
+from motrix_gym import settings
+from motrix_gym.buffer import Buffer
+from motrix_gym.random import RowRandom
+from motrix_gym.settings import interval, number
+from motrix_gym.view import View
+
+
+@dataclass(frozen=True)
+class Randomization:
+    """Ranges (low, high), uniform; factors multiply the model's values, and 1 changes nothing.
+
+    Attributes:
+        friction: factor of each geom's sliding friction.
+        mass: factor of each body's mass and inertia.
+        centre_of_mass: shift of each body's centre of mass along x, y and z of its frame (m).
+        gains: factor of each actuator's gains, within the same force limits.
+        motor_strength: factor of each actuator's force, limits included.
+        start_position: added to each hinge's and slide's start position (rad, m).
+        start_velocity: added to each start velocity (m/s, rad/s).
+        action_delay: steps, whole numbers, by which actions come late.
+        push_speed: largest change of the base's horizontal velocity by a push, along x and y each
+            (m/s); 0 for no pushes. The base is the first free joint's body.
+        push_interval: time from one push to the next (s).
+    """
+
+    friction: tuple[float, float] = interval(1.0, 1.0, above=0)
+    mass: tuple[float, float] = interval(1.0, 1.0, above=0)
+    centre_of_mass: tuple[float, float] = interval(0.0, 0.0)
+    gains: tuple[float, float] = interval(1.0, 1.0, least=0)
+    motor_strength: tuple[float, float] = interval(1.0, 1.0, least=0)
+    start_position: tuple[float, float] = interval(0.0, 0.0)
+    start_velocity: tuple[float, float] = interval(0.0, 0.0)
+    action_delay: tuple[int, int] = interval(0, 0, least=0, most=100, whole=True)
+    push_speed: float = number(0.0, least=0)
+    push_interval: tuple[float, float] = interval(5.0, 10.0, above=0)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        settings.check(self)
+
+    def on(self, name: str) -> bool:
+        """Whether a setting differs from its default, which changes nothing."""
+        default = next(field.default for field in fields(self) if field.name == name)
+        value = getattr(self, name)
+        return (tuple(value) if isinstance(value, list) else value) != default
+
+
+_FIELDS = {  # the model fields that each setting writes
+    "friction": ("geom_friction",),
+    "mass": ("body_mass", "body_inertia"),
+    "centre_of_mass": ("body_ipos",),
+    "gains": ("actuator_gainprm", "actuator_biasprm"),
+    "motor_strength": ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"),
+}
+
+
+class Randomizer:
+    """Draws and writes what a ``Randomization`` asks for, in the rows of a view.
+
+    Attributes:
+        per_world: names of the model fields that differ between rows.
+        buffers: the arrays that it keeps per row.
+    """
+
+    def __init__(
+        self, randomization: Randomization, model: mujoco.MjModel, action_size: int, dt: float
+    ):
+        """Look up what is to be written.
+
+        Args:
+            randomization: the ranges.
+            model: the MjModel.
+            action_size: entries of an action.
+            dt: seconds between two actions.
+
+        Raises:
+            ValueError: if there are pushes, and the model has no free joint; or centres of mass
+                shift, and MuJoCo compiled a body for a centre that stays.
+        """
+        self._ranges, self._dt = randomization, dt
+        on = [name for name, names in _FIELDS.items() if randomization.on(name)]
+        self._scaled = on
+        self.per_world = tuple(dict.fromkeys(name for knob in on for name in _FIELDS[knob]))
+        hinges = model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)
+        self._positions = model.jnt_qposadr[hinges]
+        self.buffers: dict[str, Buffer] = {}
+        self._longest_delay = round(randomization.action_delay[1])
+        if self._longest_delay:
+            self.buffers["action_delay"] = Buffer((), np.int64)
+            self.buffers["late_actions"] = Buffer(
+                (self._longest_delay + 1, action_size), np.float32
+            )
+        if "centre_of_mass" in on and model.body_simple[1:].any():
+            names = [model.body(int(i) + 1).name for i in np.flatnonzero(model.body_simple[1:])]
+            raise ValueError(
+                "randomization.centre_of_mass: MuJoCo takes the centre of mass of these bodies to "
+                f'stay; give them simple="false" in the MJCF: {", ".join(names)}'
+            )
+        if randomization.push_speed:
+            free = np.flatnonzero(model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE))
+            if not len(free):
+                raise ValueError("randomization.push_speed: the model has no free joint to push")
+            self._base = int(model.jnt_dofadr[free[0]])
+            self.buffers["push_time"] = Buffer()
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """Draw for a new episode, after the task's ``reset``."""
+        ranges = self._ranges
+        for knob in self._scaled:
+            getattr(self, f"_{knob}")(v, rng, getattr(ranges, knob))
+        if ranges.on("start_position"):
+            v.qpos[:, self._positions] += rng.uniform(*ranges.start_position, len(self._positions))
+        if ranges.on("start_velocity"):
+            v.qvel += rng.uniform(*ranges.start_velocity, v.qvel.shape[1])
+        if self._longest_delay:
+            low, high = map(round, ranges.action_delay)
+            v.action_delay = rng.integers(low, high + 1)
+        if ranges.push_speed:
+            v.push_time = rng.uniform(*ranges.push_interval)
+
+    def late(self, v: View, action: np.ndarray) -> np.ndarray:
+        """The action that takes effect in this step: an earlier one; 0 before the first."""
+        if not self._longest_delay:
+            return action
+        v.late_actions[:, 1:] = v.late_actions[:, :-1].copy()
+        v.late_actions[:, 0] = action
+        return v.late_actions[np.arange(v.n), v.action_delay]
+
+    def push(self, v: View, rng: RowRandom) -> None:
+        """Change the base's velocity in the rows whose time has come."""
+        if not self._ranges.push_speed:
+            return
+        v.push_time -= self._dt
+        ids = np.flatnonzero(v.push_time <= 0)
+        if len(ids):
+            speed, chosen = self._ranges.push_speed, rng.select(ids)
+            v.qvel[ids, self._base : self._base + 2] += chosen.uniform(-speed, speed, 2)
+            v.push_time[ids] = chosen.uniform(*self._ranges.push_interval)
+
+    def _friction(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        v.geom_friction[:, :, 0] *= rng.uniform(*limits, v.geom_friction.shape[1])
+
+    def _mass(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        factor = rng.uniform(*limits, v.body_mass.shape[1])
+        v.body_mass *= factor
+        v.body_inertia *= factor[:, :, None]
+
+    def _centre_of_mass(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        v.body_ipos[:, 1:] += rng.uniform(*limits, (v.body_ipos.shape[1] - 1, 3))
+
+    def _gains(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        factor = rng.uniform(*limits, v.actuator_gainprm.shape[1])[:, :, None]
+        v.actuator_gainprm *= factor
+        v.actuator_biasprm *= factor
+
+    def _motor_strength(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        factor = rng.uniform(*limits, v.actuator_gainprm.shape[1])[:, :, None]
+        v.actuator_gainprm *= factor
+        v.actuator_biasprm *= factor
+        v.actuator_forcerange *= factor
