@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in examples/ works."""
+
+import runpy
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def own_task():
+    """Register the task of one's own, and forget it afterwards."""
+    from motrix_gym import registration
+
+    runpy.run_path(str(EXAMPLES / "own_task.py"))
+    yield "Mine/PushedCart-v0"
+    gymnasium.registry.pop("Mine/PushedCart-v0")
+    registration._entries.pop("Mine/PushedCart-v0")
+
+
+def test_a_task_of_ones_own_is_short():
+    assert len((EXAMPLES / "own_task.py").read_text().splitlines()) <= 80
+
+
+def test_a_task_of_ones_own_has_a_history_privileged_channels_and_pushes(own_task):
+    plain = gymnasium.make_vec(own_task, num_envs=64, observation_noise=0.0).unwrapped
+    full = gymnasium.make_vec(
+        own_task, num_envs=64, observation_noise=0.0, privileged=True
+    ).unwrapped
+    assert plain.single_observation_space.shape == (6,)
+    assert full.single_observation_space.shape == (9,)
+    seen = [(plain.reset(seed=0)[0], full.reset(seed=0)[0])]
+    pushed = 0
+    for _ in range(40):
+        before = full.simulation.fields["qvel"][:, 0].copy()
+        ours, *_, info = full.step(np.zeros((64, 1)))
+        seen.append((plain.step(np.zeros((64, 1)))[0], ours))
+        jump = abs(full.simulation.fields["qvel"][:, 0] - before) > 0.02
+        pushed += (jump & ~info.get("_final_obs", np.zeros(64, bool))).sum()
+    assert pushed > 10
+    for few, many in seen:
+        assert_array_equal(few, many[:, :6])
+    fields = full.simulation.fields
+    assert_array_equal(seen[-1][1][:, 6:8], fields["qvel"].astype(np.float32))
+    assert_array_equal(seen[-1][1][:, 8], fields["body_mass"][:, 2].astype(np.float32))
+    assert len(np.unique(fields["body_mass"][:, 2])) == 64
