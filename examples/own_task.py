@@ -20,11 +20,9 @@ MODEL = """
 <mujoco>
   <worldbody>
     <body name="cart">
-      <joint name="rail" type="slide" axis="1 0 0" range="-1 1"/>
-      <geom type="box" size=".1 .05 .03" mass="1"/>
+      <joint name="rail" type="slide" axis="1 0 0"/><geom type="box" size=".1 .05 .03" mass="1"/>
       <body name="pole">
-        <joint name="hinge" axis="0 1 0"/>
-        <geom type="capsule" fromto="0 0 0 0 0 .6" size=".02" mass=".1"/>
+        <joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0 0 .6" size=".02" mass=".1"/>
       </body>
     </body>
   </worldbody>
