@@ -11,6 +11,8 @@ Importing the package registers every environment:
 
 from motrix_gym import _opengl  # noqa: F401, first, since it acts before MuJoCo is imported
 from motrix_gym.checks import check_vector_env
+from motrix_gym.policy import Policy
+from motrix_gym.policy_files import PolicyError
 from motrix_gym.registration import list_envs, make_task, register_task
 from motrix_gym.simulation import View
 from motrix_gym.single_env import MotrixEnv
@@ -28,6 +30,8 @@ __all__ = [
     "Mirror",
     "MotrixEnv",
     "MotrixVectorEnv",
+    "Policy",
+    "PolicyError",
     "Reflection",
     "Task",
     "TaskConfig",
