@@ -12,10 +12,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.initial_policy import load_initial_policy
-from adapters.policy import Policy
 from adapters.seeds import first_stream
 from adapters.statistics import RolloutStatistics
-from motrix_gym import Mirror
+from motrix_gym import Mirror, Task
+from motrix_gym.policy import Policy
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
 
@@ -174,17 +174,20 @@ class Trainer(ABC):
     def metadata(self) -> dict[str, Any]:
         """Returns what a policy says about its origin, and what its inputs and outputs mean."""
         task = getattr(self.env.unwrapped, "task", None)
+        channels = {
+            kind: [
+                {"name": c.name, "unit": c.unit, "size": c.size} for c in getattr(task, kind, ())
+            ]
+            for kind in ("observation", "action")
+        }
         return {
             "env_id": self.env.spec.id if self.env.spec else None,
             "algo": self.config.algo,
             "trainer": self.name,
             "env_steps": self.env_steps,
             "seed": self.config.seed,
-        } | {
-            kind: [
-                {"name": c.name, "unit": c.unit, "size": c.size} for c in getattr(task, kind, ())
-            ]
-            for kind in ("observation", "action")
+            **channels,
+            **({"deployment": task.deployment()} if isinstance(task, Task) else {}),
         }
 
     def env_state(self) -> dict[str, np.ndarray]:

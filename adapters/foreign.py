@@ -27,9 +27,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from adapters import MissingLibraryError
-from adapters.policy import NO_SPREAD, Policy, PolicyError
+from adapters.registry import MissingLibraryError
 from adapters.skrl_settings import LOG_STD_RANGE
+from motrix_gym.policy import NO_SPREAD, Policy
+from motrix_gym.policy_files import PolicyError
 
 Arrays = dict[str, np.ndarray]
 

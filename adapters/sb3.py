@@ -5,14 +5,9 @@
 `SB3Trainer` puts both to use. Arrays have one row per environment.
 """
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from statistics import fmean
 from typing import Any
-
-# Read when Torch loads. By default its threads spin while they wait, which makes an update about
-# seven times slower as soon as another process wants one of the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gymnasium
 import numpy as np
@@ -32,7 +27,6 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from adapters.algorithm_config import FieldError
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
-from adapters.policy import Policy
 from adapters.ppo_config import (
     ADAM_EPSILON,
     MAX_LOG_STD,
@@ -54,6 +48,7 @@ from adapters.torch_common import (
     to_array,
 )
 from motrix_gym import Mirror, Reflection
+from motrix_gym.policy import Policy
 
 Images = dict[str, Callable[[np.ndarray], np.ndarray]]
 

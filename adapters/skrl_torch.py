@@ -8,12 +8,7 @@ Tensors have one row per environment; skrl's scalars are columns (N, 1), in memo
 """
 
 import math
-import os
 from typing import Any
-
-# Read when Torch loads. By default its threads spin while they wait, which makes an update about
-# seven times slower as soon as another process wants one of the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gymnasium
 import numpy as np
@@ -32,7 +27,6 @@ from torch.nn import functional as F
 
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
-from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from adapters.torch_common import (
@@ -51,6 +45,7 @@ from adapters.torch_common import (
     to_array,
 )
 from motrix_gym import Mirror
+from motrix_gym.policy import Policy
 
 
 class SkrlTorchTrainer(TorchTrainer):

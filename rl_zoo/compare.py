@@ -201,7 +201,7 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
         check_ends(env.config, env_id)
     trainers = dict.fromkeys(args.trainers or zoo_config.trainers(algo))
     if args.stock:
-        own = [name for name in STOCK if algo in STOCK[name]]
+        own = [name for name in STOCK if algo in STOCK[name].classes]
         if not own:
             raise cli.CommandError(f"--stock: no library's own loop of {algo} is here", cli.MISUSED)
         names = [f"{STOCK_PREFIX}{name}" for name in trainers]
@@ -246,11 +246,11 @@ def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
 
 def _can_go_on(run: "Run", job: Job) -> bool:
     """Whether a run was stopped, and makes a curve when it is resumed."""
-    from adapters import STOCK
+    from adapters import find_trainer
 
     config, manifest = run.config(), run.manifest
     return (
-        job.trainer not in STOCK  # a library's own loop cannot be resumed
+        find_trainer(job.trainer).resumes
         and manifest["status"] != "complete"
         and manifest["latest"] is not None
         and config.keep_checkpoints < 0
@@ -484,7 +484,7 @@ def _compare(runs: "Sequence[Run]", args: argparse.Namespace) -> "Comparison":
 def _result(run: "Run", args: argparse.Namespace) -> "Result":
     """Evaluates a run's final policy, and its earlier checkpoints if all are there."""
     from adapters import load_trainer
-    from adapters.policy import ARRAYS_FILE
+    from motrix_gym.policy_files import ARRAYS_FILE
     from rl_zoo.comparison import Point, Result
     from rl_zoo.evaluate import SEED
 
@@ -532,7 +532,8 @@ def _measured(
     What is new goes there too. Known is what was measured with the same code and versions, on the
     same processor.
     """
-    from adapters.policy import ARRAYS_FILE, write_file
+    from motrix_gym.files import write_file
+    from motrix_gym.policy_files import ARRAYS_FILE
     from rl_zoo.comparison import read_figures
     from rl_zoo.evaluate import SEED, evaluate_policy
     from rl_zoo.runs import code, machine, versions
@@ -705,7 +706,7 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
     Raises:
         CommandError: a file cannot be written.
     """
-    from adapters.policy import write_file
+    from motrix_gym.files import write_file
     from rl_zoo.comparison import picture, summary
 
     sections = (comparison.markdown(_notes(comparison)) for comparison in comparisons)
