@@ -49,3 +49,35 @@ def test_a_task_of_ones_own_has_a_history_privileged_channels_and_pushes(own_tas
     assert_array_equal(seen[-1][1][:, 6:8], fields["qvel"].astype(np.float32))
     assert_array_equal(seen[-1][1][:, 8], fields["body_mass"][:, 2].astype(np.float32))
     assert len(np.unique(fields["body_mass"][:, 2])) == 64
+
+
+def test_a_robot_of_ones_own_is_a_file_and_a_value():
+    from motrix_gym import check_vector_env, registration
+
+    runpy.run_path(str(EXAMPLES / "own_robot.py"))
+    try:
+        env = gymnasium.make_vec("Mine/BoxDog-v0", num_envs=3)
+        check_vector_env(env)
+        env.reset(seed=0)
+        for _ in range(50):
+            env.step(np.zeros((3, 12)))
+        assert env.unwrapped.task.mirror is not None
+        assert (env.unwrapped.simulation.fields["qpos"][:, 2] > 0.2).all()  # it stands
+        env.close()
+    finally:
+        gymnasium.registry.pop("Mine/BoxDog-v0")
+        registration._entries.pop("Mine/BoxDog-v0")
+
+
+def test_the_loop_in_plain_gymnasium_runs(python):
+    printed = python((EXAMPLES / "gymnasium_loop.py").read_text())
+    assert "episodes, mean return" in printed
+
+
+def test_ppo_in_one_file_learns():
+    pytest.importorskip("torch")
+    train = runpy.run_path(str(EXAMPLES / "ppo_in_one_file.py"))["train"]
+    untrained = train(updates=1)
+    # An untrained policy falls after some 25 to 80 steps, by its noise; one that learns, in
+    # hundreds. Twice as long is far from both.
+    assert train(updates=80) > 2 * untrained

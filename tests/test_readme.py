@@ -39,6 +39,19 @@ def test_table_of_environments_is_current(capsys):
     assert printed in README, "paste what `motrix envs --markdown` prints into the README"
 
 
-def test_pictures_and_files_it_links_to_exist():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_and_files_that_a_page_links_to_exist(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["robots.md", "rendering.md"])
+def test_programs_of_a_page_run(name, monkeypatch, opengl):
+    monkeypatch.chdir(ROOT)
+    for program in re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL
+    ):
+        exec(compile(program, name, "exec"), {"__name__": __name__})
