@@ -12,7 +12,7 @@ EXTRAS ?= all
 ARGS ?=
 
 # The tests that train, or compare what different code computes.
-LEARNING := tests/adapters tests/models tests/reference \
+LEARNING := tests/adapters tests/models tests/reference tests/test_policy.py \
 	$(addprefix tests/zoo/test_,algorithms.py pretrained.py resume.py train.py)
 
 # Waiting threads of one library must not burn the cores of the next.

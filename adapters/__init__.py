@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.base import Trainer
-from adapters.policy import Policy, PolicyError
 from adapters.ppo_config import PPOConfig
 from adapters.sb3_config import (
     ARSConfig,
@@ -19,6 +18,8 @@ from adapters.sb3_config import (
 )
 from adapters.statistics import RolloutStatistics
 from motrix_gym.names import did_you_mean, shown
+from motrix_gym.policy import Policy
+from motrix_gym.policy_files import PolicyError
 
 # Name of the algorithm -> its settings.
 ALGORITHMS: dict[str, type[AlgorithmConfig]] = {

@@ -10,7 +10,6 @@ from gymnasium.vector import VectorEnv
 from sb3_contrib import ARS
 from stable_baselines3.common.logger import Logger
 
-from adapters.policy import NO_SPREAD, Policy
 from adapters.sb3 import (
     check_bounded,
     make_observation_normalizer,
@@ -20,6 +19,7 @@ from adapters.sb3 import (
 )
 from adapters.sb3_config import ARSConfig
 from adapters.torch_common import Arrays, TorchTrainer, linear_layers
+from motrix_gym.policy import NO_SPREAD, Policy
 
 
 class TrainerARS(ARS):

@@ -12,10 +12,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.initial_policy import load_initial_policy
-from adapters.policy import Policy
 from adapters.seeds import first_stream
 from adapters.statistics import RolloutStatistics
 from motrix_gym import Mirror
+from motrix_gym.policy import Policy
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
 

@@ -11,10 +11,10 @@ from torch import nn
 
 from adapters.base import Layers
 from adapters.off_policy import FinalObservations, OffPolicyTrainer, SACTrainer
-from adapters.policy import Policy
 from adapters.sb3 import observation_moments
 from adapters.sb3_config import CrossQConfig, TQCConfig
 from adapters.torch_common import linear_layers, to_array
+from motrix_gym.policy import Policy
 
 
 class TrainerTQC(FinalObservations, TQC):

@@ -8,8 +8,9 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
-from adapters.policy import JSON_FILE, Policy
 from motrix_gym.names import shown
+from motrix_gym.policy import Policy
+from motrix_gym.policy_files import JSON_FILE
 
 # For how many samples its normaliser counts, lest the first rollout of a new training upset it.
 NORMALIZER_SAMPLES = 1e6

@@ -13,7 +13,6 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 from adapters.base import with_prefix, without_prefix
-from adapters.policy import NO_SPREAD, Policy
 from adapters.sb3 import (
     check_bounded,
     make_observation_normalizer,
@@ -29,6 +28,7 @@ from adapters.torch_common import (
     linear_layers,
     to_array,
 )
+from motrix_gym.policy import NO_SPREAD, Policy
 
 REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 TAGS = {

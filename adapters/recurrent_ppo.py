@@ -9,10 +9,10 @@ from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 
-from adapters.policy import LSTMLayer, Policy
 from adapters.sb3 import SB3Trainer, SeededGaussian, network_settings, sb3_settings
 from adapters.sb3_config import RecurrentPPOConfig
 from adapters.torch_common import Arrays, Noise, to_array
+from motrix_gym.policy import LSTMLayer, Policy
 
 LSTM_STATES = ("policy_output", "policy_cell", "value_output", "value_cell")
 

@@ -32,7 +32,6 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from adapters.algorithm_config import FieldError
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
-from adapters.policy import Policy
 from adapters.ppo_config import (
     ADAM_EPSILON,
     MAX_LOG_STD,
@@ -54,6 +53,7 @@ from adapters.torch_common import (
     to_array,
 )
 from motrix_gym import Mirror, Reflection
+from motrix_gym.policy import Policy
 
 Images = dict[str, Callable[[np.ndarray], np.ndarray]]
 

@@ -55,10 +55,10 @@ from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
 from adapters.moments import Moments
-from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, OBSERVATION_CLIP, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from motrix_gym import Mirror
+from motrix_gym.policy import Policy
 
 CHUNK = 512  # samples whose activations stay in a CPU's cache
 

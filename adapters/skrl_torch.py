@@ -32,7 +32,6 @@ from torch.nn import functional as F
 
 from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
-from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
 from adapters.torch_common import (
@@ -51,6 +50,7 @@ from adapters.torch_common import (
     to_array,
 )
 from motrix_gym import Mirror
+from motrix_gym.policy import Policy
 
 
 class SkrlTorchTrainer(TorchTrainer):

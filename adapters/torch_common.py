@@ -22,9 +22,9 @@ from adapters.base import (
     with_prefix,
     without_prefix,
 )
-from adapters.policy import Layer
 from adapters.ppo_config import PPOConfig
 from motrix_gym import Mirror, Reflection
+from motrix_gym.policy import Layer
 
 Arrays = dict[str, np.ndarray]
 

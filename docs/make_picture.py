@@ -9,8 +9,8 @@ from pathlib import Path
 import gymnasium
 import imageio.v3 as imageio
 
-from adapters.policy import Policy
 from motrix_gym.commands import VelocityCommands
+from motrix_gym.policy import Policy
 from motrix_gym.rendering import tile
 from rl_zoo.cli import PRETRAINED
 

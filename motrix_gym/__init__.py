@@ -16,6 +16,8 @@ from motrix_gym import (
 from motrix_gym.buffer import Buffer
 from motrix_gym.checks import check_vector_env
 from motrix_gym.observation import Channel
+from motrix_gym.policy import Policy
+from motrix_gym.policy_files import PolicyError
 from motrix_gym.randomization import Randomization
 from motrix_gym.registration import list_envs, make_task, register_task
 from motrix_gym.single_env import MotrixEnv
@@ -35,6 +37,8 @@ __all__ = [
     "Mirror",
     "MotrixEnv",
     "MotrixVectorEnv",
+    "Policy",
+    "PolicyError",
     "Randomization",
     "Reflection",
     "SuccessRule",

@@ -484,7 +484,7 @@ def _compare(runs: "Sequence[Run]", args: argparse.Namespace) -> "Comparison":
 def _result(run: "Run", args: argparse.Namespace) -> "Result":
     """Evaluates a run's final policy, and its earlier checkpoints if all are there."""
     from adapters import load_trainer
-    from adapters.policy import ARRAYS_FILE
+    from motrix_gym.policy_files import ARRAYS_FILE
     from rl_zoo.comparison import Point, Result
     from rl_zoo.evaluate import SEED
 
@@ -532,7 +532,8 @@ def _measured(
     What is new goes there too. Known is what was measured with the same code and versions, on the
     same processor.
     """
-    from adapters.policy import ARRAYS_FILE, write_file
+    from motrix_gym.files import write_file
+    from motrix_gym.policy_files import ARRAYS_FILE
     from rl_zoo.comparison import read_figures
     from rl_zoo.evaluate import SEED, evaluate_policy
     from rl_zoo.runs import code, machine, versions
@@ -705,7 +706,7 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", about: str) -> None:
     Raises:
         CommandError: a file cannot be written.
     """
-    from adapters.policy import write_file
+    from motrix_gym.files import write_file
     from rl_zoo.comparison import picture, summary
 
     sections = (comparison.markdown(_notes(comparison)) for comparison in comparisons)

@@ -396,7 +396,7 @@ def _main(argv: Sequence[str] | None) -> int:
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     args = p.parse_args(argv)
 
-    from adapters.policy import write_file
+    from motrix_gym.files import write_file
     from rl_zoo.settings import only_task
 
     settings = only_task(args.set)

@@ -40,15 +40,9 @@ import numpy as np
 import adapters
 import motrix_gym
 from adapters import AlgorithmConfig, Policy, PolicyError
-from adapters.policy import (
-    ARRAYS_FILE,
-    JSON_FILE,
-    pack_arrays,
-    read_arrays,
-    sync_folder,
-    write_file,
-)
+from motrix_gym.files import pack_arrays, read_arrays, sync_folder, write_file
 from motrix_gym.names import shown
+from motrix_gym.policy_files import ARRAYS_FILE, JSON_FILE
 from motrix_gym.settings import is_number
 from rl_zoo import config as zoo_config
 

@@ -4,8 +4,8 @@
 import gymnasium
 import numpy as np
 
-from adapters.policy import Policy
 from motrix_gym.commands import VelocityCommands
+from motrix_gym.policy import Policy
 
 
 def assert_walks(policy: Policy, forward: float = 0.8) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from adapters.base import Layers, MeasuredEnv
-from adapters.policy import Policy
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import skrl_settings
 from adapters.statistics import RolloutStatistics
 from adapters.stock.base import StockTrainer
+from motrix_gym.policy import Policy
 
 UPDATE_TIME = "Stats / Algorithm update time (ms)"  # a tag of skrl's
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from fakes import make_policy
 
-from adapters import policy as policy_module
 from motrix_gym.tasks.basic.cartpole import CartPoleConfig
 from rl_zoo import cli, evaluate, logs, train
 from rl_zoo.__main__ import main as motrix
@@ -585,7 +584,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(here, capsys, fake_trainer, m
             raise NO_SPACE
         return real(descriptor)
 
-    monkeypatch.setattr(policy_module.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     assert run_tiny() == 1
     error = capsys.readouterr().err
     assert "No space left on device" in error and "last good checkpoint" in error

@@ -1,31 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The portable policy: a normaliser and a small network, evaluated in NumPy.
 
-A saved policy is two files, `policy.safetensors` (arrays) and `policy.json` (what they mean, and
-the digest of the first). Nothing is ever unpickled, and no learning library is needed to load a
-policy or to act with it.
+A saved policy is two files, an array file and a JSON that says what the arrays mean
+(`motrix_gym.policy_files`). Loading one and acting with it needs no learning library.
+
+The action for an observation does not depend on the other rows of its batch: row i has the same
+bits in a batch of any size, in any order. So a task may act through a trained policy, and a
+control loop with one row repeats what an evaluation with a thousand rows did.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 from motrix_gym.names import shown
-
-FORMAT = "motrix-policy"
-SCHEMA_VERSIONS = (1, 2)  # 2 has what an older program would pass over: see `Policy.save`
-ARRAYS_FILE = "policy.safetensors"
-JSON_FILE = "policy.json"
-KINDS = "biuf"  # of arrays in files: bools, integers and floats
+from motrix_gym.policy_files import ARRAYS_FILE, PolicyError, read_policy, write_policy
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
@@ -40,10 +32,6 @@ LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
 NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a policy that is not drawn from
 # Non-finite outputs are refused in `_action`.
 IGNORE_OVERFLOW = np.errstate(over="ignore", invalid="ignore")
-
-
-class PolicyError(ValueError):
-    """A policy is malformed, or its files are missing, torn, foreign or of an unknown version."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +185,7 @@ class Policy:
         return Actor(self, generator)
 
     def _normalised(self, observation: np.ndarray) -> np.ndarray:
-        x = np.asarray(observation, np.float32)
+        x = np.asarray(observation, np.float32, order="C")  # so that layout changes no bits
         if x.ndim not in (1, 2) or x.shape[-1] != self.observation_size:
             size = self.observation_size
             raise ValueError(f"observation has shape {x.shape}, expected (n, {size}) or ({size},)")
@@ -216,11 +204,11 @@ class Policy:
     def _head(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and log_std, of features."""
         for weight, bias in self.hidden:
-            x = ACTIVATIONS[self.activation](x @ weight + bias)
+            x = ACTIVATIONS[self.activation](_product(x, weight) + bias)
         log_std = self.log_std
         if self.log_std_weight is not None:
-            log_std = np.clip(x @ self.log_std_weight + log_std, *LOG_STD_RANGE)
-        return x @ self.output[0] + self.output[1], log_std
+            log_std = np.clip(_product(x, self.log_std_weight) + log_std, *LOG_STD_RANGE)
+        return _product(x, self.output[0]) + self.output[1], log_std
 
     def _action(self, x: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
         action, log_std = self._head(x)
@@ -253,34 +241,17 @@ class Policy:
     def save(self, folder: str | Path) -> None:
         """Writes the two files into a folder, which is made if need be.
 
-        Each is replaced in one piece, the JSON last: a reader sees the old policy, the new one, or
-        a digest that does not match, and never half a file. A policy that squashes, has an LSTM or
-        a spread that depends on the observation gets schema version 2.
+        A policy that squashes, has an LSTM or a spread that depends on the observation gets schema
+        version 2.
 
         Raises:
-            PolicyError: `metadata` is not plain JSON.
+            PolicyError: `metadata` is not plain JSON; nothing is written.
             OSError: the folder cannot be written.
         """
-        arrays = self.arrays()
-        data = pack_arrays(arrays)
         plain = not (self.squash or self.lstm or self.log_std_weight is not None)
-        description = {
-            "format": FORMAT,
-            "schema_version": 1 if plain else 2,
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "activation": self.activation,
-            **({} if plain else {"squash": self.squash}),
-            "shapes": {name: list(array.shape) for name, array in arrays.items()},
-            "metadata": self.metadata,
-        }
-        try:
-            text = json.dumps(description, indent=2, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise PolicyError(f"the policy's metadata is not plain JSON: {error}") from error
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / ARRAYS_FILE, data)
-        write_file(folder / JSON_FILE, text.encode() + b"\n")
+        settings = {"activation": self.activation, **({} if plain else {"squash": self.squash})}
+        version = 1 if plain else 2
+        write_policy(Path(folder), version, self.arrays(), settings, self.metadata)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -290,11 +261,7 @@ class Policy:
             PolicyError: a file is missing, torn, foreign, of an unknown version, or was changed.
         """
         folder = Path(folder)
-        about = _read_description(folder / JSON_FILE)
-        arrays = read_arrays(folder / ARRAYS_FILE, about.get("sha256"), PolicyError)
-        shapes = {name: list(array.shape) for name, array in arrays.items()}
-        if shapes != about.get("shapes"):
-            raise PolicyError(f"{folder / ARRAYS_FILE} has other arrays than {JSON_FILE} lists")
+        arrays, about = read_policy(folder)
         layers = [*(f"hidden.{i}" for i in range(_count(arrays, "hidden.", 2))), "output"]
         lstm, extras = [], {}
         names = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
@@ -349,11 +316,19 @@ class Actor:
             self._states = [(np.zeros(s, np.float32), np.zeros(s, np.float32)) for s in shapes]
         for i, (inputs, recurrent, bias) in enumerate(self.policy.lstm):
             output, cell = (np.where(starts[:, None], 0, state) for state in self._states[i])
-            gates = np.split(x @ inputs + output @ recurrent + bias, 4, axis=1)
+            gates = np.split(_product(x, inputs) + _product(output, recurrent) + bias, 4, axis=1)
             cell = _sigmoid(gates[1]) * cell + _sigmoid(gates[0]) * np.tanh(gates[2])
             x = _sigmoid(gates[3]) * np.tanh(cell)
             self._states[i] = x, cell
         return self.policy._action(x, self.generator)
+
+
+def _product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Returns x (..., in) @ weight (in, out), each row computed in the same way.
+
+    BLAS, which `@` calls, adds up in an order that depends on the number of rows.
+    """
+    return np.einsum("...i,io->...o", x, weight)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -374,87 +349,3 @@ def _frozen(array: Any) -> np.ndarray:
         array = np.array(array, np.float32, order="C")
     array.flags.writeable = False
     return array
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    """Returns policy.json if it is one of ours, else raises PolicyError."""
-    try:
-        about = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise PolicyError(f"{path} cannot be read: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise PolicyError(f"{path} does not describe a policy of this program")
-    if about.get("schema_version") not in SCHEMA_VERSIONS:
-        raise PolicyError(
-            f"{path} has schema_version {shown(about.get('schema_version'))}, this program reads "
-            f"{' and '.join(map(str, SCHEMA_VERSIONS))}"
-        )
-    return about
-
-
-def pack_arrays(arrays: dict[str, np.ndarray]) -> bytes:
-    """Returns arrays of any numeric type and layout as the content of a safetensors file.
-
-    Raises:
-        TypeError: an array is not of bools, integers or floats up to 64 bits.
-    """
-    packed = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    for name, array in packed.items():
-        if array.dtype.kind not in KINDS or array.itemsize > 8:
-            raise TypeError(f"array {name!r} has type {array.dtype}, which no file can hold")
-    return save_tensors(packed)
-
-
-def read_arrays(
-    path: Path, sha256: str | None, error: type[Exception] = ValueError
-) -> dict[str, np.ndarray]:
-    """Returns the arrays of a safetensors file that has the given digest.
-
-    Raises:
-        error: the file cannot be read, has another digest, is not safetensors, or has arrays that
-            are not of bools, integers or floats.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as cause:
-        raise error(f"{path} cannot be read: {cause}") from cause
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise error(f"{path} is damaged or was changed: its SHA-256 is not the recorded one")
-    try:
-        arrays = load_tensors(data)
-    except (SafetensorError, KeyError, ValueError) as cause:
-        raise error(f"{path} is not a safetensors file: {cause}") from cause
-    for name, array in arrays.items():
-        if array.dtype.kind not in KINDS:
-            what = f"array {shown(name)} has the type {array.dtype}"
-            raise error(f"{path} is not a safetensors file of real numbers: {what}")
-    return arrays
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Writes a file so that a reader finds the old one or the new one, whatever happens in between.
-
-    Raises:
-        OSError: the folder cannot be written; the old file is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # a full disk, or Ctrl-C: leave no litter
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside a folder last through a power cut, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
