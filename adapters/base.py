@@ -14,7 +14,7 @@ from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.initial_policy import load_initial_policy
 from adapters.seeds import first_stream
 from adapters.statistics import RolloutStatistics
-from motrix_gym import Mirror
+from motrix_gym import Channel, Mirror, Task
 from motrix_gym.policy import Policy
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -174,17 +174,18 @@ class Trainer(ABC):
     def metadata(self) -> dict[str, Any]:
         """Returns what a policy says about its origin, and what its inputs and outputs mean."""
         task = getattr(self.env.unwrapped, "task", None)
+        channels = {
+            kind: [_about(c) for c in getattr(task, kind, ()) if not c.privileged]
+            for kind in ("observation", "action")
+        }
         return {
             "env_id": self.env.spec.id if self.env.spec else None,
             "algo": self.config.algo,
             "trainer": self.name,
             "env_steps": self.env_steps,
             "seed": self.config.seed,
-        } | {
-            kind: [
-                {"name": c.name, "unit": c.unit, "size": c.size} for c in getattr(task, kind, ())
-            ]
-            for kind in ("observation", "action")
+            **channels,
+            **({"deployment": task.deployment()} if isinstance(task, Task) else {}),
         }
 
     def env_state(self) -> dict[str, np.ndarray]:
@@ -196,6 +197,13 @@ class Trainer(ABC):
         """Restores the environment from the "env/" part of a state, where there is one."""
         if snapshot := without_prefix("env/", state):
             self.env.unwrapped.restore(snapshot)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _about(channel: Channel) -> dict[str, Any]:
+    """A channel's entry in a policy's metadata; `size` counts all frames of a history."""
+    about: dict[str, Any] = {"name": channel.name, "unit": channel.unit, "size": channel.width}
+    about |= {"history": channel.history} if channel.history > 1 else {}
+    return about | ({"delay": channel.delay} if channel.delay else {})
 
 
 class MeasuredEnv(VectorWrapper):

@@ -241,17 +241,35 @@ class Policy:
     def save(self, folder: str | Path) -> None:
         """Writes the two files into a folder, which is made if need be.
 
-        A policy that squashes, has an LSTM or a spread that depends on the observation gets schema
-        version 2.
+        The JSON also lists, for readers without this package, how an action is computed from the
+        arrays. A policy that squashes, has an LSTM or a spread that depends on the observation gets
+        schema version 2.
 
         Raises:
             PolicyError: `metadata` is not plain JSON; nothing is written.
             OSError: the folder cannot be written.
         """
         plain = not (self.squash or self.lstm or self.log_std_weight is not None)
-        settings = {"activation": self.activation, **({} if plain else {"squash": self.squash})}
+        settings: dict[str, Any] = {"activation": self.activation}
+        settings |= {} if plain else {"squash": self.squash}
+        settings["evaluation"] = self._evaluation()
         version = 1 if plain else 2
         write_policy(Path(folder), version, self.arrays(), settings, self.metadata)
+
+    def _evaluation(self) -> list[str]:
+        """The computation of an action, a formula per step, with the names of the arrays."""
+        lines = [
+            "x = (observation - observation_mean) / observation_std",
+            "x = clip(x, -observation_clip, observation_clip)",
+        ]
+        gates = "input, forget, cell, output = split(x @ input + h @ recurrent + bias, 4)"
+        update = "c = sigmoid(forget) * c + sigmoid(input) * tanh(cell); x = h = sigmoid(output) * "
+        lines += [f"lstm.{i}: {gates}; {update}tanh(c)" for i in range(len(self.lstm))]
+        hidden = f"x = {self.activation}(x @ weight + bias)"
+        lines += [f"hidden.{i}: {hidden}" for i in range(len(self.hidden))]
+        lines.append("output: x = x @ weight + bias")
+        box = "action_low + (tanh(x) + 1) / 2 * (action_high - action_low)"
+        return [*lines, f"action = {box if self.squash else 'clip(x, action_low, action_high)'}"]
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -130,6 +130,24 @@ def check(settings: Any) -> None:
             raise ValueError(f"{field.name} must be {rule}, got {shown(value)}")
 
 
+def as_json(value: Any) -> Any:
+    """Returns settings as plain JSON: dataclasses and mappings as dicts, sequences as lists.
+
+    What JSON cannot hold, such as infinity or a path, is given as text.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: as_json(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(name): as_json(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [as_json(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    plain = value is None or isinstance(value, (bool, int, str))
+    return value if plain or is_number(value) else str(value)
+
+
 def integer(name: str, value: Any, least: int, most: int) -> int:
     """An argument as an int, whatever type of integer it is; True and False are none.
 

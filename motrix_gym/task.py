@@ -232,6 +232,19 @@ class Task:
         """
         return mirror([c for c in self.observation if not c.privileged], self.action)
 
+    def deployment(self) -> dict[str, Any]:
+        """Returns what a control loop outside of this package needs to run a policy of the task.
+
+        Trainers store it with the policy, so it is plain JSON. The base class gives the settings,
+        seconds between two actions and actions per second; a task adds the frames and offsets of
+        its channels, the numbers behind their scales, actuator gains and clocks.
+        """
+        return {
+            "settings": settings.as_json(self.config),
+            "control_timestep": self.dt,
+            "control_rate": 1.0 / self.dt,
+        }
+
     def buffers(self) -> Mapping[str, Buffer]:
         """The per-environment arrays that the functions keep, by name."""
         return {}

@@ -42,7 +42,7 @@ def archives(tmp_path_factory):
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, source / package, ignore=ignore)
-    for folder in ("typings", "tests/packaging"):
+    for folder in ("typings", "tests/packaging", "examples"):
         shutil.copytree(ROOT / folder, source / folder)
     names = "pyproject.toml MANIFEST.in README.md LICENSE Makefile constraints.txt"
     for name in names.split():
@@ -90,7 +90,7 @@ def test_sdist_carries_the_packages_and_what_tests_them(archives):
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert shipped_files() <= names
     assert {"LICENSE", "README.md", "Makefile", "constraints.txt", "pyproject.toml"} <= names
-    assert "tests/packaging/test_wheel.py" in names
+    assert {"tests/packaging/test_wheel.py", "examples/deploy_go1.py"} <= names
 
 
 def test_metadata_says_what_is_needed(archives):
@@ -104,7 +104,7 @@ def test_metadata_says_what_is_needed(archives):
         for line in lines
         if line.startswith("Requires-Dist: ") and "extra ==" not in line
     }
-    assert always == {"gymnasium>=1.4", "mujoco<5,>=4.0", "numpy>=2.0"}
+    assert always == {"gymnasium>=1.4", "mujoco<5,>=4.0", "numpy>=2.0", "safetensors>=0.5"}
     extras = {line.split(": ")[1] for line in lines if line.startswith("Provides-Extra: ")}
     assert extras == {
         *("skrl-torch", "skrl-jax", "sb3", "rsl-rl", "zoo", "video", "dev", "clients", "all")

@@ -24,6 +24,7 @@ all common bipedal gaits", 2021.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -204,6 +205,61 @@ class VelocityTracking(Task):
         offsets = np.array(self.robot.gait_offsets)
         half = np.allclose((offsets[opposite] - offsets) % 1.0, 0.5)
         return joint_mirror(self.model) if half else None
+
+    def deployment(self) -> dict[str, Any]:
+        """Returns what a robot's own control loop needs; see ``Task.deployment``.
+
+        Indices of ``qpos`` and ``qvel`` are MuJoCo's; ``to_base`` turns a vector from the world's
+        frame to the base's.
+        """
+        model, config = self.model, self.config
+        pose = self.default_pose.tolist()
+        return super().deployment() | {
+            "joints": list(joint_names(model)),
+            "default_pose": pose,
+            "observation": {
+                "base_linear_velocity": {"frame": "base", "value": "to_base(qvel[0:3])"},
+                "base_angular_velocity": {"frame": "base", "value": "qvel[3:6]"},
+                "projected_gravity": {"frame": "base", "value": "to_base((0, 0, -1))"},
+                "joint_positions": {"value": "qpos[7:] - offset", "offset": pose},
+                "joint_velocities": {"value": "qvel[6:]"},
+                "last_action": {"value": "the action before, in -1 to 1; 0 at first"},
+                "command": {"frame": "base", "value": "forward, left, turn to the left"},
+                "gait_clock": {"value": "sin(2 pi phase), cos(2 pi phase); 0, 0 while standing"},
+            },
+            "action": {
+                "value": "joint position target = offset + scale * action",
+                "offset": pose,
+                "scale": config.action_scale,
+            },
+            "actuators": {
+                "value": "torque = kp * (target - position) - kv * velocity, within torque_limit",
+                "kp": model.actuator_gainprm[:, 0].tolist(),
+                "kv": (-model.actuator_biasprm[:, 2]).tolist(),
+                "torque_limit": model.actuator_forcerange[:, 1].tolist(),
+                "target_range": model.actuator_ctrlrange.tolist(),
+            },
+            "gait_clock": {
+                "phase": "any from 0 to 1 at first; (phase + frequency * control_timestep) mod 1 "
+                "after each control step",
+                "frequency": config.gait_frequency,
+                "standing": "the command is 0 and the base's horizontal speed is at most "
+                "standing_speed",
+                "standing_speed": config.standing_speed,
+            },
+            "units": {
+                "control_timestep": "s",
+                "control_rate": "Hz",
+                "default_pose": "rad",
+                "scale": "rad",
+                "kp": "N m/rad",
+                "kv": "N m s/rad",
+                "torque_limit": "N m",
+                "target_range": "rad",
+                "frequency": "Hz",
+                "standing_speed": "m/s",
+            },
+        }
 
     def buffers(self) -> Mapping[str, Buffer]:
         """Actions, timers and what the last step saw."""
