@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from adapters import MissingLibraryError
+from adapters.registry import MissingLibraryError
 from adapters.skrl_settings import LOG_STD_RANGE
 from motrix_gym.policy import NO_SPREAD, Policy
 from motrix_gym.policy_files import PolicyError

@@ -8,12 +8,8 @@
 Arrays and tensors have one row per environment.
 """
 
-import os
 import sys
 from typing import Any
-
-# Read when Torch loads; see adapters/sb3.py.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch

@@ -5,14 +5,9 @@
 `SB3Trainer` puts both to use. Arrays have one row per environment.
 """
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from statistics import fmean
 from typing import Any
-
-# Read when Torch loads. By default its threads spin while they wait, which makes an update about
-# seven times slower as soon as another process wants one of the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gymnasium
 import numpy as np

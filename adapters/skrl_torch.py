@@ -8,12 +8,7 @@ Tensors have one row per environment; skrl's scalars are columns (N, 1), in memo
 """
 
 import math
-import os
 from typing import Any
-
-# Read when Torch loads. By default its threads spin while they wait, which makes an update about
-# seven times slower as soon as another process wants one of the cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gymnasium
 import numpy as np

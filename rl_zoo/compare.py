@@ -201,7 +201,7 @@ def _jobs(name: str, args: argparse.Namespace) -> list[Job]:
         check_ends(env.config, env_id)
     trainers = dict.fromkeys(args.trainers or zoo_config.trainers(algo))
     if args.stock:
-        own = [name for name in STOCK if algo in STOCK[name]]
+        own = [name for name in STOCK if algo in STOCK[name].classes]
         if not own:
             raise cli.CommandError(f"--stock: no library's own loop of {algo} is here", cli.MISUSED)
         names = [f"{STOCK_PREFIX}{name}" for name in trainers]
@@ -246,11 +246,11 @@ def _todo(job: Job, args: argparse.Namespace) -> tuple[str, ...]:
 
 def _can_go_on(run: "Run", job: Job) -> bool:
     """Whether a run was stopped, and makes a curve when it is resumed."""
-    from adapters import STOCK
+    from adapters import find_trainer
 
     config, manifest = run.config(), run.manifest
     return (
-        job.trainer not in STOCK  # a library's own loop cannot be resumed
+        find_trainer(job.trainer).resumes
         and manifest["status"] != "complete"
         and manifest["latest"] is not None
         and config.keep_checkpoints < 0

@@ -38,13 +38,6 @@ if TYPE_CHECKING:
     from rl_zoo.logs import EventLog
     from rl_zoo.runs import Run
 
-# In the order in which `auto` prefers them, GPUs first.
-REQUIRED = {
-    "skrl-jax": ("jax", "flax", "optax", "skrl"),
-    "skrl-torch": ("torch", "skrl"),
-    "sb3": ("torch", "stable_baselines3"),
-}
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -172,28 +165,29 @@ def _resumed(args: argparse.Namespace, stack: contextlib.ExitStack) -> Plan:
     )
 
 
-def choose(
-    trainer: str, device: str, algo: str = "ppo", having: Sequence[str] = tuple(REQUIRED)
-) -> tuple[str, str, str]:
+def choose(trainer: str, device: str, algo: str, having: Sequence[str]) -> tuple[str, str, str]:
     """Returns trainer, device and the reason, "auto" replaced by the best that is installed.
 
-    That is JAX with a GPU, Torch with a GPU, then JAX, Torch, and SB3, of those in `having`, which
-    have the algorithm. A library is imported only to ask for a GPU, and only where there are signs
-    of one.
+    That is the first of those in `having`, which have the algorithm, that finds a GPU, else the
+    first. A library is imported only to ask for a GPU, and only where there are signs of one.
 
     Raises:
         CommandError: no trainer with the algorithm is installed, or no GPU found where one was
             asked for.
     """
+    from adapters import find_trainer
+
     asked = [trainer] if trainer != "auto" else list(having)
-    there = [name for name in asked if _installed(*REQUIRED[_library(name)])]
+    there = [name for name in asked if _installed(*find_trainer(name).packages)]
     if trainer == "auto" and not there:
-        extras = ", ".join(f'"motrix-gym[{name}]"' for name in having)
-        which = extras if len(having) == 1 else f"one of {extras}"
-        raise cli.CommandError(f"no trainer with {algo} is installed: pip install {which}")
+        extras = [extra for name in having if (extra := find_trainer(name).extra)]
+        which = ", ".join(f'"motrix-gym[{extra}]"' for extra in extras)
+        which = f"one of {which}" if len(extras) > 1 else which
+        hint = f": pip install {which}" if which else ""
+        raise cli.CommandError(f"no trainer with {algo} is installed{hint}")
     if device != "cpu":
         for name in there:
-            if _finds_gpu(_library(name)):
+            if _finds_gpu(find_trainer(name).framework):
                 return name, "cuda", "as asked" if trainer != "auto" else f"{name} finds a GPU"
     if device == "cuda":
         names = ", ".join(there or asked)
@@ -207,20 +201,15 @@ def choose(
     return there[0], "cpu", others if device == "cpu" else f"{others}; no GPU found"
 
 
-def _library(trainer: str) -> str:
-    """`adapters.counterpart`, without importing all that `adapters` does."""
-    return trainer.removeprefix("stock-")
-
-
 def _installed(*packages: str) -> bool:
     return all(importlib.util.find_spec(package) for package in packages)
 
 
-def _finds_gpu(trainer: str) -> bool:
-    """Whether a trainer's library, which is installed, can use an NVIDIA GPU here."""
-    if not (os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")):
+def _finds_gpu(framework: str | None) -> bool:
+    """Whether a trainer's framework, which is installed, can use an NVIDIA GPU here."""
+    if framework is None or not (os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")):
         return False
-    if trainer == "skrl-jax":
+    if framework == "jax":
         if not any(_installed(f"jax_cuda{n}_plugin") for n in (12, 13, 14)):
             return False
         import jax
@@ -568,9 +557,9 @@ def _evaluate(plan: Plan, run: "Run", args: argparse.Namespace) -> None:
 
 def _advice(run: "Run", args: argparse.Namespace) -> str:
     """How to go on with a run."""
-    from adapters import STOCK
+    from adapters import find_trainer
 
-    if run.manifest["trainer"] in STOCK:
+    if not find_trainer(run.manifest["trainer"]).resumes:
         return "a library's own loop cannot be resumed"
     command = cli.command_line("train", *_module(args), "--resume", run.folder)
     return f"resume it: {command}"

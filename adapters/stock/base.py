@@ -3,9 +3,9 @@
 
 import numpy as np
 
-from adapters import counterpart
 from adapters.base import Trainer
 from adapters.ppo_config import PPOConfig
+from adapters.registry import counterpart
 
 
 class StockTrainer(Trainer):

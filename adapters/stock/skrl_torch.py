@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PPO by skrl on Torch as skrl itself runs it."""
 
-import os
 from typing import Any
-
-# Read when Torch loads; see `adapters.skrl_torch`. Without, the comparison would be of spinning.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch

@@ -9,7 +9,7 @@ from adapters import ALGORITHMS, TRAINERS
 from tests.adapters.trainers import load_or_skip
 
 ENV = "Motrix/CartPole-v0"
-PAIRS = [(name, algo) for name, algorithms in TRAINERS.items() for algo in algorithms]
+PAIRS = [(name, algo) for name in TRAINERS for algo in TRAINERS[name].classes]
 SIZES = {"policy_hidden_layer_sizes": (4,), "value_hidden_layer_sizes": (4,)}
 ROLLOUT = SIZES | {"rollouts": 4, "mini_batches": 1}
 REPLAY = SIZES | {"learning_starts": 8, "buffer_size": 64, "batch_size": 8}

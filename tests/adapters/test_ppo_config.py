@@ -196,13 +196,13 @@ def test_unknown_trainers_get_a_hint():
 
 
 def test_a_missing_library_names_its_extra(monkeypatch):
-    monkeypatch.setitem(adapters.TRAINERS["sb3"], "ppo", ("no_such_library.trainer", "Trainer"))
+    monkeypatch.setitem(adapters.TRAINERS["sb3"].classes, "ppo", "no_such_library.trainer:Trainer")
     with pytest.raises(adapters.MissingLibraryError, match=r'pip install "motrix-gym\[sb3\]"'):
         adapters.load_trainer("sb3")
 
 
 def test_a_missing_module_of_our_own_is_not_called_a_missing_library(monkeypatch):
-    monkeypatch.setitem(adapters.TRAINERS["sb3"], "ppo", ("adapters.no_such_module", "Trainer"))
+    monkeypatch.setitem(adapters.TRAINERS["sb3"].classes, "ppo", "adapters.no_such_module:Trainer")
     with pytest.raises(ModuleNotFoundError) as e:
         adapters.load_trainer("sb3")
     assert not isinstance(e.value, adapters.MissingLibraryError)

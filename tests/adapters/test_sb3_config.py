@@ -80,7 +80,7 @@ def test_entropy_is_a_number_or_learned():
 @pytest.mark.parametrize("name", [*TRAINERS, *STOCK])
 def test_every_trainer_says_which_algorithms_it_has(name):
     for algo in ALGORITHMS:
-        if algo in (TRAINERS | STOCK)[name]:
+        if algo in (TRAINERS | STOCK)[name].classes:
             check_trainer(name, algo)
         else:
             message = f"trainer '{name}' has no algorithm '{algo}', only ppo; {algo} is.*: sb3"
@@ -94,8 +94,8 @@ def test_unknown_algorithms_get_a_hint():
 
 
 def test_a_missing_contrib_names_the_extra(monkeypatch):
-    missing = ("no_such_contrib.trainer", "Trainer")
-    monkeypatch.setitem(adapters.TRAINERS["sb3"], "tqc", missing)
+    missing = "no_such_contrib.trainer:Trainer"
+    monkeypatch.setitem(adapters.TRAINERS["sb3"].classes, "tqc", missing)
     message = r"needs 'no_such_contrib' for tqc.*pip install \"motrix-gym\[sb3\]\""
     with pytest.raises(adapters.MissingLibraryError, match=message):
         load_trainer("sb3", "tqc")

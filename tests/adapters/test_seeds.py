@@ -39,7 +39,7 @@ def test_other_seeds_are_refused(seed):
         first_stream(seed, "training")
 
 
-@pytest.mark.parametrize(("name", "algo"), [(n, a) for n, algos in EVERY.items() for a in algos])
+@pytest.mark.parametrize(("name", "algo"), [(n, a) for n in EVERY for a in EVERY[n].classes])
 def test_trainers_reset_to_the_streams_of_their_seed(name, algo):
     trainer, seed, env = load_or_skip(name, algo), 5, PointEnv(64)
     env.metadata = env.metadata | {"autoreset_mode": trainer.autoreset_mode}

@@ -305,7 +305,7 @@ def test_a_near_miss_is_told_the_right_name():
 
 
 def test_a_missing_library_names_the_counterparts_extra(monkeypatch):
-    monkeypatch.setitem(STOCK["stock-sb3"], "ppo", ("no_such_library.trainer", "Trainer"))
+    monkeypatch.setitem(STOCK["stock-sb3"].classes, "ppo", "no_such_library.trainer:Trainer")
     with pytest.raises(adapters.MissingLibraryError, match=r"motrix-gym\[sb3\]"):
         load_trainer("stock-sb3")
 

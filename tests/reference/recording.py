@@ -104,7 +104,7 @@ def policy_actions(env_id: str, policy: Policy) -> dict[str, np.ndarray]:
 
 def trainings() -> list[tuple[str, str, str]]:
     """(trainer, algorithm, id) of every tiny training."""
-    every = [(name, algo, ALGORITHM_ENV) for name, algos in TRAINERS.items() for algo in algos]
+    every = [(name, algo, ALGORITHM_ENV) for name in TRAINERS for algo in TRAINERS[name].classes]
     return every + [(name, "ppo", PPO_ENV) for name in TRAINERS]
 
 

@@ -127,14 +127,14 @@ def test_scalars_of_several_updates_are_means_and_extremes():
 
 
 def test_a_missing_contrib_is_told_with_its_extra(here, capsys, monkeypatch):
-    monkeypatch.setitem(adapters.TRAINERS["sb3"], "tqc", ("no_such_contrib.tqc", "Trainer"))
+    monkeypatch.setitem(adapters.TRAINERS["sb3"].classes, "tqc", "no_such_contrib.tqc:Trainer")
     assert train.main(words("tqc")) == 1
     assert 'pip install "motrix-gym[sb3]"' in capsys.readouterr().err
     assert not list(here.iterdir())
 
 
 def test_compare_tells_a_missing_contrib_before_anything_is_trained(here, capsys, monkeypatch):
-    monkeypatch.setitem(adapters.TRAINERS["sb3"], "tqc", ("no_such_contrib.tqc", "Trainer"))
+    monkeypatch.setitem(adapters.TRAINERS["sb3"].classes, "tqc", "no_such_contrib.tqc:Trainer")
     assert compare.main(["--algo", "tqc", "--seeds", "1"]) == 1
     said = capsys.readouterr()
     assert 'pip install "motrix-gym[sb3]"' in said.err and "training" not in said.out

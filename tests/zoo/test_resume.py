@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adapters import TRAINERS
 from rl_zoo import train
 from rl_zoo.runs import Run
 
 ROOT = str(Path(__file__).parents[2])
-TRAINERS = {"skrl-jax": "jax skrl", "skrl-torch": "torch skrl", "sb3": "stable_baselines3"}
 BATCH = 16 * 8
 PATIENCE = 600  # seconds, on a machine that is busy with other things
 SETTINGS = (
@@ -155,7 +155,7 @@ FEW, MANY = (KILL, "in a checkpoint"), (KILL, "in a checkpoint", CTRL_C) * 4
 def test_a_run_that_is_killed_and_resumed_ends_with_the_bits_of_an_unbroken_one(
     tmp_path, trainer, stops, updates, seed
 ):
-    for library in TRAINERS[trainer].split():
+    for library in TRAINERS[trainer].packages:
         pytest.importorskip(library)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from fakes import make_policy
 
+from adapters import TRAINERS
 from motrix_gym.tasks.basic.cartpole import CartPoleConfig
 from rl_zoo import cli, evaluate, logs, train
 from rl_zoo.__main__ import main as motrix
@@ -374,27 +375,27 @@ def test_an_unknown_task_setting_of_the_training_is_named(here, capsys):
     ("installed", "gpus", "device", "expected"),
     [
         ("jax torch sb3", "jax torch", "auto", ("skrl-jax", "cuda")),
-        ("jax torch sb3", "torch sb3", "auto", ("skrl-torch", "cuda")),
-        ("jax torch sb3", "torch sb3", "cpu", ("skrl-jax", "cpu")),
+        ("jax torch sb3", "torch", "auto", ("skrl-torch", "cuda")),
+        ("jax torch sb3", "torch", "cpu", ("skrl-jax", "cpu")),
         ("jax torch sb3", "", "auto", ("skrl-jax", "cpu")),
         ("torch sb3", "", "auto", ("skrl-torch", "cpu")),
         ("sb3", "", "auto", ("sb3", "cpu")),
-        ("sb3", "sb3", "cuda", ("sb3", "cuda")),
+        ("sb3", "torch", "cuda", ("sb3", "cuda")),
     ],
 )
 def test_auto_prefers_a_gpu_then_jax_then_torch(monkeypatch, installed, gpus, device, expected):
     def trainers(names):
         return {"sb3" if name == "sb3" else f"skrl-{name}" for name in names.split()}
 
-    packages = {package for name in trainers(installed) for package in train.REQUIRED[name]}
+    packages = {package for name in trainers(installed) for package in TRAINERS[name].packages}
     monkeypatch.setattr(train, "_installed", lambda *names: set(names) <= packages)
-    monkeypatch.setattr(train, "_finds_gpu", lambda name: name in trainers(gpus))
-    assert train.choose("auto", device)[:2] == expected
+    monkeypatch.setattr(train, "_finds_gpu", lambda framework: framework in gpus.split())
+    assert train.choose("auto", device, "ppo", list(TRAINERS))[:2] == expected
 
 
 def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
     """Torch and JAX take seconds, and JAX takes hold of a GPU's memory."""
-    heavy = "{'jax', 'torch', 'mujoco', 'gymnasium', 'tensorboard', 'matplotlib'}"
+    heavy = "{'jax', 'torch', 'tensorboard', 'matplotlib'}"
     program = (
         "import contextlib, io, os, sys\n"
         "from rl_zoo import train\n"
@@ -402,10 +403,12 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
         "for command in ('train', 'evaluate', 'compare', 'play', 'envs'):\n"
         "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         "        main([command, '--help'])\n"
+        f"print(({heavy} | {{'mujoco', 'gymnasium'}}) & set(sys.modules))\n"
         "os.path.exists = lambda path: False; train.shutil.which = lambda name: None\n"
-        f"train.choose('auto', 'auto'); print({heavy} & set(sys.modules))"
+        "train.choose('auto', 'auto', 'ppo', ['skrl-jax', 'skrl-torch', 'sb3'])\n"
+        f"print({heavy} & set(sys.modules))"
     )
-    assert python(program).strip() == "set()"
+    assert python(program).split() == ["set()", "set()"]
 
 
 # Bad input: one message, a status, and nothing half-written.
