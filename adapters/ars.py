@@ -10,15 +10,17 @@ from gymnasium.vector import VectorEnv
 from sb3_contrib import ARS
 from stable_baselines3.common.logger import Logger
 
-from adapters.sb3 import (
-    check_bounded,
+from adapters.sb3_config import ARSConfig
+from adapters.sb3_env import check_bounded
+from adapters.sb3_normalizer import (
     make_observation_normalizer,
     observation_moments,
     observation_state,
     restore_observations,
 )
-from adapters.sb3_config import ARSConfig
-from adapters.torch_common import Arrays, TorchTrainer, linear_layers
+from adapters.torch_networks import linear_layers
+from adapters.torch_states import Arrays
+from adapters.torch_trainer import TorchTrainer
 from motrix_gym.policy import NO_SPREAD, Policy
 
 

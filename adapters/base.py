@@ -2,19 +2,19 @@
 """Trainer: what every adapter offers, so that commands and tests know no library."""
 
 import dataclasses
-import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-from gymnasium.spaces import Box
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv
 
-from adapters.algorithm_config import AlgorithmConfig, FieldError
+from adapters.algorithm_config import AlgorithmConfig
 from adapters.initial_policy import load_initial_policy
-from adapters.seeds import first_stream
+from adapters.measured_env import MeasuredEnv
+from adapters.requirements import check_env, find_mirror, find_time_limit
+from adapters.states import with_prefix, without_prefix
 from adapters.statistics import RolloutStatistics
-from motrix_gym import Mirror, Task
+from motrix_gym import Channel, Mirror, Task
 from motrix_gym.policy import Policy
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -48,7 +48,7 @@ class Trainer(ABC):
     name: ClassVar[str]
     without_effect: ClassVar[tuple[str, ...]] = ()  # settings that the library cannot honour
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP  # what `env` must have
-    measured_env: "MeasuredEnv"  # made by the subclass, which steps `env` through it
+    measured_env: MeasuredEnv  # made by the subclass, which steps `env` through it
 
     def __init__(self, env: VectorEnv, config: AlgorithmConfig, *, device: str = "cpu"):
         check_env(env, config, self.autoreset_mode)
@@ -175,9 +175,7 @@ class Trainer(ABC):
         """Returns what a policy says about its origin, and what its inputs and outputs mean."""
         task = getattr(self.env.unwrapped, "task", None)
         channels = {
-            kind: [
-                {"name": c.name, "unit": c.unit, "size": c.size} for c in getattr(task, kind, ())
-            ]
+            kind: [_about(c) for c in getattr(task, kind, ()) if not c.privileged]
             for kind in ("observation", "action")
         }
         return {
@@ -201,114 +199,8 @@ class Trainer(ABC):
             self.env.unwrapped.restore(snapshot)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class MeasuredEnv(VectorWrapper):
-    """Clips actions to their space, feeds the statistics, scales rewards, and keeps the time.
-
-    Args:
-        env: The environment.
-        statistics: Takes in every step.
-        reward_scale: Multiplies what the learner gets; the statistics have the reward as it is.
-        elapsed_steps: How many steps old the first episodes count as, (N,); None for 0.
-
-    Attributes:
-        seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
-        counted: (N,) bool, the rows that the statistics take in; None: all.
-    """
-
-    def __init__(
-        self,
-        env: VectorEnv,
-        statistics: RolloutStatistics,
-        reward_scale: float = 1.0,
-        elapsed_steps: np.ndarray | None = None,
-    ):
-        super().__init__(env)
-        space = env.single_action_space
-        assert isinstance(space, Box)
-        self.low, self.high = space.low, space.high
-        self.statistics, self.reward_scale = statistics, reward_scale
-        self.elapsed_steps = elapsed_steps
-        self.seconds = 0.0
-        self.counted: np.ndarray | None = None
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Begins all episodes; `seed` is the training's, not the environment's."""
-        if seed is not None:
-            seed = first_stream(seed, "training")
-        if self.elapsed_steps is not None:
-            options = (options or {}) | {"elapsed_steps": self.elapsed_steps}
-        return self.env.reset(seed=seed, options=options)
-
-    def step(self, actions: np.ndarray):
-        """Steps the environment; actions (N, act), rewards (N,) float32."""
-        actions = np.clip(actions, self.low, self.high)
-        start = time.perf_counter()
-        observations, rewards, terminated, truncated, info = self.env.step(actions)
-        self.seconds += time.perf_counter() - start
-        self.statistics.step(rewards, terminated, truncated, info, self.counted)
-        rewards = np.float32(self.reward_scale) * np.asarray(rewards, np.float32)
-        return observations, rewards, terminated, truncated, info
-
-
-def with_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns copies of the arrays under prefix + name."""
-    return {prefix + name: np.array(array) for name, array in arrays.items()}
-
-
-def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the arrays whose name starts with the prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-
-def check_like(name: str, own: np.ndarray, given: np.ndarray | None) -> None:
-    """Raises ValueError unless an array of a state fits that of the trainer, and is finite."""
-    found = "missing" if given is None else f"{given.dtype} {given.shape}"
-    if given is None or (given.shape, given.dtype) != (own.shape, own.dtype):
-        wanted = f"{own.dtype} {own.shape}"
-        raise ValueError(f"the state is of another trainer: {name!r} is {found}, expected {wanted}")
-    if given.dtype.kind == "f" and not np.isfinite(given).all():
-        raise ValueError(f"{name!r} of the state is not finite")
-
-
-def find_mirror(env: VectorEnv) -> Mirror:
-    """Returns the mirror of an environment's task; raises FieldError if it has none."""
-    mirror = getattr(getattr(env.unwrapped, "task", None), "mirror", None)
-    if mirror is None:
-        name = env.spec.id if env.spec else type(env.unwrapped).__name__
-        raise FieldError(
-            "symmetry_augmentation",
-            f"symmetry_augmentation=True: {name} has no mirror (`Task.mirror`); leave it at False",
-        )
-    return mirror
-
-
-def find_time_limit(env: VectorEnv) -> int:
-    """Returns an environment's `config.max_episode_steps`; raises FieldError if there is none."""
-    config = getattr(env.unwrapped, "config", None)
-    limit = getattr(config, "max_episode_steps", None)
-    if limit is None:
-        name = env.spec.id if env.spec else type(env.unwrapped).__name__
-        says = "has no" if hasattr(config, "max_episode_steps") else "does not say its"
-        message = f"stagger_episodes=True: {name} {says} time limit; leave it at False"
-        raise FieldError("stagger_episodes", message)
-    return limit
-
-
-def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) -> None:
-    """Raises ValueError if a trainer cannot learn on this environment with this configuration."""
-    if config.seed is None:
-        raise ValueError("config.seed is None: a trainer needs an int, config.replace(seed=...)")
-    if env.num_envs != config.num_envs:
-        raise ValueError(
-            f"the environment has {env.num_envs} rows, config.num_envs={config.num_envs}"
-        )
-    mode = env.metadata.get("autoreset_mode")
-    if mode != wanted:
-        raise ValueError(f"autoreset_mode is {mode}: this trainer needs {wanted}")
-    spaces = {"observation": env.single_observation_space, "action": env.single_action_space}
-    for name, space in spaces.items():
-        if not (isinstance(space, Box) and len(space.shape) == 1):
-            raise ValueError(
-                f"the {name} space is {space}: trainers need a Box of one dimension, whatever the "
-                "algorithm"
-            )
+def _about(channel: Channel) -> dict[str, Any]:
+    """A channel's entry in a policy's metadata; `size` counts all frames of a history."""
+    about: dict[str, Any] = {"name": channel.name, "unit": channel.unit, "size": channel.width}
+    about |= {"history": channel.history} if channel.history > 1 else {}
+    return about | ({"delay": channel.delay} if channel.delay else {})

@@ -11,9 +11,9 @@ from torch import nn
 
 from adapters.base import Layers
 from adapters.off_policy import FinalObservations, OffPolicyTrainer, SACTrainer
-from adapters.sb3 import observation_moments
 from adapters.sb3_config import CrossQConfig, TQCConfig
-from adapters.torch_common import linear_layers, to_array
+from adapters.sb3_normalizer import observation_moments
+from adapters.torch_networks import linear_layers, to_array
 from motrix_gym.policy import Policy
 
 

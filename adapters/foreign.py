@@ -28,8 +28,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from adapters.registry import MissingLibraryError
-from adapters.skrl_settings import LOG_STD_RANGE
-from motrix_gym.policy import NO_SPREAD, Policy
+from motrix_gym.policy import LOG_STD_RANGE, NO_SPREAD, Policy
 from motrix_gym.policy_files import PolicyError
 
 Arrays = dict[str, np.ndarray]

@@ -22,9 +22,11 @@ import jax.numpy as jnp
 import optax
 from skrl.agents.jax.ppo import PPO_CFG
 
+from adapters.kl_rule import adapted_rate
 from adapters.moments import Scale
-from adapters.skrl_settings import LOG_STD_RANGE
+from adapters.noise import correlated
 from motrix_gym import Mirror
+from motrix_gym.policy import LOG_STD_RANGE
 
 LEAST_CHUNK = 64  # smaller chunks cost more in overhead than the cache gives
 
@@ -88,6 +90,8 @@ class CompiledPPO:
         self._noise_correlation = noise_correlation
         self._learn_log_std = learn_log_std
         self._box, self._bounds_loss_scale = box, bounds_loss_scale
+        rule = cfg.learning_rate_scheduler_kwargs[0]
+        self._rate_limits = rule["kl_threshold"], rule["min_lr"], rule["max_lr"]
         self._policy_network, self._value_network = policy, value
         self._policy_optimizer, self._value_optimizer = optimizers
         self.act = jax.jit(self._act)
@@ -113,7 +117,7 @@ class CompiledPPO:
         mean, log_std = self._distribution(learner.policy, inputs)
         noise = jax.random.normal(noise_key, mean.shape)
         if share := self._noise_correlation:
-            noise = share * last_noise + math.sqrt(1.0 - share**2) * noise
+            noise = correlated(noise, last_noise, share)
         actions = mean + jnp.exp(log_std) * noise
         log_probs = log_probability(actions, mean, log_std)
         return key, noise, actions, log_probs, self._value(learner.value, inputs)
@@ -176,7 +180,7 @@ class CompiledPPO:
             start = (learner, jnp.zeros((), bool))
             (learner, _), (counts, figures) = jax.lax.scan(mini_batch, start, rows)
             figures = jax.tree.map(lambda x: jnp.average(x, weights=counts), figures)
-            rate = self._adapted(learner.rate, figures["kl"])
+            rate = adapted_rate(learner.rate, figures["kl"], *self._rate_limits, xp=jnp)
             return learner._replace(rate=jnp.minimum(rate, highest_rate)), figures
 
         def mini_batch(carry: tuple[Learner, jax.Array], rows: jax.Array):
@@ -269,14 +273,6 @@ class CompiledPPO:
         # beyond the bound has no gradient that leads back.
         policy = with_log_std(policy, policy["params"]["log_std"].clip(*LOG_STD_RANGE))
         return Learner(policy, value, policy_state, value_state, learner.rate, learner.key)
-
-    def _adapted(self, rate: jax.Array, kl: jax.Array) -> jax.Array:
-        """Does what skrl's KLAdaptiveLR does, which cannot be compiled."""
-        to = self.cfg.learning_rate_scheduler_kwargs[0]
-        lower = jnp.maximum(rate / to["lr_factor"], to["min_lr"])
-        higher = jnp.minimum(rate * to["lr_factor"], to["max_lr"])
-        rate = jnp.where(kl < to["kl_threshold"] / to["kl_factor"], higher, rate)
-        return jnp.where(kl > to["kl_threshold"] * to["kl_factor"], lower, rate)
 
 
 def with_log_std(policy: Any, log_std: Any) -> Any:

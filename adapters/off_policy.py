@@ -12,22 +12,18 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
-from adapters.base import with_prefix, without_prefix
-from adapters.sb3 import (
-    check_bounded,
+from adapters.sb3_config import OffPolicyConfig, SACConfig, TD3Config
+from adapters.sb3_env import check_bounded
+from adapters.sb3_normalizer import (
     make_observation_normalizer,
     observation_moments,
     observation_state,
     restore_observations,
 )
-from adapters.sb3_config import OffPolicyConfig, SACConfig, TD3Config
-from adapters.torch_common import (
-    ACTIVATIONS,
-    Arrays,
-    TorchTrainer,
-    linear_layers,
-    to_array,
-)
+from adapters.states import with_prefix, without_prefix
+from adapters.torch_networks import ACTIVATIONS, linear_layers, to_array
+from adapters.torch_states import Arrays
+from adapters.torch_trainer import TorchTrainer
 from motrix_gym.policy import NO_SPREAD, Policy
 
 REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
@@ -103,7 +99,7 @@ class OffPolicyTrainer(TorchTrainer):
             )
         self.model.action_space = copy.deepcopy(self.model.action_space)  # random actions are ours
         self.network, self.optimizer = self.model.policy, self.model.actor.optimizer
-        self.noise: Noise | None = None
+        self.noise: ActionNoise | None = None
         self.model.set_logger(Logger(folder=None, output_formats=[]))
         self.normalizer.seed(config.seed)
         _, self.callback = self.model._setup_learn(config.max_env_steps)
@@ -258,7 +254,7 @@ class TD3Trainer(OffPolicyTrainer):
         super().__init__(env, config, device=device)
         if config.action_noise:
             zeros = np.zeros((env.num_envs, self.measured_env.low.size))
-            self.noise = Noise(zeros, np.full_like(zeros, config.action_noise))
+            self.noise = ActionNoise(zeros, np.full_like(zeros, config.action_noise))
 
     def _settings(self) -> dict[str, Any]:
         config = self.config
@@ -275,7 +271,7 @@ class TD3Trainer(OffPolicyTrainer):
         return self.make_policy(layers, log_std, observation_moments(self.normalizer), squash=True)
 
 
-class Noise(NormalActionNoise):
+class ActionNoise(NormalActionNoise):
     """Noise of all rows at once, with nothing to forget when one of them is reset."""
 
     def reset(self, indices: Any = None) -> None:

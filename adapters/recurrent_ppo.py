@@ -9,15 +9,17 @@ from sb3_contrib import RecurrentPPO
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 
-from adapters.sb3 import SB3Trainer, SeededGaussian, network_settings, sb3_settings
+from adapters.sb3 import ppo_figures, sb3_settings
 from adapters.sb3_config import RecurrentPPOConfig
-from adapters.torch_common import Arrays, Noise, to_array
+from adapters.sb3_on_policy import OnPolicyTrainer, SeededGaussian, network_settings
+from adapters.torch_networks import to_array
+from adapters.torch_states import Arrays
 from motrix_gym.policy import LSTMLayer, Policy
 
 LSTM_STATES = ("policy_output", "policy_cell", "value_output", "value_cell")
 
 
-class RecurrentPPOTrainer(SB3Trainer):
+class RecurrentPPOTrainer(OnPolicyTrainer):
     """RecurrentPPO by sb3-contrib; see `Trainer`.
 
     The library itself pays rows at their time limits, since the value of a final observation is a
@@ -25,8 +27,7 @@ class RecurrentPPOTrainer(SB3Trainer):
     for each update and put back after it.
     """
 
-    config: RecurrentPPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
-    without_effect = ()
+    config: RecurrentPPOConfig
 
     def _make_model(self) -> Any:
         config = self.config
@@ -39,13 +40,13 @@ class RecurrentPPOTrainer(SB3Trainer):
             policy_kwargs=network_settings(config) | lstm,
             device=self.torch_device,
         )
-        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), Noise(self.generator))
+        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), self._make_noise())
         return model
 
     def _learn(self) -> dict[str, float]:
         with self.seeded():
             self.model.train()
-        return self._figures()
+        return ppo_figures(self.model)
 
     def policy(self) -> Policy:
         return self._portable(lstm=lstm_layers(self.learner.lstm_actor))

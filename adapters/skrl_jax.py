@@ -27,7 +27,6 @@ Conventions:
 """
 
 import math
-import time
 from typing import Any
 
 import flax.linen as nn
@@ -43,27 +42,23 @@ from skrl.agents.jax.ppo import PPO, PPO_CFG
 from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
-from adapters.base import (
-    Layers,
-    MeasuredEnv,
-    Trainer,
-    check_like,
-    with_prefix,
-    without_prefix,
-)
+from adapters.base import Layers
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
+from adapters.measured_env import MeasuredEnv
 from adapters.moments import Moments
+from adapters.phases import PhasedTrainer
 from adapters.ppo_config import MIN_LEARNING_RATE, OBSERVATION_CLIP, PPOConfig
-from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
+from adapters.skrl_settings import skrl_settings
+from adapters.states import with_prefix, without_prefix
 from motrix_gym import Mirror
-from motrix_gym.policy import Policy
+from motrix_gym.policy import LOG_STD_RANGE, Policy
 
 CHUNK = 512  # samples whose activations stay in a CPU's cache
 
 
-class SkrlJaxTrainer(Trainer):
+class SkrlJaxTrainer(PhasedTrainer):
     """PPO by skrl on JAX; see `Trainer` and `SkrlJaxAgent`.
 
     Args:
@@ -93,27 +88,7 @@ class SkrlJaxTrainer(Trainer):
         # Of no effect on the moments of an initial policy.
         self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
 
-    def update(self) -> dict[str, float]:
-        """Makes `config.rollouts` vector steps and one update; returns scalars by tag."""
-        start, self.measured_env.seconds = time.perf_counter(), 0.0
-        self.collect()
-        collected, physics = time.perf_counter(), self.measured_env.seconds
-        self.agent.update(timestep=self.vector_steps, timesteps=self.config.vector_steps)
-        learned = time.perf_counter()
-        self.num_updates += 1
-        if (log_std := self.config.planned_log_std(self.progress)) is not None:
-            self.agent.set_log_std(log_std)  # of the next update
-        scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
-        self.agent.tracking_data.clear()
-        scalars |= {
-            "Time / Physics (s)": physics,
-            "Time / Policy (s)": collected - start - physics,
-            "Time / Update (s)": learned - collected,
-        }
-        return self.statistics.summary() | scalars
-
-    def collect(self) -> None:
-        """Makes `config.rollouts` vector steps."""
+    def _collect(self) -> None:
         self.agent.start()
         for _ in range(self.config.rollouts):
             actions, _ = self.agent.act(self.observations)
@@ -128,35 +103,28 @@ class SkrlJaxTrainer(Trainer):
                 infos=infos,
             )
 
+    def _learn(self) -> dict[str, float]:
+        self.agent.update(timestep=self.vector_steps, timesteps=self.config.vector_steps)
+        scalars = {tag: values[-1] for tag, values in self.agent.tracking_data.items()}
+        self.agent.tracking_data.clear()
+        return scalars
+
+    def _set_log_std(self, log_std: float) -> None:
+        self.agent.set_log_std(log_std)
+
     def policy(self) -> Policy:
-        """Returns the portable policy as it is now."""
         scale = self.agent.observation_moments.scale
         normalizer = scale.mean, scale.std, float(scale.clip)
         return self.make_policy(*policy_arrays(self.agent.learner.policy, self.config), normalizer)
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Returns copies of all that is needed to go on bit-identically."""
+    def _checked_state(self) -> dict[str, np.ndarray]:
         return {
-            "num_updates": np.array(self.num_updates),
             "observations": np.array(self.observations),
             **with_prefix("agent/", self.agent.state()),
-            **with_prefix("statistics/", self.statistics.state()),
-            **self.env_state(),
         }
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Goes back to a `state()` of a trainer with the same configuration.
-
-        Raises:
-            ValueError: an array is missing, or its shape or type is not that of this trainer.
-        """
-        for name, array in self.state().items():
-            if not name.startswith(("statistics/", "env/")):
-                check_like(name, array, state.get(name))
+    def _restore_learner(self, state: dict[str, np.ndarray]) -> None:
         self.agent.restore(without_prefix("agent/", state))
-        self.statistics.restore(without_prefix("statistics/", state))
-        self.num_updates = int(state["num_updates"])
-        self.restore_env(state)
         if without_prefix("env/", state):  # else the environment is not where the state left it
             self.observations = np.array(state["observations"])
 
@@ -493,8 +461,6 @@ def ppo_config(config: PPOConfig) -> PPO_CFG:
             "kl_threshold": config.learning_rate_scheduler_kl_threshold or 1.0,
             "min_lr": MIN_LEARNING_RATE if config.adaptive_rate else rate,
             "max_lr": config.max_learning_rate if config.adaptive_rate else rate,
-            "kl_factor": 2.0,
-            "lr_factor": 1.5,
         },
         time_limit_bootstrap=True,
         experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),

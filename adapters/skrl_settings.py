@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What skrl's PPO has alike in every framework: the names of our settings, and a bound."""
+"""The settings of PPO under skrl's names, which are the same in every framework."""
 
 from typing import Any
 
-from adapters.ppo_config import MAX_LOG_STD, PPOConfig
-
-LOG_STD_RANGE = (-20.0, MAX_LOG_STD)  # skrl's bounds of the policy's log standard deviation
+from adapters.ppo_config import PPOConfig
 
 
 def skrl_settings(config: PPOConfig) -> dict[str, Any]:

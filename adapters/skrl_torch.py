@@ -25,27 +25,24 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn import functional as F
 
-from adapters.base import with_prefix, without_prefix
 from adapters.initial_policy import NORMALIZER_SAMPLES
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
-from adapters.skrl_settings import LOG_STD_RANGE, skrl_settings
-from adapters.torch_common import (
-    Arrays,
-    Noise,
-    TorchMirror,
-    TorchTrainer,
-    in_bfloat16,
+from adapters.skrl_settings import skrl_settings
+from adapters.states import with_prefix, without_prefix
+from adapters.torch_devices import in_bfloat16, precision_notes
+from adapters.torch_networks import (
     linear_layers,
     load_linear_layers,
     make_linear,
     make_trunk,
-    precision_notes,
-    set_rate,
     shares_trunk,
     to_array,
 )
+from adapters.torch_sampling import Noise, TorchMirror, shuffled
+from adapters.torch_states import Arrays, set_rate
+from adapters.torch_trainer import TorchTrainer
 from motrix_gym import Mirror
-from motrix_gym.policy import Policy
+from motrix_gym.policy import LOG_STD_RANGE, Policy
 
 
 class SkrlTorchTrainer(TorchTrainer):
@@ -252,8 +249,9 @@ class TimeLimitPPO(PPO):
             cfg=ppo_config(config, model),
         )
         self.model, self.memory, self.config, self.generator = model, memory, config, generator
-        self.noise = Noise(generator, config.noise_correlation)
         space: Any = model.action_space
+        shape = (memory.num_envs, *space.shape)
+        self.noise = Noise(generator, shape, config.noise_correlation)
         self._box = [
             torch.as_tensor(bound, device=model.device) for bound in (space.low, space.high)
         ]
@@ -348,10 +346,7 @@ class TimeLimitPPO(PPO):
         figures, divergences = [], []
         for _ in range(cfg.learning_epochs):
             divergences = []
-            order = torch.randperm(size, generator=self.generator, device=self.device)
-            if self._mirror:
-                coins = torch.randint(2, (size,), generator=self.generator, device=self.device)
-                order += size * coins
+            order = shuffled(size, self.generator, mirrored=self._mirror is not None)
             for rows in order.chunk(cfg.mini_batches):
                 loss, divergence, mini_batch = self._loss(*(column[rows] for column in columns))
                 figures.append(mini_batch)

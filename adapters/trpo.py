@@ -6,25 +6,23 @@ from typing import Any
 from sb3_contrib import TRPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from adapters.sb3 import (
-    BatchedTimeLimits,
-    SB3Trainer,
+from adapters.sb3_config import TRPOConfig
+from adapters.sb3_env import BatchedTimeLimits
+from adapters.sb3_on_policy import (
+    OnPolicyTrainer,
     SeededGaussian,
     SeededRolloutBuffer,
     network_settings,
 )
-from adapters.sb3_config import TRPOConfig
-from adapters.torch_common import Noise
 
 
-class TRPOTrainer(SB3Trainer):
+class TRPOTrainer(OnPolicyTrainer):
     """TRPO by sb3-contrib; see `Trainer`.
 
     Policy and value are networks of their own; observations and rewards are normalised as for PPO.
     """
 
-    config: TRPOConfig  # pyright: ignore[reportIncompatibleVariableOverride]
-    without_effect = ()
+    config: TRPOConfig
 
     def _make_model(self) -> Any:
         config = self.config
@@ -49,7 +47,7 @@ class TRPOTrainer(SB3Trainer):
             policy_kwargs=network_settings(config),
             device=self.torch_device,
         )
-        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), Noise(self.generator))
+        model.policy.action_dist = SeededGaussian(len(model.policy.log_std), self._make_noise())
         venv.learner = model.policy
         return model
 

@@ -6,12 +6,14 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from adapters.ppo_config import PPOConfig
-from adapters.sb3 import SB3Trainer, make_normalizer, network_settings, sb3_settings
+from adapters.sb3 import ppo_figures, sb3_settings
+from adapters.sb3_normalizer import make_normalizer
+from adapters.sb3_on_policy import OnPolicyTrainer, network_settings
 from adapters.stock.base import StockTrainer
-from adapters.torch_common import TorchTrainer
+from adapters.torch_trainer import TorchTrainer
 
 
-class StockSB3Trainer(StockTrainer, SB3Trainer):
+class StockSB3Trainer(StockTrainer, OnPolicyTrainer):
     """Stable-Baselines3's own PPO with VecNormalize on `SB3VecEnv`; see `StockTrainer`.
 
     It has no KL-adaptive rate: the rate is fixed at `learning_rate`, whatever the threshold says.
@@ -26,7 +28,7 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
     )
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
-        TorchTrainer.__init__(self, env, config, device=device)  # SB3Trainer's makes its own PPO
+        TorchTrainer.__init__(self, env, config, device=device)  # not ours, which makes another PPO
         self.normalizer = make_normalizer(self.measured_env, config)
         self.model = PPO(
             "MlpPolicy",
@@ -43,4 +45,4 @@ class StockSB3Trainer(StockTrainer, SB3Trainer):
 
     def _learn(self) -> dict[str, float]:
         self.model.train()
-        return self._figures()
+        return ppo_figures(self.model)

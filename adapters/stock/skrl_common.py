@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from adapters.base import Layers, MeasuredEnv
+from adapters.base import Layers
+from adapters.measured_env import MeasuredEnv
+from adapters.phases import phase_times
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import skrl_settings
 from adapters.statistics import RolloutStatistics
@@ -96,9 +98,7 @@ class StockSkrlTrainer(StockTrainer):
         learning = scalars.pop(UPDATE_TIME) / 1e3
         scalars |= {
             "Learning / Learning rate": self._learning_rate(),
-            "Time / Physics (s)": physics,
-            "Time / Policy (s)": seconds - learning - physics,
-            "Time / Update (s)": learning,
+            **phase_times(physics, seconds - learning, learning),
         }
         return self.statistics.summary() | scalars
 

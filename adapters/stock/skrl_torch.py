@@ -18,17 +18,10 @@ from torch import nn
 
 from adapters.base import Layers
 from adapters.ppo_config import PPOConfig
-from adapters.skrl_settings import LOG_STD_RANGE
 from adapters.stock.skrl_common import StockSkrlTrainer, ppo_settings
-from adapters.torch_common import (
-    available_device,
-    in_bfloat16,
-    linear_layers,
-    make_linear,
-    make_trunk,
-    precision_notes,
-    to_array,
-)
+from adapters.torch_devices import available_device, in_bfloat16, precision_notes
+from adapters.torch_networks import linear_layers, make_linear, make_trunk, to_array
+from motrix_gym.policy import LOG_STD_RANGE
 
 
 class StockSkrlTorchTrainer(StockSkrlTrainer):

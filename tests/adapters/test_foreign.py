@@ -172,7 +172,7 @@ def sb3_model(path, *, algo="PPO", activation="Tanh", normalizer="", **policy_kw
     sb3 = pytest.importorskip("stable_baselines3")
     from stable_baselines3.common.vec_env import VecNormalize
 
-    from adapters.sb3 import SB3VecEnv
+    from adapters.sb3_env import SB3VecEnv
 
     venv = SB3VecEnv(PointEnv(4))
     if normalizer:

@@ -59,3 +59,17 @@ def test_correlated_noise_goes_on_after_an_interruption(trainer_class):
         return trainer_class(RecordingEnv(), PPOConfig(**settings))
 
     assert_resumes_exactly(make, 2)
+
+
+def test_a_state_from_before_the_first_draw_can_be_restored(trainer_class):
+    def make():
+        settings = SETTINGS | {"rollouts": 4, "noise_correlation": 0.8}
+        return trainer_class(RecordingEnv(), PPOConfig(**settings))
+
+    fresh, used = make(), make()
+    used.update()
+    used.restore(make().state())
+    for trainer in (fresh, used):
+        trainer.env.actions.clear()
+        trainer.update()
+    np.testing.assert_array_equal(fresh.env.actions, used.env.actions)

@@ -13,7 +13,8 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
-from adapters.sb3 import BatchedTimeLimits, SB3Trainer, SB3VecEnv
+from adapters.sb3 import SB3Trainer
+from adapters.sb3_env import BatchedTimeLimits, SB3VecEnv
 from tests.adapters.envs import CounterEnv, PointEnv
 from tests.adapters.torch_contract import TorchTrainerContract
 

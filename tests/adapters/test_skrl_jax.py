@@ -15,6 +15,7 @@ from skrl.resources.schedulers.jax import KLAdaptiveLR  # noqa: E402
 
 from adapters import skrl_jax  # noqa: E402
 from adapters.jax_ppo import chunk_size  # noqa: E402
+from adapters.kl_rule import adapted_rate  # noqa: E402
 from adapters.moments import STD_EPSILON  # noqa: E402
 from adapters.ppo_config import PPOConfig  # noqa: E402
 from adapters.skrl_jax import SkrlJaxTrainer, find_device  # noqa: E402
@@ -69,7 +70,7 @@ def values_of(trainer: SkrlJaxTrainer, observations: np.ndarray) -> np.ndarray:
 
 def test_the_value_of_the_final_observation_is_paid_at_a_time_limit():
     trainer = value_is_the_counter(CounterEnv(2))
-    trainer.collect()
+    trainer._collect()
     _, targets = trainer.agent.targets()
     np.testing.assert_array_equal(targets["values"][:, 0], [0, 1, 2, 0])
     # The fourth step begins the next episode: 1 + 0.9 V(1).
@@ -79,13 +80,13 @@ def test_the_value_of_the_final_observation_is_paid_at_a_time_limit():
 @pytest.mark.parametrize("truncate", [False, True])
 def test_the_value_of_the_final_observation_is_not_paid_at_a_termination(truncate):
     trainer = value_is_the_counter(CounterEnv(2, terminate=True, truncate=truncate))
-    trainer.collect()
+    trainer._collect()
     np.testing.assert_allclose(trainer.agent.targets()[1]["returns"][:3, 0], [2.71, 1.9, 1.0], 1e-5)
 
 
 def test_rows_that_terminate_and_rows_that_truncate_do_not_mix():
     trainer = value_is_the_counter(CounterEnv(3, terminate=[True, False, True]))
-    trainer.collect()
+    trainer._collect()
     returns = trainer.agent.targets()[1]["returns"][0]
     np.testing.assert_allclose(returns, [2.71, 4.897, 2.71], rtol=1e-5)
 
@@ -97,7 +98,7 @@ def test_targets_are_those_of_a_plain_loop_over_the_environment():
     agent.observation_moments.fold(np.full((1, 4), 0.1), np.full((1, 4), 4.0), size=9)
     agent.value_moments.fold(np.full(1, 2.0), np.full(1, 9.0), size=9)
     env.step = lambda actions: steps.append(step(actions)) or steps[-1]
-    trainer.collect()
+    trainer._collect()
     assert agent.rollout["limited"].any()
     _, targets = agent.targets()
 
@@ -118,7 +119,7 @@ def test_final_observations_that_are_missing_are_an_error():
     trainer, step = value_is_the_counter(env), env.step
     env.step = lambda actions: (*step(actions)[:4], {})
     with pytest.raises(ValueError, match="final_obs"):
-        trainer.collect()
+        trainer._collect()
 
 
 def test_an_environment_that_reuses_its_arrays_does_no_harm():
@@ -134,7 +135,7 @@ def test_an_environment_that_reuses_its_arrays_does_no_harm():
 
     trainer = value_is_the_counter(Reusing(16, terminate=True))
     for expected in ([0, 1, 2, 0, 1], [1, 2, 0, 1, 2]):
-        trainer.collect()
+        trainer._collect()
         np.testing.assert_array_equal(trainer.agent.targets()[0]["observations"][:, 5, 0], expected)
 
 
@@ -248,10 +249,11 @@ def test_chunks_divide_the_mini_batch(samples, size):
 def test_the_rate_follows_the_divergence_as_in_skrl():
     values = {"learning_rate": 1e-4, "max_learning_rate": 2e-4}
     trainer = SkrlJaxTrainer(PointEnv(8), config(**values))
+    limits = trainer.agent.ppo._rate_limits
     schedule: Any = KLAdaptiveLR(kl_threshold=0.008, min_lr=1e-6, max_lr=2e-4)
     for rate in (1e-6, 1.2e-6, 1e-4, 1.9e-4, 2e-4):
         for kl in (0.0, 0.0039, 0.0041, 0.008, 0.0159, 0.0161, 1.0):
-            adapted = trainer.agent.ppo._adapted(jnp.float32(rate), jnp.float32(kl))
+            adapted = adapted_rate(jnp.float32(rate), jnp.float32(kl), *limits, xp=jnp)
             np.testing.assert_allclose(adapted, schedule(0, lr=rate, kl=kl), rtol=1e-5)
 
 
@@ -269,7 +271,8 @@ def test_without_a_threshold_the_rate_is_fixed(threshold):
     trainer = SkrlJaxTrainer(PointEnv(8), config(**values))
     for kl in (0.0, 0.1, 10.0):
         rate = jnp.float32(5e-3)
-        assert trainer.agent.ppo._adapted(rate, jnp.float32(kl)) == rate
+        limits = trainer.agent.ppo._rate_limits
+        assert adapted_rate(rate, jnp.float32(kl), *limits, xp=jnp) == rate
 
 
 @pytest.mark.parametrize(("kl_threshold", "steps"), [(0.0, 6), (1e-4, 1)])
@@ -325,7 +328,7 @@ def test_a_resumed_trainer_ends_where_the_uninterrupted_one_does():
     scalars = [trainer.update(), trainer.update()]
 
     other = SkrlJaxTrainer(PointEnv(8), config(seed=99, **values))
-    other.collect()  # an unfinished rollout is forgotten
+    other._collect()  # an unfinished rollout is forgotten
     other.restore(state)
     resumed = [other.update(), other.update()]
     assert other.num_updates == 4 and other.env_steps == 4 * 64
@@ -351,8 +354,8 @@ def test_an_interrupted_rollout_is_forgotten():
 
     env.step = interrupted
     with pytest.raises(KeyboardInterrupt):
-        trainer.collect()
-    trainer.collect()
+        trainer._collect()
+    trainer._collect()
     observations = trainer.agent.targets()[0]["observations"]
     np.testing.assert_array_equal(observations[:, 0, 0], [2, 0, 1, 2, 0])
     returns = trainer.agent.targets()[1]["returns"][:, 0]

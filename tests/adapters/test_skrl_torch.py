@@ -12,9 +12,9 @@ from skrl.envs.wrappers.torch import wrap_env
 from skrl.memories.torch import RandomMemory
 from skrl.trainers.torch import SequentialTrainer
 
-from adapters import skrl_torch, torch_common
+from adapters import skrl_torch, torch_devices
 from adapters.skrl_torch import ActorCritic, SkrlTorchTrainer, TimeLimitPPO
-from adapters.torch_common import computes_bfloat16
+from adapters.torch_devices import computes_bfloat16
 from tests.adapters.envs import PointEnv
 from tests.adapters.torch_contract import (
     TorchTrainerContract,
@@ -119,7 +119,7 @@ class TestSkrlTorchTrainer(TorchTrainerContract):
         np.testing.assert_allclose(ours[name], theirs[name], atol=3e-3)
 
     def test_mixed_precision_without_fast_bfloat16_is_float32(self, monkeypatch):
-        monkeypatch.setattr(torch_common, "computes_bfloat16", lambda device: False)
+        monkeypatch.setattr(torch_devices, "computes_bfloat16", lambda device: False)
         asked, exact = self.make(mixed_precision=True), self.make()
         for trainer in (asked, exact):
             trainer.update()

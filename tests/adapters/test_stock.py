@@ -203,6 +203,16 @@ def test_one_seed_gives_one_result_and_another_another(name):
 
 
 @pytest.mark.parametrize("name", STOCK)
+def test_a_planned_spread_has_no_effect(name):
+    spreads = []
+    for values in ({}, {"final_log_std": -3.0}):
+        trainer = make(name, rollouts=4, learning_epochs=1, max_env_steps=64, **values)
+        trainer.update()
+        spreads.append(trainer.policy().log_std)
+    np.testing.assert_array_equal(*spreads)
+
+
+@pytest.mark.parametrize("name", STOCK)
 def test_networks_start_orthogonal_with_a_timid_policy(name):
     policy = make(name, policy_hidden_layer_sizes=(4, 4)).policy()
     for weight, bias in policy.hidden:

@@ -14,7 +14,7 @@ from numpy import random as global_random
 from safetensors.numpy import load, save
 
 from adapters import PPOConfig
-from adapters.torch_common import TorchTrainer
+from adapters.torch_trainer import TorchTrainer
 from tests.adapters.envs import TAGS, TIMES, CounterEnv, PointEnv
 
 torch.set_num_threads(1)

@@ -99,8 +99,8 @@ class Sbx:
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import VecNormalize
 
-        from adapters.base import MeasuredEnv
-        from adapters.sb3 import SB3VecEnv
+        from adapters.measured_env import MeasuredEnv
+        from adapters.sb3_env import SB3VecEnv
         from adapters.statistics import RolloutStatistics
 
         self.env = MeasuredEnv(env, RolloutStatistics(env.num_envs))

@@ -4,7 +4,7 @@
 import numpy as np
 
 from adapters import Policy, Trainer
-from adapters.base import check_like
+from adapters.states import check_like
 
 
 class FakeTrainer(Trainer):

@@ -350,8 +350,8 @@ def test_mixed_precision_that_the_processor_lacks_is_said_once(
     here, capsys, monkeypatch, trainer, fast
 ):
     pytest.importorskip("skrl")
-    torch_common = pytest.importorskip("adapters.torch_common")
-    monkeypatch.setattr(torch_common, "computes_bfloat16", lambda device: fast)
+    torch_devices = pytest.importorskip("adapters.torch_devices")
+    monkeypatch.setattr(torch_devices, "computes_bfloat16", lambda device: fast)
     flags = ["--trainer", trainer, "--eval-episodes", "0", "--set", "mixed_precision=true"]
     assert train.main([*TINY, *flags]) == 0
     said = capsys.readouterr().out
@@ -746,7 +746,7 @@ def test_a_run_that_cannot_be_resumed_is_refused(here, capsys, fake_trainer, man
 # Runs `python -m rl_zoo.train`, to which SIGINT comes in its eighth update.
 INTERRUPTED = """
 import os, runpy, signal
-from adapters.torch_common import TorchTrainer
+from adapters.torch_trainer import TorchTrainer
 update = TorchTrainer.update
 def interrupted(trainer):
     if trainer.num_updates == 7:
