@@ -6,6 +6,7 @@
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,13 +35,17 @@ MakeTask = Callable[[Any], Task]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is registered under an id; what is named by "module:name" is imported when asked for."""
+    """What is registered under an id; what is named by "module:name" is imported when asked for.
+
+    ``module`` is the user's module that registered it, None if none did.
+    """
 
     id: str
     given_task: MakeTask | str
     given_config: TaskConfig | str
     goals: tuple[Goal, ...]
     hyperparams: Path | None
+    module: str | None = None
 
     @cached_property
     def task(self) -> MakeTask:
@@ -94,7 +99,9 @@ def register_task(
         raise ValueError(f"hyperparams of {id!r}: there is no file {path}")
     if isinstance(config, TaskConfig):
         max_episode_steps = config.max_episode_steps
-    _entries[id] = Entry(id, task, config, tuple(goals), path)
+    module = sys._getframe(1).f_globals.get("__name__")  # of the caller, as for a namedtuple
+    users = module if module != "__main__" and not str(module).startswith("motrix_gym.") else None
+    _entries[id] = Entry(id, task, config, tuple(goals), path, users)
     threshold = next((goal.value for goal in goals if goal.figure == "return"), None)
     gymnasium.register(
         id,

@@ -44,7 +44,7 @@ def _main(argv: Sequence[str] | None) -> int:
         hint, commands = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
         print(f"error: no command {shown(name)}{hint}; there are: {commands}", file=sys.stderr)
         return 2
-    return importlib.import_module(f"rl_zoo.{name}").main(rest)
+    return importlib.import_module(f"rl_zoo.commands.{name}").main(rest)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import numpy as np
 
 from adapters import STOCK, STOCK_PREFIX, counterpart
 from motrix_gym import Goal
-from rl_zoo.evaluate import MET, NOT_MET, ON_AVERAGE, Summary, interquartile_mean, verdict
 from rl_zoo.runs import sessions
+from rl_zoo.statistics import MET, NOT_MET, ON_AVERAGE, Summary, interquartile_mean, verdict
 
 # Settings that change nothing of what is learned.
 FREE = ("seed", "play_num_envs", "check_point_interval", "keep_checkpoints")

@@ -27,7 +27,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -45,6 +45,8 @@ from motrix_gym.names import shown
 from motrix_gym.policy_files import ARRAYS_FILE, JSON_FILE
 from motrix_gym.settings import is_number
 from rl_zoo import config as zoo_config
+from rl_zoo import evaluation
+from rl_zoo.environments import env_of_run
 
 try:
     import fcntl
@@ -94,6 +96,8 @@ class Run:
         *,
         algo: str = "ppo",
         env_config: dict[str, Any] | None = None,
+        task: dict[str, Any] | None = None,
+        module: str | None = None,
         device: str = "cpu",
         started: float | None = None,
     ) -> Self:
@@ -105,18 +109,22 @@ class Run:
             trainer: The trainer's name.
             config: The settings, with the seed drawn.
             algo: The algorithm's name.
-            env_config: Plain values that override the environment's configuration.
+            env_config: Task settings that differ from the registered ones, by dotted name.
+            task: All of the task's settings, by dotted name.
+            module: The user's module that registers the environment; None if there is none.
             device: What the trainer learns on; a resumed run goes on there.
             started: When the run's clock began (`time.monotonic()`); by default now.
 
         Raises:
-            RunError: the folder cannot be written, or env_config is not plain JSON.
+            RunError: the folder cannot be written, or a setting of the task is not plain JSON.
         """
         now = datetime.now(UTC)
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "env_id": env_id,
             "env_config": env_config or {},
+            "task": task or {},
+            "module": module,
             "algo": algo,
             "trainer": trainer,
             "device": device,
@@ -170,7 +178,7 @@ class Run:
                 already being written to.
         """
         run = cls(Path(folder))
-        manifest = run.manifest
+        manifest = run.manifest()
         if env_id is not None and manifest["env_id"] != env_id:
             raise RunError(f"{folder} is a run of {manifest['env_id']}, not of {env_id}")
         if resume:
@@ -192,14 +200,13 @@ class Run:
         self._check_writable()
         self._started = self._started if started is None else started
         with _reported(f"resume {self.folder}"):
-            known = sessions(self.manifest)
+            known = sessions(self.manifest())
             new = [session()] if known[-1] != session() else []
             self._commit(status="running", sessions=known + new)
         self._remove_litter()
 
-    @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest as it is on disk now, checked.
+        """Returns the manifest as it is on disk, checked.
 
         Raises:
             RunError: it is missing, damaged or of an unknown version.
@@ -226,7 +233,7 @@ class Run:
         Raises:
             rl_zoo.config.ConfigError: config.yaml was damaged by hand.
         """
-        m = self.manifest
+        m = self.manifest()
         return zoo_config.load(m["env_id"], m["algo"], m["trainer"], file=self.folder / CONFIG)
 
     def save_checkpoint(
@@ -253,7 +260,7 @@ class Run:
         now = time.monotonic()
         try:
             with _reported(f"write a checkpoint in {self.folder}", self._last_good):
-                manifest = self.manifest
+                manifest = self.manifest()
                 seconds = manifest["wall_seconds"] + now - self._started
                 score = float(score) if score is not None and math.isfinite(score) else None
                 entry = {"steps": int(steps), "seconds": seconds, "score": score}
@@ -267,7 +274,7 @@ class Run:
 
     def best_earlier(self) -> str | None:
         """Returns the folder of the best checkpoint before the latest; None if there is none."""
-        manifest = self.manifest
+        manifest = self.manifest()
         earlier = [e for e in _entries(manifest) if e["folder"] != manifest["latest"]["folder"]]
         return max(earlier, key=_rank)["folder"] if earlier else None
 
@@ -280,7 +287,7 @@ class Run:
         self._check_writable()
         entry = self._verified(which, FILES)
         with _reported(f"write {MANIFEST} in {self.folder}"):
-            self._commit_checkpoints(entry, self.manifest["latest"])
+            self._commit_checkpoints(entry, self.manifest()["latest"])
         self._remove_litter()
 
     def save_evaluation(self, result: dict[str, Any]) -> None:
@@ -322,7 +329,7 @@ class Run:
         Raises:
             RunError: as `manifest`.
         """
-        return _entries(self.manifest)
+        return _entries(self.manifest())
 
     def policy(self, which: str = "best") -> Policy:
         """Returns the policy of the "best", the "latest", or a `history()` entry's folder.
@@ -351,6 +358,36 @@ class Run:
                 state |= read_arrays(self._path(entry) / file, digest, RunError)
         return state
 
+    def evaluate(
+        self,
+        episodes: int = evaluation.EPISODES,
+        *,
+        which: str = "best",
+        env: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> evaluation.Evaluation:
+        """Measures a policy of the run; nothing is written.
+
+        Args:
+            episodes: Number of whole episodes.
+            which: As for `policy`.
+            env: Task settings by dotted name, beside those that the run was trained with.
+            **options: As for `evaluation.evaluate_policy`: `num_envs`, `seed`, `stochastic`, ...
+
+        Returns:
+            The figures; printed, a table.
+
+        Raises:
+            RunError: There is no such policy, or it is damaged.
+            ZooError: The environment is not registered, or cannot be made or evaluated so.
+        """
+        manifest = self.manifest()
+        settings = manifest["env_config"] | dict(env or {})
+        env_id = env_of_run(manifest, self.folder)
+        return evaluation.evaluate_policy(
+            env_id, self.policy(which), episodes=episodes, settings=settings, **options
+        )
+
     def _check_writable(self) -> None:
         if self._lock is None:
             raise RunError(f"{self.folder} is not open for writing: Run.open(..., resume=True)")
@@ -377,7 +414,7 @@ class Run:
 
     def _commit(self, **changes: Any) -> None:
         """Replaces the manifest on disk by a changed one."""
-        manifest = self.manifest
+        manifest = self.manifest()
         now = time.monotonic()
         wall = manifest["wall_seconds"] + now - self._started
         write_file(self.folder / MANIFEST, _encode(manifest | {"wall_seconds": wall} | changes))
@@ -392,7 +429,7 @@ class Run:
         named = (best["folder"], latest["folder"])
         older = [
             _without_replay(entry)
-            for entry in _entries(self.manifest)
+            for entry in _entries(self.manifest())
             if entry["folder"] not in named and entry["steps"] < latest["steps"]
         ]
         first = 0 if self._keep < 0 else max(len(older) - self._keep, 0)
@@ -424,7 +461,7 @@ class Run:
 
     def _verified(self, which: str, files: tuple[str, ...]) -> dict[str, Any]:
         """Returns the manifest's entry of a checkpoint whose files have their recorded digests."""
-        manifest = self.manifest
+        manifest = self.manifest()
         entries = {entry["folder"]: entry for entry in _entries(manifest)}
         if which not in (*CHECKPOINTS, *entries):
             names = ", ".join((*CHECKPOINTS, *entries))
@@ -451,7 +488,7 @@ class Run:
 
     def _last_good(self) -> str:
         """Returns a phrase that names the last checkpoint without damage."""
-        manifest = self.manifest
+        manifest = self.manifest()
         named = [(which, manifest[which]) for which in CHECKPOINTS if manifest[which]]
         for which, entry in named + [("older", entry) for entry in reversed(_entries(manifest))]:
             if not self._damage(entry, tuple(entry["sha256"])):
@@ -480,7 +517,7 @@ def find_newest(root: str | Path, env_id: str) -> Path:
     skipped = 0
     for path in parent.glob(f"*/{MANIFEST}"):
         try:
-            manifest = Run(path.parent).manifest
+            manifest = Run(path.parent).manifest()
         except RunError:
             skipped += 1
             continue
@@ -626,6 +663,9 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     if not (isinstance(known, list) and known and all(map(_is_session, known))):
         return False
     if not isinstance(manifest.get("env_config"), dict):
+        return False
+    module = manifest.get("module")  # not in runs of old, and None for the suite's environments
+    if not (module is None or _is_text(module)):
         return False
     measured = ("train_seconds", "steps_per_second", "peak_memory_mib")  # not in runs of old
     if not all(is_number(manifest.get(name, 0)) for name in measured):

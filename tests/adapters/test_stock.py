@@ -26,7 +26,7 @@ from adapters.skrl_jax import SkrlJaxTrainer  # noqa: E402
 from adapters.statistics import RolloutStatistics  # noqa: E402
 from adapters.stock.skrl_common import NextStepStatistics  # noqa: E402
 from rl_zoo import config as zoo_config  # noqa: E402
-from rl_zoo import train  # noqa: E402
+from rl_zoo.commands import train  # noqa: E402
 from rl_zoo.runs import Run  # noqa: E402
 from tests.adapters.envs import CounterEnv, PointEnv, SameStepEnv  # noqa: E402
 

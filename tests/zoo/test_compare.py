@@ -16,7 +16,8 @@ from fakes import make_policy
 import adapters
 from adapters import PPOConfig
 from motrix_gym import Goal
-from rl_zoo import compare, evaluate, runs, train
+from rl_zoo import evaluation, runs
+from rl_zoo.commands import compare, train
 from rl_zoo.comparison import (
     Comparison,
     Point,
@@ -28,8 +29,8 @@ from rl_zoo.comparison import (
     picture,
     summary,
 )
-from rl_zoo.evaluate import Summary
 from rl_zoo.runs import Run
+from rl_zoo.statistics import Summary
 
 ENV = "Motrix/CartPole-v0"
 BALANCING = np.array([[0.3], [3.0], [0.3], [0.5]])
@@ -99,13 +100,13 @@ def trainings(monkeypatch, fake_trainer):
 @pytest.fixture
 def evaluations(monkeypatch):
     """The arguments of each evaluation that is really made."""
-    calls, real = [], evaluate.evaluate_policy
+    calls, real = [], evaluation.evaluate_policy
 
     def measure(*args, **kwargs):
         calls.append(kwargs)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(evaluate, "evaluate_policy", measure)
+    monkeypatch.setattr(evaluation, "evaluate_policy", measure)
     return calls
 
 
@@ -118,7 +119,7 @@ def test_what_is_missing_is_trained_once_and_evaluated_once(here, trainings, eva
     assert [words[words.index("--trainer") + 1] for words in trainings] == ["sb3", "skrl-torch"] * 2
     assert [words[words.index("--seed") + 1] for words in trainings] == ["0", "0", "1", "1"]
     assert len(evaluations) == 4 * 10
-    assert {e["seed"] for e in evaluations} == {evaluate.SEED}
+    assert {e["seed"] for e in evaluations} == {evaluation.SEED}
     assert sorted(e["episodes"] for e in evaluations) == [2] * 36 + [4] * 4
     first = result()
     assert [(run["trainer"], run["seed"]) for run in first["runs"]] == [
@@ -129,7 +130,7 @@ def test_what_is_missing_is_trained_once_and_evaluated_once(here, trainings, eva
     ]
     run = first["runs"][0]
     assert [point["steps"] for point in run["curve"]] == list(range(32, 321, 32))
-    assert run["seconds"] == Run.open(run["folder"]).manifest["latest"]["seconds"]
+    assert run["seconds"] == Run.open(run["folder"]).manifest()["latest"]["seconds"]
 
     trainings.clear(), evaluations.clear()
     assert run_compare(*flags) == 0
@@ -542,7 +543,7 @@ def test_a_stored_run_has_all_that_tells_where_it_comes_from(here, manifest_of):
     assert run["origin"]["created"] == manifest["created"]
     assert run["settings"] == Run.open(folder).config().as_dict()
     assert (run["episodes"], run["curve_episodes"]) == (4, 2)
-    assert run["evaluation_seed"] == evaluate.SEED
+    assert run["evaluation_seed"] == evaluation.SEED
 
 
 def test_stored_comparisons_that_cannot_be_one_are_refused(here, capsys):

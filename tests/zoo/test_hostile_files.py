@@ -340,7 +340,7 @@ def test_absurd_arrays_are_refused(here, refused, run, content):
         Policy.load("policy")
     assert "is not a safetensors file" in refused("evaluate", "--policy", "policy")
 
-    entry = Run.open(run).manifest["latest"]
+    entry = Run.open(run).manifest()["latest"]
     digest = put(run / "checkpoints" / entry["folder"], "train_state.safetensors")
     entry["sha256"]["train_state.safetensors"] = digest
     edit(run / "manifest.json", latest=entry)

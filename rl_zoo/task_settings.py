@@ -1,56 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--set`: settings of the algorithm (`learning_rate=1e-4`) and of the task (`env.max_angle=0.3`).
+"""Settings of a task by dotted name, also within mappings and nested settings.
 
-Task settings go by dotted name, into mappings and nested settings too:
-`env.reward_weights.alive=2`. Values are YAML, and must be of the default's type.
+`{"reward_weights.alive": 2}` changes one weight. A value must be of the default's type.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from motrix_gym import TaskConfig
+from motrix_gym import TaskConfig, registration
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.settings import is_number
-from rl_zoo import config
-from rl_zoo.cli import MISUSED, CommandError
+from rl_zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from adapters import AlgorithmConfig
 
 PREFIX = "env."
 
 
-def split(texts: Sequence[str], algo: str = "ppo") -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the algorithm's settings and the task's, the latter without "env.".
-
-    Raises:
-        ConfigError: one is not name=value, or the algorithm has no such setting, or there is no
-            such algorithm.
-    """
-    algorithm: dict[str, Any] = {}
-    task: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if equals and name.strip().startswith(PREFIX):
-            where = f"--set {shown(text)}"
-            task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, where)
+def by_name(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Returns all settings of a task as plain values by dotted name; lists for tuples."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        name, value = prefix + field.name, getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            found |= by_name(value, f"{name}.")
+        elif isinstance(value, Mapping):
+            found |= {f"{name}.{key}": part for key, part in value.items()}
         else:
-            name, value = config.parse_set(text, algo)
-            algorithm[name] = value
-    return algorithm, task
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
-def only_task(texts: Sequence[str]) -> dict[str, Any]:
-    """Returns the task's settings, where the algorithm's have no place.
+def resolved(env_id: str, settings: Mapping[str, Any]) -> TaskConfig:
+    """Returns a task's settings as registered, some changed.
+
+    Args:
+        env_id: A registered id.
+        settings: New values by dotted name.
 
     Raises:
-        CommandError: one is of the algorithm.
+        UsageError: There is no such setting, or a value is not allowed.
     """
-    algorithm, task = split(texts)
-    if algorithm:
-        name = next(iter(algorithm))
-        raise CommandError(
-            f"--set {name}: only settings of the task (env.NAME=VALUE) can be changed here", MISUSED
-        )
-    return task
+    registered = registration.entry(env_id).config
+    return registered.override(**overrides(registered, settings))
+
+
+def training_settings(
+    env_id: str, settings: Mapping[str, Any], config: "AlgorithmConfig"
+) -> dict[str, Any]:
+    """Returns a task's changed settings, by dotted name, as the training alone has them.
+
+    Args:
+        env_id: A registered id.
+        settings: Those that the evaluation has too.
+        config: The algorithm's settings, of which `training_env` adds to them.
+
+    Raises:
+        UsageError: One of `training_env` is wrong.
+    """
+    own = config.training_env or {}
+    overrides(resolved(env_id, settings), own, prefix="training_env.")
+    return dict(settings) | own
 
 
 def overrides(
@@ -64,7 +76,7 @@ def overrides(
         prefix: What messages put before a name.
 
     Raises:
-        CommandError: there is no such setting, or a value is not allowed.
+        UsageError: there is no such setting, or a value is not allowed.
     """
     changes: dict[str, Any] = {}
     for path, value in settings.items():
@@ -75,7 +87,7 @@ def overrides(
     try:
         task.override(**changes)
     except ValueError as error:
-        raise CommandError(f"{prefix}{', '.join(settings)}: {error}", MISUSED) from error
+        raise UsageError(f"{prefix}{', '.join(settings)}: {error}") from error
     return changes
 
 
@@ -91,7 +103,7 @@ def _check_name(name: str, allowed: Mapping[str, Any], where: str) -> None:
     if name not in allowed:
         names = ", ".join(sorted(allowed))
         hint = did_you_mean(name, allowed)
-        raise CommandError(f"{where}: no setting {shown(name)}{hint}; there are: {names}", MISUSED)
+        raise UsageError(f"{where}: no setting {shown(name)}{hint}; there are: {names}")
 
 
 def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool = False) -> Any:
@@ -105,14 +117,14 @@ def _changed(old: Any, path: list[str], value: Any, where: str, optional: bool =
     if isinstance(old, Mapping):
         _check_name(name, old, where)
         return {**old, name: _changed(old[name], rest, value, where)}
-    raise CommandError(f"{where}: there is nothing inside of it, it is {shown(old)}", MISUSED)
+    raise UsageError(f"{where}: there is nothing inside of it, it is {shown(old)}")
 
 
 def _replaced(old: Any, changes: dict[str, Any], where: str) -> Any:
     try:
         return dataclasses.replace(old, **changes)
     except ValueError as error:
-        raise CommandError(f"{where}: {error}", MISUSED) from error
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _checked(value: Any, old: Any, where: str) -> Any:
@@ -154,7 +166,7 @@ def _checked(value: Any, old: Any, where: str) -> Any:
             wanted = "name: value pairs" if _has_parts(old) else "something to set from outside"
     default = list(old) if isinstance(old, tuple) else old  # as it would be given
     problem = f"{shown(value)} is not {wanted}; the default is {shown(default)}"
-    raise CommandError(f"{where}: {problem}", MISUSED)
+    raise UsageError(f"{where}: {problem}")
 
 
 def _as_declared(value: Any, declared: str) -> Any:
