@@ -213,7 +213,7 @@ class SB3Trainer(TorchTrainer):
     """PPO by Stable-Baselines3; see `Trainer`.
 
     `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
-    rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes, and the
+    rewards. `early_stop_kl` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes, and the
     spread of actions is bounded, after each epoch. Where skrl-jax and skrl-torch learn otherwise,
     `docs/trainers.md` says so. `mixed_precision` does nothing.
     """
@@ -244,11 +244,11 @@ class SB3Trainer(TorchTrainer):
     def requirements(cls, env: VectorEnv, config: Any) -> tuple[Policy | None, Mirror | None, int]:
         found = super().requirements(env, config)
         _, mirror, _ = found
-        if mirror and config.kl_threshold:
+        if mirror and config.early_stop_kl:
             raise FieldError(
-                "kl_threshold",
-                f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
-                "Stable-Baselines3 would count mirror images as divergence; set kl_threshold=0",
+                "early_stop_kl",
+                f"early_stop_kl={config.early_stop_kl} with symmetry_augmentation=True: "
+                "Stable-Baselines3 would count mirror images as divergence; set early_stop_kl=0",
             )
         return found
 
@@ -341,7 +341,7 @@ class SB3Trainer(TorchTrainer):
     def _adapt_rate(self, divergence: float, highest: float) -> None:
         """Moves the rate by skrl's rule: a factor of 1.5 outside of half to twice the threshold."""
         rate = self.rate
-        threshold = self.config.learning_rate_scheduler_kl_threshold or 0.0
+        threshold = self.config.desired_kl or 0.0
         if divergence > 2.0 * threshold:
             rate = max(rate / 1.5, MIN_LEARNING_RATE)
         elif divergence < 0.5 * threshold:
@@ -467,7 +467,7 @@ def sb3_settings(config: PPOConfig | RecurrentPPOConfig) -> dict[str, Any]:
         "ent_coef": config.entropy_loss_scale,
         "vf_coef": config.value_loss_scale,
         "max_grad_norm": config.grad_norm_clip or np.inf,
-        "target_kl": config.kl_threshold / 1.5 or None,
+        "target_kl": config.early_stop_kl / 1.5 or None,
     }
 
 

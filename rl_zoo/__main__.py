@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": "trainers side by side, over seeds: a table and a picture",
     "play": "watch a policy in a window, or make a video of it",
     "envs": "list the environments",
+    "settings": "list the settings of an algorithm",
 }
 
 

@@ -11,13 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from adapters import STOCK, STOCK_PREFIX, counterpart
+from adapters import ALGORITHMS, STOCK, STOCK_PREFIX, counterpart
+from adapters.run_config import RunConfig
 from motrix_gym import Goal
 from rl_zoo.runs import sessions
 from rl_zoo.statistics import MET, NOT_MET, ON_AVERAGE, Summary, interquartile_mean, verdict
 
-# Settings that change nothing of what is learned.
-FREE = ("seed", "play_num_envs", "check_point_interval", "keep_checkpoints")
 # 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom (any table, such as NIST's).
 T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -153,7 +152,7 @@ class Result:
             for point in entry["curve"]
         ]
         return cls(
-            settings=dict(entry["settings"]),
+            settings=_by_our_names(str(entry["algo"]), dict(entry["settings"])),
             ignored=[str(name) for name in entry["ignored"]],
             origin=read_origin(entry["origin"]),
             figures=read_figures(entry["figures"]),
@@ -190,6 +189,18 @@ def read_origin(found: dict[str, Any]) -> dict[str, Any]:
     return {name: str(found[name]) for name in ("device", "created")} | {"sessions": trained}
 
 
+def _by_our_names(algo: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns stored settings by today's names; those of other versions stay as they are."""
+    if algo not in ALGORITHMS:
+        return settings
+    config = ALGORITHMS[algo]
+    return {
+        config.aliases.get(name, name): value
+        for name, value in settings.items()
+        if name not in config.only
+    }
+
+
 def _real(value: Any) -> float:
     return math.nan if value is None else float(value)
 
@@ -207,7 +218,8 @@ def _plain(value: Any) -> Any:
 
 def fixed(settings: dict[str, Any]) -> dict[str, Any]:
     """Returns those of an algorithm's settings that decide what is learned."""
-    return {name: value for name, value in settings.items() if name not in FREE}
+    of_run = RunConfig.names()
+    return {name: value for name, value in settings.items() if name not in of_run}
 
 
 def differing(settings: Sequence[dict[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from rl_zoo.environments import env_of_run, find_env
 
 if TYPE_CHECKING:
     from adapters import AlgorithmConfig
+    from rl_zoo.config import Source
     from rl_zoo.runs import Run
 
 
@@ -62,7 +63,7 @@ def plan_new(
     trainer: str = "auto",
     device: str = "auto",
     env: Mapping[str, Any] | None = None,
-    hyperparams: str | Path | None = None,
+    hyperparams: "Source | None" = None,
     **settings: Any,
 ) -> Plan:
     """Returns the plan of a new run.
@@ -73,8 +74,9 @@ def plan_new(
         trainer: The trainer's name, or "auto" for the best that is installed.
         device: "cpu", "cuda", or "auto".
         env: Task settings by dotted name.
-        hyperparams: A YAML file of settings to use instead of the environment's own.
-        **settings: Settings of the algorithm, which win over the file's.
+        hyperparams: A YAML file, a mapping as such a file has it, or a config object, to use
+            instead of the environment's own settings.
+        **settings: Settings of the algorithm, which win over all others.
 
     Raises:
         UsageError, ConfigError: A name or a setting is wrong.
@@ -85,10 +87,10 @@ def plan_new(
 
     env_id, task_settings = find_env(env_id), dict(env or {})
     if trainer != "auto":  # a wrong name is told before anything is looked for
-        zoo_config.load(env_id, algo, trainer, file=hyperparams, **settings)
+        zoo_config.load(env_id, algo, trainer, hyperparams=hyperparams, **settings)
     trainer, device, reason = choose(trainer, device, algo, zoo_config.trainers(algo))
     config = zoo_config.load(
-        env_id, algo, trainer, file=hyperparams, task_settings=task_settings, **settings
+        env_id, algo, trainer, hyperparams=hyperparams, task_settings=task_settings, **settings
     )
     if config.seed is None:
         config = config.replace(seed=0)

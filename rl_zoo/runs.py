@@ -234,7 +234,9 @@ class Run:
             rl_zoo.config.ConfigError: config.yaml was damaged by hand.
         """
         m = self.manifest()
-        return zoo_config.load(m["env_id"], m["algo"], m["trainer"], file=self.folder / CONFIG)
+        return zoo_config.load(
+            m["env_id"], m["algo"], m["trainer"], hyperparams=self.folder / CONFIG
+        )
 
     def save_checkpoint(
         self,

@@ -21,6 +21,7 @@ from rl_zoo.stopping import stop_signals
 from rl_zoo.task_settings import resolved
 
 if TYPE_CHECKING:
+    from rl_zoo.config import Source
     from rl_zoo.evaluation import Evaluation
     from rl_zoo.runs import Run
 
@@ -32,7 +33,7 @@ def train(
     trainer: str = "auto",
     device: str = "auto",
     env: Mapping[str, Any] | None = None,
-    hyperparams: str | Path | None = None,
+    hyperparams: "Source | None" = None,
     run_dir: str | Path = "runs",
     num_threads: int = 0,
     minutes: float = math.inf,
@@ -50,7 +51,8 @@ def train(
         trainer: "skrl-jax", "skrl-torch", "sb3", or "auto" for the best that is installed.
         device: What to learn on: "cpu", "cuda", or "auto".
         env: Task settings by dotted name, such as `{"reward_weights.alive": 2.0}`.
-        hyperparams: A YAML file of settings to use instead of the environment's own.
+        hyperparams: A YAML file, a mapping as such a file has it, or a config object, to use
+            instead of the environment's own settings.
         run_dir: The folder of all runs.
         num_threads: Threads for the physics; 0: all cores.
         minutes: Time after which the training ends, even if the budget of steps is not spent.
@@ -129,7 +131,7 @@ def session(
     trainer: str = "auto",
     device: str = "auto",
     env: Mapping[str, Any] | None = None,
-    hyperparams: str | Path | None = None,
+    hyperparams: "Source | None" = None,
     run_dir: str | Path = "runs",
     num_threads: int = 0,
     minutes: float = math.inf,

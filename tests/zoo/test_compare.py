@@ -23,6 +23,7 @@ from rl_zoo.comparison import (
     Point,
     Result,
     T,
+    _by_our_names,
     difference,
     iqm_and_interval,
     mean_and_half,
@@ -928,3 +929,9 @@ def test_curves_of_other_steps_are_drawn_where_all_seeds_have_them():
     assert list(steps) == [100, 200]
     assert list(seconds) == [7, 14]
     assert returns.tolist() == [[0, 10], [0, 10]]
+
+
+def test_settings_that_were_stored_by_other_names_are_those_of_today():
+    stored = {"learning_rate_scheduler_kl_threshold": 0.01, "kl_threshold": 0, "learning_starts": 0}
+    assert _by_our_names("ppo", stored) == {"desired_kl": 0.01, "early_stop_kl": 0}
+    assert _by_our_names("sac", {"learning_starts": 100}) == {"learning_starts": 100}

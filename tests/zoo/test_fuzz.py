@@ -122,9 +122,9 @@ def test_odd_settings_files_are_accepted_or_refused_in_one_line(here, judge):
         (here / "odd.yaml").write_bytes(odd_settings(rng, rng.choice(texts)))
 
         def load(algo=algo):
-            config = zoo.load(ENV, algo, file="odd.yaml")
+            config = zoo.load(ENV, algo, hyperparams="odd.yaml")
             (here / "again.yaml").write_bytes(zoo.dump(config, algo).encode())
-            assert zoo.load(ENV, algo, file="again.yaml") == config
+            assert zoo.load(ENV, algo, hyperparams="again.yaml") == config
 
         accepted += judge(called(load), (i, (here / "odd.yaml").read_bytes()[:2000]))
     assert CASES / 10 < accepted < CASES  # some of both

@@ -153,7 +153,7 @@ def test_a_few_aliases_are_fine(here):
 
     sizes = "policy_hidden_layer_sizes: &sizes [8, 4]\n  value_hidden_layer_sizes: *sizes"
     (here / "own.yaml").write_text(f"ppo:\n  {sizes}\n")
-    assert config.load(ENV, file="own.yaml").value_hidden_layer_sizes == (8, 4)
+    assert config.load(ENV, hyperparams="own.yaml").value_hidden_layer_sizes == (8, 4)
 
 
 # Names of files and modules.

@@ -373,7 +373,7 @@ def test_an_unknown_task_setting_of_the_training_is_named(here, capsys):
     assert "training_env.max_episode_step: no setting" in (error := capsys.readouterr().err)
     assert "max_episode_steps" in error
     assert run_tiny("--set", "training_env=5") == errors.MISUSED
-    assert "training_env=5 is not 'name: value' pairs" in capsys.readouterr().err
+    assert "training_env must be values by name, got 5" in capsys.readouterr().err
     assert not (here / "runs").exists()
 
 
@@ -409,7 +409,7 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
         "import contextlib, io, os, sys\n"
         "from rl_zoo import choice\n"
         "from rl_zoo.__main__ import main\n"
-        "for command in ('train', 'evaluate', 'compare', 'play', 'envs'):\n"
+        "for command in ('train', 'evaluate', 'compare', 'play', 'envs', 'settings'):\n"
         "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         "        main([command, '--help'])\n"
         f"print(({heavy} | {{'mujoco', 'gymnasium'}}) & set(sys.modules))\n"
@@ -432,11 +432,11 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
         ("--algo ppoo --set tau=0.1", "no algorithm 'ppoo' (did you mean 'ppo'?)"),
         ("--trainer skrl-jaxx", "no trainer 'skrl-jaxx' (did you mean 'skrl-jax'?)"),
         ("--set learning_rat=1", "no setting 'learning_rat' (did you mean 'learning_rate'?)"),
-        ("--set learning_rate=fast", "learning_rate='fast' is not a number"),
+        ("--set learning_rate=fast", "learning_rate must be a finite number, > 0, got 'fast'"),
         ("--set learning_rate", "expected name=value"),
         ("--set rollouts=[", "the value is not YAML"),
-        ("--num-envs 0", "num_envs=0 is not an integer from 1"),
-        ("--seed -1", "seed=-1 is not an integer from 0"),
+        ("--num-envs 0", "num_envs must be a whole number, >= 1, <= 1,000,000, got 0"),
+        ("--seed -1", "seed must be a whole number, >= 0, <= 4,294,967,295, got -1"),
         ("--set max_env_steps=31", "max_env_steps=31 is too small a budget"),
         ("--set mini_batches=3", "mini_batches=3 does not divide"),
         ("--set env.max_angl=1", "no setting 'max_angl' (did you mean 'max_angle'?)"),
