@@ -12,7 +12,7 @@ from rl_zoo.errors import UsageError
 from rl_zoo.hints import short
 
 if TYPE_CHECKING:
-    from rl_zoo.policies import Found
+    from rl_zoo.policy_search import Found
 
 MAX_THREADS = 1024  # as motrix_gym allows
 MAX_COUNT = 10**6  # of environments and episodes; more is a slip
@@ -140,9 +140,9 @@ def policy_asked_for(args: argparse.Namespace) -> "Found":
     """Returns the policy that the arguments of `add_policy_arguments` ask for.
 
     Raises:
-        RunError, PolicyError, ZooError: As `policies.find_policy`.
+        RunError, PolicyError, ZooError: As `policy_search.find_policy`.
     """
-    from rl_zoo.policies import find_policy
+    from rl_zoo.policy_search import find_policy
 
     return find_policy(
         args.env,

@@ -19,7 +19,14 @@ from types import FrameType
 from rl_zoo.errors import FAILED, INTERRUPTED, MISUSED, ZooError
 from rl_zoo.hints import missing, short
 
-ZOO = ("matplotlib", "safetensors", "tensorboard", "yaml")  # what the extra "zoo" brings
+ZOO = (
+    "filelock",
+    "matplotlib",
+    "safetensors",
+    "scipy",
+    "tensorboard",
+    "yaml",
+)  # what the extra "zoo" brings
 
 
 def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:

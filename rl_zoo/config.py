@@ -105,7 +105,7 @@ def given(
     Raises:
         ConfigError, UnknownEnvironmentError: As `load`, but for what a value may be.
     """
-    trainer = trainer or trainers(algo)[0]
+    trainer = trainers(algo)[0] if trainer is None else trainer
     try:
         check_trainer(trainer, algo)
     except ValueError as error:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from motrix_gym import Goal
 
 RESAMPLES = 2000  # of the bootstrap
-Z = 1.959964  # the normal distribution's 97.5 % quantile
+BATCH = 100_000  # numbers that a bootstrap draws at a time, which bounds its memory
 MET, ON_AVERAGE, NOT_MET = "met", "met on average", "not met"  # what a goal's verdict may be
 
 
@@ -35,43 +35,49 @@ class Summary(NamedTuple):
 def summarise(values: np.ndarray, rate: bool = False) -> Summary:
     """Returns the summary of a figure, (episodes,).
 
-    The interval is of the percentile bootstrap. For a rate, whose values are 0 or 1, it is
-    Wilson's, since all bootstrap samples of 0 falls in 100 episodes have 0 falls. A single episode
-    has no interval: it is from minus to plus infinity.
+    The interval is of the percentile bootstrap. For a rate, whose values are 0 or 1, it is Wilson's
+    score interval, since all bootstrap samples of 0 falls in 100 episodes have 0 falls. A single
+    episode has no interval: it is from minus to plus infinity.
     """
+    from scipy import stats
+
     if rate:
-        low, high = wilson(int(values.sum()), len(values))
+        low, high = stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
     elif len(values) == 1:
         low, high = -math.inf, math.inf
     else:
-        generator, n = np.random.default_rng(0), len(values)
-        means = [values[generator.integers(n, size=n)].mean() for _ in range(RESAMPLES)]
-        low, high = np.percentile(means, [2.5, 97.5])
+        low, high = bootstrap(values, np.mean, RESAMPLES)
     numbers = values.mean(), interquartile_mean(values), low, high, values.min(), values.max()
     return Summary(*map(float, numbers))
 
 
-def wilson(count: int, n: int) -> tuple[float, float]:
-    """Returns the 95 % score interval of a rate of which `count` of n episodes were found.
+def bootstrap(values: np.ndarray, statistic: Any, resamples: int) -> tuple[float, float]:
+    """Returns the 95 % percentile interval of a statistic of two or more values.
 
-    With p = count / n and z = 1.96 it is (p + z² / 2n ± z sqrt(p (1 - p) / n + z² / 4n²)) /
-    (1 + z² / n): E. B. Wilson, "Probable inference, the law of succession, and statistical
-    inference", Journal of the American Statistical Association 22, 1927. Of 0 in n, it reaches
-    3.84 / (n + 3.84).
+    Args:
+        values: (n,) independent draws.
+        statistic: A function of an array and an `axis`.
+        resamples: Number of samples that are drawn, always the same ones.
     """
-    p, part = count / n, Z**2 / n
-    half = Z * math.sqrt(p * (1 - p) / n + part / (4 * n))
-    low, high = ((p + part / 2 + sign * half) / (1 + part) for sign in (-1, 1))
-    return max(low, 0.0) if count else 0.0, min(high, 1.0) if count < n else 1.0
+    from scipy import stats
+
+    found = stats.bootstrap(
+        (values,),
+        statistic,
+        n_resamples=resamples,
+        batch=max(BATCH // len(values), 1),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    low, high = found.confidence_interval
+    return float(low), float(high)
 
 
-def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """Returns the mean of the middle half along the last axis, a quarter cut off at each end.
+def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Returns the mean of the middle half; the quarter cut off at each end is rounded down."""
+    from scipy import stats
 
-    The quarter is rounded down, as by scipy.stats.trim_mean.
-    """
-    cut, n = values.shape[-1] // 4, values.shape[-1]
-    return np.sort(values, axis=-1)[..., cut : n - cut].mean(axis=-1)
+    return stats.trim_mean(values, 0.25, axis=axis)
 
 
 def verdict(goal: "Goal", summary: Summary, faults: int = 0) -> str:

@@ -284,6 +284,9 @@ def test_links_in_a_run_lead_to_no_loss(here, run):
     (run / ".x.tmp").symlink_to(precious / "text")
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("max_env_steps: 64", "max_env_steps: 96"))
+    assert motrix(resume) == 1  # a lock that is a link is not followed
+    assert as_it_was()
+    (run / ".lock").unlink()
     assert motrix(resume) == 0  # writes a checkpoint and removes what is not named
     assert as_it_was()
     assert sorted(os.listdir(run / "checkpoints"))[-1] == "96"

@@ -869,7 +869,6 @@ def test_a_run_is_written_by_one_process_only(here, fake_trainer):
     holder.finish("complete")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="two processes on a run are not told apart")
 @pytest.mark.parametrize("moment", ["__init__", "restore"])
 def test_a_run_that_is_being_resumed_cannot_be_resumed_by_another(
     here, capsys, fake_trainer, manifest_of, moment
@@ -898,7 +897,6 @@ def test_a_run_that_is_being_resumed_cannot_be_resumed_by_another(
     np.testing.assert_equal(resumed, whole)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="two processes on a run are not told apart")
 def test_a_run_that_cannot_be_resumed_is_let_go(here, fake_trainer):
     assert run_tiny() == 0
 
