@@ -99,7 +99,7 @@ def figures(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Returns its lines of `summary`, one per row."""
+    """Returns the lines of `summary` that are of one environment."""
     names = dict.fromkeys(goal.figure for goal in comparison.goals) or ["return"]
     rows = []
     for label, results in comparison.rows.items():
