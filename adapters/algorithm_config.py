@@ -7,86 +7,34 @@ which names the field, the value and what is allowed.
 
 import dataclasses
 import math
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from adapters.seeds import LARGEST_SEED
+from adapters.run_config import MAX_COUNT, MAX_STEPS, RunConfig
 from motrix_gym.names import did_you_mean, shown
-from motrix_gym.settings import is_number
+from motrix_gym.settings import FieldError, described, make_plain, values_by_name, whole
 
 ACTIVATIONS = ("elu", "relu", "tanh")
-LARGEST = sys.float_info.max
-# Upper limits: larger values would not fit into memory.
-MAX_STEPS = 10**12  # of a run
-MAX_COUNT = 10**6  # of what is not counted in steps: environments, epochs, ...
-MAX_BATCH = 10**9  # environment steps per update
-MAX_LAYERS = 32
-MAX_WIDTH = 2**14  # of a layer
+MAX_BATCH = 10**9  # environment steps per update; more would not fit into memory
 
 
-class FieldError(ValueError):
-    """A field is unknown or its value is not allowed; `field` is its name."""
-
-    def __init__(self, field: str, message: str):
-        super().__init__(message)
-        self.field = field
-
-
-def integer(default: int | None, low: int, high: int = MAX_COUNT) -> Any:
-    """Returns a field for integers from low to high."""
-    return dataclasses.field(default=default, metadata={"kind": int, "low": low, "high": high})
-
-
-def number(
-    default: float | str | None,
-    low: float = 0.0,
-    high: float = LARGEST,
-    above: bool = False,
-    auto: bool = False,
-) -> Any:
-    """Returns a field for numbers from low (or with `above`, above it) to high, or for "auto"."""
-    rule = {"kind": float, "low": low, "high": high, "above": above, "auto": auto}
-    return dataclasses.field(default=default, metadata=rule)
-
-
-def flag(default: bool) -> Any:
-    """Returns a field for true and false."""
-    return dataclasses.field(default=default, metadata={"kind": bool})
-
-
-def sizes(*default: int) -> Any:
-    """Returns a field for the sizes of one or more layers."""
-    return dataclasses.field(default=default, metadata={"kind": tuple})
-
-
-def one_of(words: tuple[str, ...], default: str) -> Any:
-    """Returns a field for one of these words."""
-    return dataclasses.field(default=default, metadata={"kind": str, "words": words})
-
-
-def named_values() -> Any:
-    """Returns a field for values by name, or None, which is the default."""
-    return dataclasses.field(default=None, metadata={"kind": dict})
-
-
-def text() -> Any:
-    """Returns a field for text that is not empty, or None, which is the default."""
-    return dataclasses.field(default=None, metadata={"kind": str})
-
-
+@described
 @dataclass(frozen=True, kw_only=True)
-class AlgorithmConfig:
+class AlgorithmConfig(RunConfig):
     """Settings of one run of an algorithm; a subclass adds the algorithm's own.
 
     A *vector step* steps all `num_envs` environments once; *environment steps* count every
-    environment. Whole floats (1.5e7) are accepted for integers, and lists for tuples.
+    environment. Whole floats (1.5e7) are accepted for whole numbers, and lists for tuples.
 
     Attributes:
         algo: The algorithm's name in settings and commands.
         title: What messages call it.
         log_interval: Vector steps between two entries of a run's log, which are as far apart as
             two updates at least.
+        aliases: Names that others give to settings, and ours; `from_dict` and `replace` read both.
+        only: Settings of others that have one value here, and why; `from_dict` and `replace`
+            accept that value and drop it.
         rollouts: Vector steps per update; this and what follows are fields in most subclasses.
         rewards_shaper_scale: Multiplies the rewards.
         activation: The function between layers, one of `ACTIVATIONS`.
@@ -99,27 +47,29 @@ class AlgorithmConfig:
     algo: ClassVar[str]
     title: ClassVar[str]
     log_interval: ClassVar[int] = 1
+    aliases: ClassVar[Mapping[str, str]] = {}
+    only: ClassVar[Mapping[str, tuple[Any, str]]] = {}
     rollouts: ClassVar[int]
     rewards_shaper_scale: ClassVar[float]
     activation: ClassVar[str]
 
-    seed: int | None = integer(None, 0, LARGEST_SEED)  # None: drawn by whoever starts the run
-    num_envs: int = integer(2048, 1)
-    play_num_envs: int = integer(1, 1)  # side by side in `motrix play`
-    max_env_steps: int = integer(20_480_000, 1, MAX_STEPS)  # budget in environment steps
-    # Task settings, by dotted name, that the training has and the evaluation has not, such as a
-    # lower max_episode_steps: short episodes show more of how they begin. Whoever makes the
-    # environment heeds them.
-    training_env: dict[str, Any] | None = named_values()
-    check_point_interval: int = integer(1000, 1, MAX_STEPS)  # in vector steps
-    keep_checkpoints: int = integer(0, -1)  # older ones kept beside best and latest; -1: all
+    num_envs: int = whole(
+        2048, least=1, most=MAX_COUNT, doc="Environments side by side in the training."
+    )
+    max_env_steps: int = whole(
+        20_480_000,
+        least=1,
+        most=MAX_STEPS,
+        unit="environment steps",
+        doc="Budget of the run, rounded down to whole updates.",
+    )
+    training_env: dict[str, Any] | None = values_by_name(
+        doc="Task settings, by dotted name, of the training alone and not of the evaluation, such "
+        "as a lower max_episode_steps: short episodes show more of how they begin."
+    )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            # "| None" in the annotation is what lets a field be None.
-            if field.metadata and not (value is None and "None" in str(field.type)):
-                object.__setattr__(self, field.name, _checked(field, value))
+        make_plain(self)
         self._check()
 
     def _check(self) -> None:
@@ -144,18 +94,14 @@ class AlgorithmConfig:
         )
 
     @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Returns the names of all fields."""
-        return tuple(field.name for field in dataclasses.fields(cls))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Makes a configuration of named values; the rest is default.
 
         Raises:
-            FieldError: a name is unknown (the nearest is offered), or a value is not allowed.
+            FieldError: a name is unknown (the nearest is offered), or a value is not allowed, or
+                one setting is given by two names.
         """
-        return cls(**cls._known(values))
+        return cls(**cls.by_our_names(values))
 
     def replace(self, **values: Any) -> Self:
         """Returns a checked copy with some values changed.
@@ -163,12 +109,37 @@ class AlgorithmConfig:
         Raises:
             FieldError: as `from_dict`.
         """
-        return dataclasses.replace(self, **self._known(values))
+        return dataclasses.replace(self, **self.by_our_names(values))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as plain values (lists for tuples), ready for YAML or JSON."""
         values = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def by_our_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns values by the names of fields, for those that others use too.
+
+        Raises:
+            FieldError: a name is unknown (the nearest is offered), one setting is given by two
+                names, or one that has a single value has another.
+        """
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in cls.only:
+                _check_only(name, value, *cls.only[name])
+                continue
+            ours = cls.aliases.get(name, name)
+            if ours not in cls.names():
+                hint = did_you_mean(name, (*cls.names(), *cls.aliases))
+                allowed = ", ".join(cls.names())
+                message = f"{cls.title} has no setting {shown(name)}{hint}; allowed are: {allowed}"
+                raise FieldError(name, message)
+            if ours in found:
+                other = next(n for n in values if n != name and cls.aliases.get(n, n) == ours)
+                raise FieldError(name, f"{other} and {name} are one setting: give one of them")
+            found[ours] = value
+        return found
 
     @property
     def vector_steps(self) -> int:
@@ -202,18 +173,14 @@ class AlgorithmConfig:
         sizes = {what: "-".join(map(str, getattr(self, name))) for what, name in names.items()}
         return ", ".join(f"{what} {text}" for what, text in sizes.items())
 
-    @classmethod
-    def _known(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Returns the values if there is a field for each, else raises FieldError."""
-        for name in values:
-            if name not in cls.names():
-                hint = did_you_mean(name, cls.names())
-                allowed = ", ".join(cls.names())
-                message = f"{cls.title} has no setting {shown(name)}{hint}; allowed are: {allowed}"
-                raise FieldError(name, message)
-        return values
+
+def _check_only(name: str, value: Any, only: Any, reason: str) -> None:
+    """Raises FieldError unless a setting that has a single value has that."""
+    if value != only or isinstance(value, bool) != isinstance(only, bool):
+        raise FieldError(name, f"{name}={shown(value)} is not supported, only {only} is: {reason}")
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyConfig(AlgorithmConfig):
     """Settings of an algorithm that learns from each rollout in mini-batches.
@@ -250,59 +217,3 @@ def divisors(number: int) -> list[int]:
     """Returns all divisors of a positive integer, in no order."""
     small = [k for k in range(1, math.isqrt(number) + 1) if number % k == 0]
     return small + [number // k for k in small]
-
-
-def _checked(field: dataclasses.Field, value: Any) -> Any:
-    """Returns the value as the field's plain Python type, or raises FieldError."""
-    rule = field.metadata
-    if rule["kind"] is bool:
-        if isinstance(value, bool):
-            return value
-        allowed = "true or false"
-    elif rule["kind"] is tuple:
-        if isinstance(value, list | tuple) and 1 <= len(value) <= MAX_LAYERS:
-            if all(_is_whole(size) and 1 <= size <= MAX_WIDTH for size in value):
-                return tuple(int(size) for size in value)
-        allowed = f"a list of 1 to {MAX_LAYERS} integers from 1 to {MAX_WIDTH}"
-    elif rule["kind"] is dict:
-        if isinstance(value, dict) and all(isinstance(name, str) for name in value):
-            return _plain(value)
-        allowed = "'name: value' pairs"
-    elif rule["kind"] is int:
-        if _is_whole(value) and rule["low"] <= value <= rule["high"]:
-            return int(value)
-        allowed = f"an integer {_range(rule)}"
-    elif rule["kind"] is str and "words" not in rule:
-        if isinstance(value, str) and value:
-            return value
-        allowed = "text that is not empty"
-    elif rule["kind"] is str:
-        if isinstance(value, str) and value in rule["words"]:
-            return value
-        allowed = f"one of {', '.join(rule['words'])}{did_you_mean(value, rule['words'])}"
-    else:
-        if is_number(value):
-            inside = rule["low"] < value if rule.get("above") else rule["low"] <= value
-            if inside and value <= rule["high"]:
-                return float(value)
-        if rule["auto"] and value == "auto":
-            return value
-        allowed = f"{'auto or ' * rule['auto']}a number {_range(rule)}"
-    raise FieldError(field.name, f"{field.name}={shown(value)} is not {allowed}")
-
-
-def _plain(value: Any) -> Any:
-    """Returns the value with dictionaries in it as such, and not as kinds of them."""
-    return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def _is_whole(value: Any) -> bool:
-    return is_number(value) and value % 1 == 0
-
-
-def _range(rule: Any) -> str:
-    if rule["high"] < LARGEST:
-        return f"from {rule['low']} to {rule['high']}"
-    if rule["low"] == -LARGEST:
-        return "that is finite"
-    return f"above {rule['low']}" if rule.get("above") else f"of at least {rule['low']}"

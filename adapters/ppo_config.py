@@ -2,121 +2,169 @@
 """PPOConfig: the settings of one PPO run, the same for every trainer.
 
 Names and defaults are MotrixLab's where it has the setting (`initial_log_std` and `play_num_envs`
-apart, 1.0 and 16 there); what it has not is off by default. One block of numbers drives every
-library.
+apart, 1.0 and 16 there); what it has not is off by default. Where a name of MotrixLab's misleads,
+`aliases` has it beside ours. One block of numbers drives every library.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from adapters.algorithm_config import (
-    ACTIVATIONS,
-    MAX_STEPS,
-    FieldError,
-    OnPolicyConfig,
-    flag,
-    integer,
-    number,
-    one_of,
-    sizes,
-    text,
-)
+from adapters.algorithm_config import ACTIVATIONS, OnPolicyConfig
+from adapters.run_config import MAX_COUNT
+from motrix_gym.settings import FieldError, choice, described, flag, number, sizes, text, whole
 
 MIN_LEARNING_RATE = 1e-6  # floor of the KL-adaptive rate
-MAX_LOG_STD = 2.0  # skrl's, of actions
+MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0  # skrl's, of actions
 OBSERVATION_CLIP = 5.0  # skrl's bound on normalised observations
 ADAM_EPSILON = 1e-8  # Torch's and Optax's default, and so skrl's
 
+_ON_POLICY = "PPO is on-policy and learns from its own actions from the first step on"
+_TIME_LIMIT = (
+    "a time limit is not the end of the task, so the value of the final observation is always added"
+)
 
+
+@described
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig(OnPolicyConfig):
     """Settings of one PPO run.
 
     Raises:
-        FieldError: (a ValueError) as `OnPolicyConfig`.
+        FieldError: (a ValueError) as `OnPolicyConfig`, or the learning rate is above its ceiling.
     """
 
     algo: ClassVar[str] = "ppo"
     title: ClassVar[str] = "PPO"
+    aliases = {
+        "learning_rate_scheduler_kl_threshold": "desired_kl",
+        "kl_threshold": "early_stop_kl",
+    }
+    only = {
+        "random_timesteps": (0, _ON_POLICY),
+        "learning_starts": (0, _ON_POLICY),
+        "time_limit_bootstrap": (True, _TIME_LIMIT),
+    }
 
     # The networks.
-    policy_hidden_layer_sizes: tuple[int, ...] = sizes(256, 128, 64)
-    value_hidden_layer_sizes: tuple[int, ...] = sizes(256, 128, 64)
-    # One trunk with two heads: Torch trainers, and only where both tuples of sizes are equal.
-    share_policy_value_features: bool = flag(True)
-    activation: str = one_of(ACTIVATIONS, "elu")
-    initial_log_std: float = number(0.0, -20.0, MAX_LOG_STD)
-    # To which that goes linearly over the run, by plan and not by learning; None: it is learned.
-    # Wide at first and narrow at last, as in Yarats et al., "Mastering Visual Continuous Control:
-    # Improved Data-Augmented Reinforcement Learning", 2021.
-    final_log_std: float | None = number(None, -20.0, MAX_LOG_STD)
-    normalize_observations: bool = flag(True)
-    normalize_values: bool = flag(True)
-    mixed_precision: bool = flag(False)  # bfloat16 where trainer and processor have it
-    # A policy to start from, weights and normaliser, instead of random weights: a folder with
-    # policy.safetensors and policy.json (in a command, also the name of a shipped one, such as
-    # "CartPole-v0"). The value starts at random and the spread at initial_log_std; normalised
-    # observations are clipped as the trainer clips them.
-    initial_policy: str | None = text()
+    policy_hidden_layer_sizes: tuple[int, ...] = sizes(
+        256, 128, 64, unit="neurons", doc="Hidden layers of the policy network."
+    )
+    value_hidden_layer_sizes: tuple[int, ...] = sizes(
+        256, 128, 64, unit="neurons", doc="Hidden layers of the value network."
+    )
+    share_policy_value_features: bool = flag(
+        True,
+        doc="One network with two heads. Of effect with the Torch trainers, where policy and value "
+        "have the same hidden layers.",
+    )
+    activation: str = choice("elu", *ACTIVATIONS, doc="Function between layers.")
+    initial_log_std: float = number(
+        0.0,
+        least=MIN_LOG_STD,
+        most=MAX_LOG_STD,
+        doc="Log standard deviation of actions at the start, for action boxes of [-1, 1].",
+    )
+    final_log_std: float | None = number(
+        None,
+        least=MIN_LOG_STD,
+        most=MAX_LOG_STD,
+        doc="Log standard deviation of actions at the end: it is annealed linearly over the run "
+        "(Yarats et al., 2021). None: it is learned.",
+    )
+    normalize_observations: bool = flag(
+        True, doc="Standardise observations by their running mean and variance."
+    )
+    normalize_values: bool = flag(
+        True, doc="Standardise value targets by their running mean and variance."
+    )
+    mixed_precision: bool = flag(
+        False, doc="Compute in bfloat16, where trainer and processor have it."
+    )
+    initial_policy: str | None = text(
+        doc="Policy to start from, weights and normaliser: a folder with policy.safetensors and "
+        "policy.json, or the name of a shipped one, such as CartPole-v0. The value network starts "
+        "at random, the standard deviation at initial_log_std."
+    )
 
     # Collecting.
-    rollouts: int = integer(32, 1)  # vector steps per update
-    # First episodes end at random times, so that a rollout sees all phases of an episode.
-    stagger_episodes: bool = flag(False)
-    # Of an action's noise with that of the step before: noise that lasts moves limbs further.
-    # Likelihoods stay those of independent noise, as in Hollenstein et al., "Colored Noise in PPO:
-    # Improved Exploration and Performance through Correlated Action Sampling", 2024.
-    noise_correlation: float = number(0.0, 0.0, 0.99)
-    random_timesteps: int = integer(0, 0, MAX_STEPS)
-    learning_starts: int = integer(0, 0, MAX_STEPS)
-    time_limit_bootstrap: bool = flag(True)
-    rewards_shaper_scale: float = number(1.0, above=True)
-    discount_factor: float = number(0.99, 0.0, 1.0)
-    lambda_param: float = number(0.95, 0.0, 1.0)
+    rollouts: int = whole(
+        32,
+        least=1,
+        most=MAX_COUNT,
+        unit="vector steps",
+        doc="Length of a rollout. One update learns from rollouts x num_envs environment steps.",
+    )
+    stagger_episodes: bool = flag(
+        False,
+        doc="First episodes are truncated at random times, so that a rollout sees all phases of an "
+        "episode.",
+    )
+    noise_correlation: float = number(
+        0.0,
+        least=0,
+        most=0.99,
+        doc="Correlation of an action's noise with that of the step before: noise that lasts moves "
+        "limbs further. Likelihoods stay those of independent noise (Hollenstein et al., 2024).",
+    )
+    rewards_shaper_scale: float = number(1.0, above=0, doc="Factor of all rewards.")
+    discount_factor: float = number(0.99, least=0, most=1, doc="Discount factor, gamma.")
+    lambda_param: float = number(
+        0.95, least=0, most=1, doc="Lambda of the generalised advantage estimate."
+    )
 
     # Learning.
-    # Learns from each sample or, as often, from its mirror image (`motrix_gym.Mirror.image`); the
-    # task must have a mirror.
-    symmetry_augmentation: bool = flag(False)
-    learning_epochs: int = integer(2, 1)
-    mini_batches: int = integer(32, 1)
-    learning_rate: float = number(1e-3, above=True)
-    # The rate follows the measured KL divergence around this value; 0 or None: a fixed rate.
-    learning_rate_scheduler_kl_threshold: float | None = number(0.008)
-    max_learning_rate: float = number(1e-3, MIN_LEARNING_RATE)  # ceiling of the KL-adaptive rate
-    # The ceiling, or a fixed rate, falls linearly to nothing over the run.
-    anneal_learning_rate: bool = flag(False)
-    grad_norm_clip: float = number(1.0)  # 0: no clipping
-    ratio_clip: float = number(0.2, above=True)
-    value_clip: float = number(0.2)
-    clip_predicted_values: bool = flag(True)
-    entropy_loss_scale: float = number(0.0)
-    value_loss_scale: float = number(2.0)
-    # Weight of the squared distance of mean actions from the action box. What is bounded to the box
-    # does the same however far outside, so the noise of an action that strays there is lost, and
-    # with it the way back.
-    bounds_loss_scale: float = number(0.0)
-    kl_threshold: float = number(0.0)  # ends an update early; 0: never
+    symmetry_augmentation: bool = flag(
+        False,
+        doc="Learn from each sample or, as often, from its mirror image; the task must have a "
+        "mirror (`motrix_gym.Mirror`).",
+    )
+    learning_epochs: int = whole(
+        2, least=1, most=MAX_COUNT, doc="Passes over a rollout in one update."
+    )
+    mini_batches: int = whole(
+        32,
+        least=1,
+        most=MAX_COUNT,
+        doc="Mini-batches per pass, a gradient step for each; they must divide the rollout.",
+    )
+    learning_rate: float = number(
+        1e-3, above=0, doc="Step size of Adam; where it adapts, that of the first update."
+    )
+    desired_kl: float | None = number(
+        0.008,
+        least=0,
+        unit="nats",
+        doc="KL divergence of an update that the learning rate adapts to. 0 or None: a fixed rate.",
+    )
+    max_learning_rate: float = number(
+        1e-3, least=MIN_LEARNING_RATE, doc="Ceiling of the adaptive learning rate."
+    )
+    anneal_learning_rate: bool = flag(
+        False, doc="The ceiling, or a fixed rate, falls linearly to 0 over the run."
+    )
+    grad_norm_clip: float = number(
+        1.0, least=0, doc="Largest norm of a gradient; longer ones are shortened. 0: no clipping."
+    )
+    ratio_clip: float = number(0.2, above=0, doc="Clip of the probability ratio around 1, epsilon.")
+    value_clip: float = number(
+        0.2, least=0, doc="Clip of a value's change in one update, if clip_predicted_values."
+    )
+    clip_predicted_values: bool = flag(True, doc="Clip values; see value_clip.")
+    entropy_loss_scale: float = number(0.0, least=0, doc="Weight of the entropy bonus.")
+    value_loss_scale: float = number(2.0, least=0, doc="Weight of the value loss.")
+    bounds_loss_scale: float = number(
+        0.0,
+        least=0,
+        doc="Weight of the squared distance of mean actions from the action box. Actions are "
+        "clipped to the box, so a mean far outside has no noise left to learn from.",
+    )
+    early_stop_kl: float = number(
+        0.0, least=0, unit="nats", doc="KL divergence that ends an update early. 0: never."
+    )
 
     def _check(self) -> None:
-        self._check_refused()
         self._check_rates()
         super()._check()
-
-    def _check_refused(self) -> None:
-        for name in ("random_timesteps", "learning_starts"):
-            if getattr(self, name) != 0:
-                raise FieldError(
-                    name,
-                    f"{name}={getattr(self, name)!r} is not supported, only 0 is: PPO is on-policy "
-                    "and learns from its own actions from the first step on",
-                )
-        if not self.time_limit_bootstrap:
-            raise FieldError(
-                "time_limit_bootstrap",
-                "time_limit_bootstrap=False is not supported, only True is: a time limit is not "
-                "the end of the task, so the value of the final observation is always added",
-            )
 
     def _check_rates(self) -> None:
         if self.adaptive_rate and self.learning_rate > self.max_learning_rate:
@@ -124,13 +172,13 @@ class PPOConfig(OnPolicyConfig):
                 "learning_rate",
                 f"learning_rate={self.learning_rate!r} is above max_learning_rate="
                 f"{self.max_learning_rate!r}, the ceiling of the KL-adaptive rate: lower the one, "
-                "raise the other, or set learning_rate_scheduler_kl_threshold=0 for a fixed rate",
+                "raise the other, or set desired_kl=0 for a fixed rate",
             )
 
     @property
     def adaptive_rate(self) -> bool:
         """Whether the learning rate follows the KL divergence."""
-        return bool(self.learning_rate_scheduler_kl_threshold)
+        return bool(self.desired_kl)
 
     def highest_rate(self, progress: float) -> float:
         """Returns the ceiling of the learning rate, or the fixed rate, after a share of the run."""
@@ -138,7 +186,7 @@ class PPOConfig(OnPolicyConfig):
         return rate * max(1.0 - progress, 0.0) if self.anneal_learning_rate else rate
 
     def planned_log_std(self, progress: float) -> float | None:
-        """Returns the log standard deviation after a share of the run; None: it is learned."""
+        """Returns the annealed log standard deviation after a share of the run; None: learned."""
         if self.final_log_std is None:
             return None
         change = self.final_log_std - self.initial_log_std

@@ -40,7 +40,7 @@ class SB3Trainer(OnPolicyTrainer):
     """PPO by Stable-Baselines3; see `Trainer`.
 
     `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
-    rewards. `kl_threshold` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes, and the
+    rewards. `early_stop_kl` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes, and the
     spread of actions is bounded, after each epoch. Where skrl-jax and skrl-torch learn otherwise,
     `docs/trainers.md` says so. `mixed_precision` does nothing.
     """
@@ -57,11 +57,11 @@ class SB3Trainer(OnPolicyTrainer):
     def requirements(cls, env: VectorEnv, config: Any) -> tuple[Policy | None, Mirror | None, int]:
         found = super().requirements(env, config)
         _, mirror, _ = found
-        if mirror and config.kl_threshold:
+        if mirror and config.early_stop_kl:
             raise FieldError(
-                "kl_threshold",
-                f"kl_threshold={config.kl_threshold} with symmetry_augmentation=True: "
-                "Stable-Baselines3 would count mirror images as divergence; set kl_threshold=0",
+                "early_stop_kl",
+                f"early_stop_kl={config.early_stop_kl} with symmetry_augmentation=True: "
+                "Stable-Baselines3 would count mirror images as divergence; set early_stop_kl=0",
             )
         return found
 
@@ -118,7 +118,7 @@ class SB3Trainer(OnPolicyTrainer):
             figures["Policy / Standard deviation"] = float(log_std.exp().mean())
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
-        if threshold := self.config.learning_rate_scheduler_kl_threshold:
+        if threshold := self.config.desired_kl:
             divergence = figures["Learning / KL divergence"]
             rate = adapted_rate(self.rate, divergence, threshold, MIN_LEARNING_RATE, highest)
             set_rate(self.optimizer, float(rate))
@@ -165,7 +165,7 @@ def sb3_settings(config: PPOConfig | RecurrentPPOConfig) -> dict[str, Any]:
         "ent_coef": config.entropy_loss_scale,
         "vf_coef": config.value_loss_scale,
         "max_grad_norm": config.grad_norm_clip or np.inf,
-        "target_kl": config.kl_threshold / 1.5 or None,
+        "target_kl": config.early_stop_kl / 1.5 or None,
     }
 
 

@@ -9,28 +9,26 @@ normalisers of TRPO, RecurrentPPO and ARS, TD3's noise, and how often a run is s
 from dataclasses import dataclass
 from typing import ClassVar
 
-from adapters.algorithm_config import (
-    ACTIVATIONS,
-    LARGEST,
-    MAX_BATCH,
-    MAX_LAYERS,
-    MAX_STEPS,
-    MAX_WIDTH,
-    AlgorithmConfig,
+from adapters.algorithm_config import ACTIVATIONS, MAX_BATCH, AlgorithmConfig, OnPolicyConfig
+from adapters.ppo_config import MAX_LOG_STD, MIN_LOG_STD
+from adapters.run_config import MAX_COUNT, MAX_STEPS
+from motrix_gym.settings import (
+    MAX_SIZE,
+    MAX_SIZES,
     FieldError,
-    OnPolicyConfig,
+    choice,
+    described,
     flag,
-    integer,
     number,
-    one_of,
     sizes,
+    whole,
 )
-from adapters.ppo_config import MAX_LOG_STD
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class OffPolicyConfig(AlgorithmConfig):
-    """Settings of an algorithm with a replay buffer.
+    """Settings of an algorithm with a replay buffer, which each checkpoint writes.
 
     Raises:
         FieldError: (a ValueError) as `AlgorithmConfig`, or the replay buffer cannot hold a vector
@@ -39,30 +37,59 @@ class OffPolicyConfig(AlgorithmConfig):
 
     log_interval: ClassVar[int] = 32
 
-    num_envs: int = integer(64, 1)
-    max_env_steps: int = integer(1_000_000, 1, MAX_STEPS)
-    # In vector steps; each checkpoint writes the replay buffer.
-    check_point_interval: int = integer(5000, 1, MAX_STEPS)
+    num_envs: int = 64
+    max_env_steps: int = 1_000_000
+    check_point_interval: int = 5000
 
     # The networks.
-    policy_hidden_layer_sizes: tuple[int, ...] = sizes(256, 256)
-    value_hidden_layer_sizes: tuple[int, ...] = sizes(256, 256)  # of each critic
-    n_critics: int = integer(2, 1, 100)
-    activation: str = one_of(ACTIVATIONS, "relu")
-    normalize_observations: bool = flag(False)
+    policy_hidden_layer_sizes: tuple[int, ...] = sizes(
+        256, 256, unit="neurons", doc="Hidden layers of the policy network."
+    )
+    value_hidden_layer_sizes: tuple[int, ...] = sizes(
+        256, 256, unit="neurons", doc="Hidden layers of each critic."
+    )
+    n_critics: int = whole(2, least=1, most=100, doc="Critics, of which the lowest value counts.")
+    activation: str = choice("relu", *ACTIVATIONS, doc="Function between layers.")
+    normalize_observations: bool = flag(
+        False, doc="Standardise observations by their running mean and variance."
+    )
 
     # Collecting.
-    rollouts: int = integer(1, 1)  # vector steps per update
-    buffer_size: int = integer(1_000_000, 1, MAX_BATCH)  # transitions, of all environments
-    # Environment steps with random actions before.
-    learning_starts: int = integer(100, 0, MAX_STEPS)
-    rewards_shaper_scale: float = number(1.0, above=True)
-    discount_factor: float = number(0.99, 0.0, 1.0)
+    rollouts: int = whole(
+        1,
+        least=1,
+        most=MAX_COUNT,
+        unit="vector steps",
+        doc="Steps of all environments between two updates.",
+    )
+    buffer_size: int = whole(
+        1_000_000,
+        least=1,
+        most=MAX_BATCH,
+        unit="transitions",
+        doc="Size of the replay buffer, over all environments.",
+    )
+    learning_starts: int = whole(
+        100,
+        least=0,
+        most=MAX_STEPS,
+        unit="environment steps",
+        doc="Steps with random actions before anything is learned.",
+    )
+    rewards_shaper_scale: float = number(1.0, above=0, doc="Factor of all rewards.")
+    discount_factor: float = number(0.99, least=0, most=1, doc="Discount factor, gamma.")
 
     # Learning.
-    gradient_steps: int = integer(1, 1)  # per update, whatever the number of environments
-    batch_size: int = integer(256, 2)  # transitions per gradient step
-    learning_rate: float = number(3e-4, above=True)
+    gradient_steps: int = whole(
+        1,
+        least=1,
+        most=MAX_COUNT,
+        doc="Gradient steps per update, whatever the number of environments.",
+    )
+    batch_size: int = whole(
+        256, least=2, most=MAX_COUNT, unit="transitions", doc="Batch of a gradient step."
+    )
+    learning_rate: float = number(3e-4, above=0, doc="Step size of Adam.")
 
     def _check(self) -> None:
         super()._check()
@@ -81,6 +108,7 @@ class OffPolicyConfig(AlgorithmConfig):
             )
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class SACConfig(OffPolicyConfig):
     """Settings of one SAC run."""
@@ -88,11 +116,23 @@ class SACConfig(OffPolicyConfig):
     algo: ClassVar[str] = "sac"
     title: ClassVar[str] = "SAC"
 
-    tau: float = number(0.005, 0.0, 1.0, above=True)  # share by which targets follow
-    ent_coef: float | str = number("auto", auto=True)  # weight of the entropy; "auto": learned
-    target_entropy: float | str = number("auto", -LARGEST, auto=True)  # "auto": minus the actions
+    tau: float = number(
+        0.005,
+        above=0,
+        most=1,
+        doc="Share of the critics' weights that their targets take over in a gradient step.",
+    )
+    ent_coef: float | str = number(
+        "auto", words=("auto",), least=0, doc="Weight of the entropy; auto: learned."
+    )
+    target_entropy: float | str = number(
+        "auto",
+        words=("auto",),
+        doc="Entropy that a learned weight leads to; auto: minus the number of actions.",
+    )
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class TQCConfig(SACConfig):
     """Settings of one TQC run.
@@ -104,8 +144,13 @@ class TQCConfig(SACConfig):
     algo: ClassVar[str] = "tqc"
     title: ClassVar[str] = "TQC"
 
-    n_quantiles: int = integer(25, 1, 1000)  # per critic
-    top_quantiles_to_drop_per_net: int = integer(2, 0)
+    n_quantiles: int = whole(25, least=1, most=1000, doc="Quantiles per critic.")
+    top_quantiles_to_drop_per_net: int = whole(
+        2,
+        least=0,
+        most=MAX_COUNT,
+        doc="Highest quantiles that are left out, per critic, against overestimation.",
+    )
 
     def _check(self) -> None:
         super()._check()
@@ -117,6 +162,7 @@ class TQCConfig(SACConfig):
             )
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class CrossQConfig(OffPolicyConfig):
     """Settings of one CrossQ run, which has no target networks."""
@@ -124,13 +170,22 @@ class CrossQConfig(OffPolicyConfig):
     algo: ClassVar[str] = "crossq"
     title: ClassVar[str] = "CrossQ"
 
-    value_hidden_layer_sizes: tuple[int, ...] = sizes(1024, 1024)
-    learning_rate: float = number(1e-3, above=True)
-    ent_coef: float | str = number("auto", auto=True)  # weight of the entropy; "auto": learned
-    target_entropy: float | str = number("auto", -LARGEST, auto=True)  # "auto": minus the actions
-    policy_delay: int = integer(3, 1)  # gradient steps of the critics for one of the policy
+    value_hidden_layer_sizes: tuple[int, ...] = (1024, 1024)
+    learning_rate: float = 1e-3
+    ent_coef: float | str = number(
+        "auto", words=("auto",), least=0, doc="Weight of the entropy; auto: learned."
+    )
+    target_entropy: float | str = number(
+        "auto",
+        words=("auto",),
+        doc="Entropy that a learned weight leads to; auto: minus the number of actions.",
+    )
+    policy_delay: int = whole(
+        3, least=1, most=MAX_COUNT, doc="Gradient steps of the critics for one of the policy."
+    )
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class TD3Config(OffPolicyConfig):
     """Settings of one TD3 run."""
@@ -138,42 +193,82 @@ class TD3Config(OffPolicyConfig):
     algo: ClassVar[str] = "td3"
     title: ClassVar[str] = "TD3"
 
-    policy_hidden_layer_sizes: tuple[int, ...] = sizes(400, 300)
-    value_hidden_layer_sizes: tuple[int, ...] = sizes(400, 300)
-    learning_rate: float = number(1e-3, above=True)
-    tau: float = number(0.005, 0.0, 1.0, above=True)  # share by which targets follow
-    policy_delay: int = integer(2, 1)  # gradient steps of the critics for one of the policy
-    # Standard deviations, for actions scaled to [-1, 1]. The library explores without noise unless
-    # it is given some, and then finds little.
-    action_noise: float = number(0.1)
-    target_policy_noise: float = number(0.2)
-    target_noise_clip: float = number(0.5)
+    policy_hidden_layer_sizes: tuple[int, ...] = (400, 300)
+    value_hidden_layer_sizes: tuple[int, ...] = (400, 300)
+    learning_rate: float = 1e-3
+    tau: float = number(
+        0.005,
+        above=0,
+        most=1,
+        doc="Share of the critics' weights that their targets take over in a gradient step.",
+    )
+    policy_delay: int = whole(
+        2, least=1, most=MAX_COUNT, doc="Gradient steps of the critics for one of the policy."
+    )
+    action_noise: float = number(
+        0.1,
+        least=0,
+        doc="Standard deviation of the noise of actions, for boxes of [-1, 1]. Without it, which "
+        "is the library's default, TD3 hardly explores.",
+    )
+    target_policy_noise: float = number(
+        0.2, least=0, doc="Standard deviation of the noise of the targets' actions."
+    )
+    target_noise_clip: float = number(0.5, least=0, doc="Largest noise of the targets' actions.")
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class GaussianConfig(OnPolicyConfig):
     """What TRPO and RecurrentPPO have alike."""
 
-    num_envs: int = integer(64, 1)
+    num_envs: int = 64
 
     # The networks.
-    policy_hidden_layer_sizes: tuple[int, ...] = sizes(64, 64)
-    value_hidden_layer_sizes: tuple[int, ...] = sizes(64, 64)
-    activation: str = one_of(ACTIVATIONS, "tanh")
-    initial_log_std: float = number(0.0, -20.0, MAX_LOG_STD)
-    normalize_observations: bool = flag(True)
-    normalize_values: bool = flag(True)
+    policy_hidden_layer_sizes: tuple[int, ...] = sizes(
+        64, 64, unit="neurons", doc="Hidden layers of the policy network."
+    )
+    value_hidden_layer_sizes: tuple[int, ...] = sizes(
+        64, 64, unit="neurons", doc="Hidden layers of the value network."
+    )
+    activation: str = choice("tanh", *ACTIVATIONS, doc="Function between layers.")
+    initial_log_std: float = number(
+        0.0,
+        least=MIN_LOG_STD,
+        most=MAX_LOG_STD,
+        doc="Log standard deviation of actions at the start, for action boxes of [-1, 1].",
+    )
+    normalize_observations: bool = flag(
+        True, doc="Standardise observations by their running mean and variance."
+    )
+    normalize_values: bool = flag(
+        True, doc="Standardise value targets by their running mean and variance."
+    )
 
     # Collecting.
-    rollouts: int = integer(32, 1)  # vector steps per update
-    rewards_shaper_scale: float = number(1.0, above=True)
-    discount_factor: float = number(0.99, 0.0, 1.0)
-    lambda_param: float = number(0.95, 0.0, 1.0)
+    rollouts: int = whole(
+        32,
+        least=1,
+        most=MAX_COUNT,
+        unit="vector steps",
+        doc="Length of a rollout. One update learns from rollouts x num_envs environment steps.",
+    )
+    rewards_shaper_scale: float = number(1.0, above=0, doc="Factor of all rewards.")
+    discount_factor: float = number(0.99, least=0, most=1, doc="Discount factor, gamma.")
+    lambda_param: float = number(
+        0.95, least=0, most=1, doc="Lambda of the generalised advantage estimate."
+    )
 
     # Learning.
-    mini_batches: int = integer(16, 1)
+    mini_batches: int = whole(
+        16,
+        least=1,
+        most=MAX_COUNT,
+        doc="Mini-batches per pass, a gradient step for each; they must divide the rollout.",
+    )
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class TRPOConfig(GaussianConfig):
     """Settings of one TRPO run; mini-batches and learning rate are the value network's."""
@@ -181,15 +276,28 @@ class TRPOConfig(GaussianConfig):
     algo: ClassVar[str] = "trpo"
     title: ClassVar[str] = "TRPO"
 
-    learning_rate: float = number(1e-3, above=True)
-    n_critic_updates: int = integer(10, 1)  # epochs
-    target_kl: float = number(0.01, above=True)
-    cg_max_steps: int = integer(15, 1)
-    cg_damping: float = number(0.1)
-    line_search_shrinking_factor: float = number(0.8, 0.0, 1.0, above=True)
-    line_search_max_iter: int = integer(10, 1)
+    learning_rate: float = number(1e-3, above=0, doc="Step size of Adam, of the value network.")
+    n_critic_updates: int = whole(
+        10, least=1, most=MAX_COUNT, doc="Passes of the value network over a rollout."
+    )
+    target_kl: float = number(
+        0.01, above=0, unit="nats", doc="KL divergence that a step of the policy may have."
+    )
+    cg_max_steps: int = whole(
+        15, least=1, most=MAX_COUNT, doc="Most steps of the conjugate gradient method."
+    )
+    cg_damping: float = number(
+        0.1, least=0, doc="What is added to the diagonal of the Fisher matrix."
+    )
+    line_search_shrinking_factor: float = number(
+        0.8, above=0, most=1, doc="Factor of a step that the line search refuses."
+    )
+    line_search_max_iter: int = whole(
+        10, least=1, most=MAX_COUNT, doc="Most steps that the line search tries."
+    )
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class RecurrentPPOConfig(GaussianConfig):
     """Settings of one RecurrentPPO run: policy and value each have an LSTM below their layers.
@@ -201,17 +309,29 @@ class RecurrentPPOConfig(GaussianConfig):
     algo: ClassVar[str] = "recurrent_ppo"
     title: ClassVar[str] = "RecurrentPPO"
 
-    lstm_hidden_size: int = integer(256, 1, MAX_WIDTH)
-    n_lstm_layers: int = integer(1, 1, MAX_LAYERS)
-    learning_epochs: int = integer(10, 1)
-    learning_rate: float = number(3e-4, above=True)
-    grad_norm_clip: float = number(0.5)  # 0: no clipping
-    ratio_clip: float = number(0.2, above=True)
-    value_clip: float = number(0.2)
-    clip_predicted_values: bool = flag(False)
-    entropy_loss_scale: float = number(0.0)
-    value_loss_scale: float = number(0.5)
-    kl_threshold: float = number(0.0)  # ends an update early; 0: never
+    aliases = {"kl_threshold": "early_stop_kl"}
+
+    lstm_hidden_size: int = whole(
+        256, least=1, most=MAX_SIZE, unit="neurons", doc="Width of each LSTM layer."
+    )
+    n_lstm_layers: int = whole(1, least=1, most=MAX_SIZES, doc="Number of LSTM layers.")
+    learning_epochs: int = whole(
+        10, least=1, most=MAX_COUNT, doc="Passes over a rollout in one update."
+    )
+    learning_rate: float = number(3e-4, above=0, doc="Step size of Adam.")
+    grad_norm_clip: float = number(
+        0.5, least=0, doc="Largest norm of a gradient; longer ones are shortened. 0: no clipping."
+    )
+    ratio_clip: float = number(0.2, above=0, doc="Clip of the probability ratio around 1, epsilon.")
+    value_clip: float = number(
+        0.2, least=0, doc="Clip of a value's change in one update, if clip_predicted_values."
+    )
+    clip_predicted_values: bool = flag(False, doc="Clip values; see value_clip.")
+    entropy_loss_scale: float = number(0.0, least=0, doc="Weight of the entropy bonus.")
+    value_loss_scale: float = number(0.5, least=0, doc="Weight of the value loss.")
+    early_stop_kl: float = number(
+        0.0, least=0, unit="nats", doc="KL divergence that ends an update early. 0: never."
+    )
 
     def _check(self) -> None:
         super()._check()
@@ -229,6 +349,7 @@ class RecurrentPPOConfig(GaussianConfig):
         return f"LSTM {lstm}, {super().networks}"
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class ARSConfig(AlgorithmConfig):
     """Settings of one ARS run, whose policy is linear.
@@ -249,12 +370,23 @@ class ARSConfig(AlgorithmConfig):
     rewards_shaper_scale: ClassVar[float] = 1.0  # only how returns compare matters
     activation: ClassVar[str] = "tanh"  # of no layer
 
-    num_envs: int = integer(64, 2)
-    normalize_observations: bool = flag(True)
-    n_top: int | None = integer(None, 1)  # best directions, to learn from; None: all
-    learning_rate: float = number(0.02, above=True)
-    delta_std: float = number(0.05, above=True)  # of the random steps
-    alive_bonus_offset: float = number(0.0, -LARGEST)  # added to each step's reward
+    num_envs: int = whole(
+        64,
+        least=2,
+        most=MAX_COUNT,
+        doc="Environments side by side: two for each direction that an update tries.",
+    )
+    normalize_observations: bool = flag(
+        True, doc="Standardise observations by their running mean and variance."
+    )
+    n_top: int | None = whole(
+        None, least=1, most=MAX_COUNT, doc="Best directions, which are learned from; None: all."
+    )
+    learning_rate: float = number(0.02, above=0, doc="Step size.")
+    delta_std: float = number(
+        0.05, above=0, doc="Standard deviation of the random steps of the weights."
+    )
+    alive_bonus_offset: float = number(0.0, doc="What is added to the reward of each step.")
 
     def _check(self) -> None:
         super()._check()

@@ -22,7 +22,7 @@ Conventions:
 - Policy and value are always networks of their own: skrl's JAX agent has no shared ones, so
   `share_policy_value_features` does nothing here. Neither does `mixed_precision`: bfloat16 is
   slower than float32 in JAX on a CPU.
-- Gradients are clipped per network. A mini-batch whose divergence is above `kl_threshold` ends its
+- Gradients are clipped per network. A mini-batch whose divergence is above `early_stop_kl` ends its
   epoch, unlearned. The KL-adaptive rate moves once per epoch.
 """
 
@@ -458,7 +458,7 @@ def ppo_config(config: PPOConfig) -> PPO_CFG:
         **skrl_settings(config),
         learning_rate_scheduler=KLAdaptiveLR,  # pyright: ignore[reportArgumentType]
         learning_rate_scheduler_kwargs={  # a fixed rate is one without room to move
-            "kl_threshold": config.learning_rate_scheduler_kl_threshold or 1.0,
+            "kl_threshold": config.desired_kl or 1.0,
             "min_lr": MIN_LEARNING_RATE if config.adaptive_rate else rate,
             "max_lr": config.max_learning_rate if config.adaptive_rate else rate,
         },

@@ -20,5 +20,5 @@ def skrl_settings(config: PPOConfig) -> dict[str, Any]:
         "value_clip": config.value_clip if config.clip_predicted_values else 0.0,
         "entropy_loss_scale": config.entropy_loss_scale,
         "value_loss_scale": config.value_loss_scale,
-        "kl_threshold": config.kl_threshold,
+        "kl_threshold": config.early_stop_kl,
     }

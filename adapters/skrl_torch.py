@@ -438,7 +438,7 @@ def ppo_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
         **skrl_settings(config),
         learning_rate_scheduler=KLAdaptiveLR if config.adaptive_rate else None,
         learning_rate_scheduler_kwargs={
-            "kl_threshold": config.learning_rate_scheduler_kl_threshold,
+            "kl_threshold": config.desired_kl,
             "min_lr": MIN_LEARNING_RATE,
             "max_lr": config.max_learning_rate,
         },

@@ -12,7 +12,7 @@ import imageio.v3 as imageio
 from motrix_gym.commands import VelocityCommands
 from motrix_gym.policy import Policy
 from motrix_gym.rendering import tile
-from rl_zoo.cli import PRETRAINED
+from rl_zoo.policies import PRETRAINED
 
 FORWARD = VelocityCommands((1.0, 1.0), (0.0, 0.0), (0.0, 0.0), 0.0, (60.0, 60.0))
 START, CYCLE, PICTURES = 150, 20, 4  # steps; the gait's 2.5 Hz are 20 steps of 20 ms

@@ -4,8 +4,10 @@
 ``register_task`` adds an environment. Each family of the suite registers its own (``tasks``).
 """
 
+import copy
 import importlib
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,13 +36,17 @@ MakeTask = Callable[[Any], Task]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is registered under an id; what is named by "module:name" is imported when asked for."""
+    """What is registered under an id; what is named by "module:name" is imported when asked for.
+
+    ``module`` is the user's module that registered it, None if none did.
+    """
 
     id: str
     given_task: MakeTask | str
     given_config: TaskConfig | str
     goals: tuple[Goal, ...]
-    hyperparams: Path | None
+    hyperparams: Any
+    module: str | None = None
 
     @cached_property
     def task(self) -> MakeTask:
@@ -66,7 +72,7 @@ def register_task(
     config: TaskConfig | str,
     *,
     goals: Sequence[Goal] = (),
-    hyperparams: str | Path | None = None,
+    hyperparams: Any = None,
     max_episode_steps: int | None = 1000,
 ) -> None:
     """Register a task with Gymnasium and with the zoo's commands.
@@ -78,7 +84,9 @@ def register_task(
         config: its settings; or "module:name" of them.
         goals: when an evaluation counts as solved; one on "return" is also the spec's
             ``reward_threshold``.
-        hyperparams: a YAML file with the environment's training settings.
+        hyperparams: the environment's training settings: a YAML file, a mapping as such a file
+            has it (``{"ppo": {"num_envs": 256}}``), or a config object of ``adapters``. Trainings
+            check what is in it.
         max_episode_steps: the time limit in the spec, for settings that are not yet imported; of
             others it is their own.
 
@@ -89,12 +97,15 @@ def register_task(
         raise ValueError(f"the id {id!r} needs a version: {id}-v0")
     if id in gymnasium.registry:
         raise ValueError(f"the id {id!r} is already registered")
-    path = Path(hyperparams) if hyperparams is not None else None
-    if path is not None and not path.is_file():
-        raise ValueError(f"hyperparams of {id!r}: there is no file {path}")
+    if isinstance(hyperparams, str | Path):
+        hyperparams = Path(hyperparams)
+        if not hyperparams.is_file():
+            raise ValueError(f"hyperparams of {id!r}: there is no file {hyperparams}")
     if isinstance(config, TaskConfig):
         max_episode_steps = config.max_episode_steps
-    _entries[id] = Entry(id, task, config, tuple(goals), path)
+    module = sys._getframe(1).f_globals.get("__name__")  # of the caller, as for a namedtuple
+    users = module if module != "__main__" and not str(module).startswith("motrix_gym.") else None
+    _entries[id] = Entry(id, task, config, tuple(goals), copy.deepcopy(hyperparams), users)
     threshold = next((goal.value for goal in goals if goal.figure == "return"), None)
     gymnasium.register(
         id,
@@ -132,8 +143,8 @@ def env_name(env_id: str) -> str:
     return re.split(r"[/\\:]", env_id)[-1]
 
 
-def hyperparams(env_id: str) -> Path | None:
-    """The YAML file that ``env_id`` was registered with, if any."""
+def hyperparams(env_id: str) -> Any:
+    """The training settings that ``env_id`` was registered with; None if there are none."""
     return entry(env_id).hyperparams
 
 

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the settings of a task may be: fields that say it, and their check.
+"""Settings: fields of a dataclass that say what they may be, in what unit, and what they mean.
 
-    max_angle: float = number(0.2, above=0)
+    max_angle: float = number(0.2, above=0, unit="rad", doc="Tilt that ends an episode.")
     friction: tuple[float, float] = interval(0.4, 1.0, above=0)
     reward_weights: Mapping[str, float] = weights(alive=1.0)
+    terrain: str = choice("flat", "flat", "rough")
 
-A subclass that gives a field another default keeps what it may be. An ordinary field whose
-annotation is one type, None aside, is held to it, if that is a number (and the default is finite),
-bool, str, or the dataclass of the default.
+Tasks and algorithms declare their settings so. A subclass that gives a field another default keeps
+the rest. An ordinary field whose annotation is one type, None aside, is held to it, if that is a
+number (and the default is finite), bool, str, or the dataclass of the default.
 
 ``integer`` and ``integers`` check what is an argument and no setting.
 """
 
 import dataclasses
+import inspect
 import math
 import operator
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -23,12 +26,42 @@ from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 
-from motrix_gym.names import shown
+from motrix_gym.names import did_you_mean, shown
+
+MAX_SIZES, MAX_SIZE = 32, 2**14  # of a list of sizes, and of each
+
+
+class FieldError(ValueError):
+    """A setting does not exist, or has a value that is not allowed.
+
+    Attributes:
+        field: The setting's name.
+    """
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message)
+        self.field = field
+
+
+class _Rule:
+    """What a setting may be; ``str`` gives it as a phrase."""
+
+    def allows(self, value: Any) -> bool:
+        """Whether the setting may have this value."""
+        raise NotImplementedError
+
+    def plain(self, value: Any) -> Any:
+        """An allowed value as a plain Python value."""
+        return value
+
+    def hint(self, value: Any) -> str:
+        """What was probably meant by a value that is not allowed; "" if that is not known."""
+        return ""
 
 
 @dataclass(frozen=True)
-class _Rule:
-    """What a setting may be; ``parts`` is how many numbers it holds, None if they have names."""
+class _Numbers(_Rule):
+    """Numbers: ``parts`` is how many, None if they have names; a single one may be a word, too."""
 
     parts: int | None = 1
     least: float = -math.inf
@@ -36,11 +69,11 @@ class _Rule:
     most: float = math.inf
     below: float = math.inf
     whole: bool = False
+    words: tuple[str, ...] = ()
 
     def allows(self, value: Any) -> bool:
-        """Whether the setting may have this value."""
         if self.parts == 1:
-            return self._allows_number(value)
+            return self._allows_number(value) or isinstance(value, str) and value in self.words
         if self.parts is None:
             return isinstance(value, Mapping) and all(map(self._allows_number, value.values()))
         given = isinstance(value, (tuple, list)) and len(value) == self.parts
@@ -53,6 +86,13 @@ class _Rule:
         inside = self.least <= x <= self.most and self.above < x < self.below
         return inside and not (self.whole and x % 1)
 
+    def plain(self, value: Any) -> Any:
+        if self.parts is None:
+            return {name: float(x) for name, x in value.items()}
+        if self.parts != 1:
+            return tuple(map(float, value))
+        return value if isinstance(value, str) else int(value) if self.whole else float(value)
+
     def __str__(self) -> str:
         kind = "whole" if self.whole else "finite"
         text = {
@@ -61,43 +101,139 @@ class _Rule:
             None: "finite numbers by name",
         }
         limits = [(">=", self.least), (">", self.above), ("<=", self.most), ("<", self.below)]
-        bounds = [f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit)]
-        return ", ".join([text[self.parts], *bounds])
+        bounds = [f"{sign} {_figure(limit)}" for sign, limit in limits if math.isfinite(limit)]
+        return ", ".join([" or ".join([*self.words, text[self.parts]]), *bounds])
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What a setting may be that is no number: anything of one class."""
+class _Kind(_Rule):
+    """Anything of one class."""
 
     kind: type
 
     def allows(self, value: Any) -> bool:
-        """Whether the setting may have this value."""
         return isinstance(value, (bool, np.bool_) if self.kind is bool else self.kind)
+
+    def plain(self, value: Any) -> Any:
+        return bool(value) if self.kind is bool else value
 
     def __str__(self) -> str:
         names = {bool: "True or False", str: "text"}
         return names.get(self.kind, f"a {self.kind.__module__}.{self.kind.__qualname__}")
 
 
-def number(default: float | None, **limits: Any) -> Any:
-    """A field for finite numbers, bounded by ``least``, ``above``, ``most`` and ``below``."""
-    return _field(_Rule(**limits), default)
+@dataclass(frozen=True)
+class _Choice(_Rule):
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and value in self.words
+
+    def hint(self, value: Any) -> str:
+        return did_you_mean(value, self.words)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.words)}"
 
 
-def whole(default: int | None, **limits: Any) -> Any:
+class _Sizes(_Rule):
+    """A list of sizes, of layers."""
+
+    def allows(self, value: Any) -> bool:
+        size = _Numbers(least=1, most=MAX_SIZE, whole=True)
+        given = isinstance(value, list | tuple) and 1 <= len(value) <= MAX_SIZES
+        return given and all(map(size.allows, value))
+
+    def plain(self, value: Any) -> Any:
+        return tuple(map(int, value))
+
+    def __str__(self) -> str:
+        return f"a list of 1 to {MAX_SIZES} whole numbers from 1 to {MAX_SIZE:,}"
+
+
+class _Text(_Rule):
+    """Text that is not empty."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, str) and bool(value)
+
+    def __str__(self) -> str:
+        return "text that is not empty"
+
+
+class _ByName(_Rule):
+    """Any values by name."""
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+    def plain(self, value: Any) -> Any:
+        return {k: self.plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    def __str__(self) -> str:
+        return "values by name"
+
+
+def number(
+    default: float | str | None,
+    *,
+    words: tuple[str, ...] = (),
+    unit: str = "",
+    doc: str = "",
+    **limits: Any,
+) -> Any:
+    """A field for finite numbers, bounded by ``least``, ``above``, ``most`` and ``below``.
+
+    Args:
+        default: Its value where none is given.
+        words: Words that it may be instead, such as "auto".
+        unit: Of the number, for those who read the settings.
+        doc: What it means, in a sentence or two.
+        **limits: The bounds.
+    """
+    return _field(_Numbers(words=words, **limits), default, unit, doc)
+
+
+def whole(default: int | None, *, unit: str = "", doc: str = "", **limits: Any) -> Any:
     """A field for whole numbers; bounded as ``number`` is."""
-    return _field(_Rule(whole=True, **limits), default)
+    return _field(_Numbers(whole=True, **limits), default, unit, doc)
 
 
-def interval(low: float, high: float, **limits: Any) -> Any:
+def interval(low: float, high: float, *, unit: str = "", doc: str = "", **limits: Any) -> Any:
     """A field for (low, high), finite, low <= high; bounded as ``number`` is."""
-    return _field(_Rule(2, **limits), (low, high))
+    return _field(_Numbers(2, **limits), (low, high), unit, doc)
 
 
 def weights(**default: float) -> Any:
     """A field for finite weights by name."""
     return dataclasses.field(default_factory=default.copy, metadata={"rule": _WEIGHTS})
+
+
+def flag(default: bool, *, doc: str = "") -> Any:
+    """A field for True and False."""
+    return _field(_Kind(bool), default, doc=doc)
+
+
+def choice(default: str, *words: str, doc: str = "") -> Any:
+    """A field for one of some words."""
+    return _field(_Choice(words), default, doc=doc)
+
+
+def sizes(*default: int, unit: str = "", doc: str = "") -> Any:
+    """A field for the sizes of one or more layers."""
+    return _field(_Sizes(), default, unit, doc)
+
+
+def text(*, doc: str = "") -> Any:
+    """A field for text that is not empty, or None, which is the default."""
+    return _field(_Text(), None, doc=doc)
+
+
+def values_by_name(*, doc: str = "") -> Any:
+    """A field for any values by name, or None, which is the default."""
+    return _field(_ByName(), None, doc=doc)
 
 
 def is_number(value: Any) -> bool:
@@ -110,24 +246,104 @@ def is_number(value: Any) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a class says of one of its settings.
+
+    Attributes:
+        name: Its name.
+        default: Its value where none is given.
+        allowed: What it may be, as a phrase; "" if that is not said.
+        unit: Its unit, "" if it has none.
+        doc: What it means, "" if that is not said.
+    """
+
+    name: str
+    default: Any
+    allowed: str
+    unit: str
+    doc: str
+
+
+def declared(cls: type) -> list[Setting]:
+    """Returns the settings of a dataclass, in the order of its fields."""
+    said = _metadata(cls)
+    found = []
+    for field in dataclasses.fields(cls):
+        default = field.default
+        if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        rule, about = _rule(field, said), said[field.name]
+        allowed = str(rule or "")
+        if rule and "None" in _type_names(field.type):
+            allowed += "; or None"
+        found.append(
+            Setting(field.name, default, allowed, about.get("unit", ""), about.get("doc", ""))
+        )
+    return found
+
+
+def described(cls: type) -> Any:
+    """Adds the settings of a dataclass to its docstring, so that ``help`` lists them."""
+    lines = [inspect.cleandoc(cls.__doc__ or ""), "", "Settings:"]
+    for setting in declared(cls):
+        facts = f"{setting.allowed}; default {setting.default!r}"
+        unit = f" [{setting.unit}]" if setting.unit else ""
+        about = f"{setting.name}{unit}: {setting.doc} ({facts})"
+        lines += textwrap.wrap(about, 76, initial_indent="    ", subsequent_indent=" " * 8)
+    cls.__doc__ = "\n".join(lines)
+    return cls
+
+
 def check(settings: Any) -> None:
-    """Check the fields of a dataclass. One whose annotation allows None may be None.
+    """Checks the fields of a dataclass. One whose annotation allows None may be None.
 
     Raises:
-        ValueError: naming the first setting whose value cannot be, the value, and what is allowed.
+        FieldError: (a ValueError) naming the first setting whose value cannot be, the value, and
+            what is allowed.
     """
-    rules = {}
-    for owner in reversed(type(settings).__mro__):
-        for field in vars(owner).get("__dataclass_fields__", {}).values():
-            if "rule" in field.metadata:
-                rules[field.name] = field.metadata["rule"]
+    _plain_values(settings)
+
+
+def make_plain(settings: Any) -> None:
+    """Checks the fields of a dataclass, and makes plain Python values of them.
+
+    Whole floats become ints where whole numbers are due, NumPy's numbers Python's, lists tuples.
+
+    Raises:
+        FieldError: as ``check``.
+    """
+    for name, value in _plain_values(settings).items():
+        object.__setattr__(settings, name, value)
+
+
+def _plain_values(settings: Any) -> dict[str, Any]:
+    """The checked values of those fields that say what they may be, as plain values."""
+    said, plain = _metadata(type(settings)), {}
     for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if value is None and "None" in _type_names(field.type):
+        value, rule = getattr(settings, field.name), _rule(field, said)
+        if rule is None or value is None and "None" in _type_names(field.type):
             continue
-        rule = rules.get(field.name) or _rule_of_plain(field)
-        if rule and not rule.allows(value):
-            raise ValueError(f"{field.name} must be {rule}, got {shown(value)}")
+        if not rule.allows(value):
+            message = f"{field.name} must be {rule}, got {shown(value)}{rule.hint(value)}"
+            raise FieldError(field.name, message)
+        plain[field.name] = rule.plain(value)
+    return plain
+
+
+def _metadata(cls: type) -> dict[str, dict[str, Any]]:
+    """What is said of each field, by a class or else by those that it is derived from."""
+    said: dict[str, dict[str, Any]] = {}
+    for owner in reversed(cls.__mro__):
+        for field in vars(owner).get("__dataclass_fields__", {}).values():
+            about = {key: value for key, value in field.metadata.items() if value}
+            said[field.name] = said.get(field.name, {}) | about
+    return said
+
+
+def _rule(field: dataclasses.Field, said: dict[str, dict[str, Any]]) -> _Rule | None:
+    """What a field may be; None if anything."""
+    return said[field.name].get("rule") or _rule_of_plain(field)
 
 
 def as_json(value: Any) -> Any:
@@ -179,7 +395,12 @@ def integers(name: str, values: Iterable[Any], least: int, most: int) -> tuple[i
     return given
 
 
-def _rule_of_plain(field: dataclasses.Field) -> "_Rule | _Kind | None":
+def _figure(limit: float) -> str:
+    """A bound, as it is read most easily."""
+    return f"{limit:,.0f}" if 1e4 < abs(limit) < 1e15 and limit % 1 == 0 else f"{limit:g}"
+
+
+def _rule_of_plain(field: dataclasses.Field) -> _Rule | None:
     """What a field may be whose declaration does not say it."""
     default = field.default
     if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
@@ -200,9 +421,9 @@ def _type_names(annotation: Any) -> set[str]:
     return {"None" if t in (None, NoneType) else getattr(t, "__name__", str(t)) for t in types}
 
 
-def _field(rule: _Rule, default: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"rule": rule})
+def _field(rule: _Rule, default: Any, unit: str = "", doc: str = "") -> Any:
+    return dataclasses.field(default=default, metadata={"rule": rule, "unit": unit, "doc": doc})
 
 
-_NUMBER = _Rule()
-_WEIGHTS = _Rule(None)
+_NUMBER = _Numbers()
+_WEIGHTS = _Numbers(None)

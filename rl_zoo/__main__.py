@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": "trainers side by side, over seeds: a table and a picture",
     "play": "watch a policy in a window, or make a video of it",
     "envs": "list the environments",
+    "settings": "list the settings of an algorithm",
 }
 
 
@@ -44,7 +45,7 @@ def _main(argv: Sequence[str] | None) -> int:
         hint, commands = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
         print(f"error: no command {shown(name)}{hint}; there are: {commands}", file=sys.stderr)
         return 2
-    return importlib.import_module(f"rl_zoo.{name}").main(rest)
+    return importlib.import_module(f"rl_zoo.commands.{name}").main(rest)
 
 
 if __name__ == "__main__":

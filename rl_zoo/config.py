@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training settings: a YAML file and the command line make a checked `AlgorithmConfig`.
+"""Training settings: those of an environment and those of a call make a checked `AlgorithmConfig`.
 
+    extends: HopperStand-v0
     ppo:
       num_envs: 1024
       learning_rate: 1e-3
@@ -10,17 +11,17 @@
       gradient_steps: 8
 
 A block per algorithm. The value for the trainer wins over the universal one, that one over the
-default, and overrides win over all. An error in a file is a `ConfigError` that starts with the
-file and the line.
+default, and what a call gives wins over all. `extends` names another file, whose values hold where
+this one has none: a shipped one ("HopperStand-v0") or a path from here ("base.yaml"). The same
+can be given from Python, as a mapping, in which a config object may stand for a block.
+
+An error is a `ConfigError` that starts with the file and the line.
 """
 
-import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from adapters import (
     ALGORITHMS,
@@ -33,15 +34,15 @@ from adapters import (
 from motrix_gym import registration
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.registration import env_name
+from rl_zoo import yaml_files
+from rl_zoo.yaml_files import Block, ConfigError, parse_value
+
+Source = str | Path | Mapping[str, Any] | AlgorithmConfig
 
 BACKENDS = "backends"
+EXTENDS = "extends"
 TRAINING_ENV = "training_env"
-YAML_TAGS = "tag:yaml.org,2002:"
-MAX_ALIASES = 20  # of a YAML file: lists of lists of aliases grow without bounds
-
-
-class ConfigError(ValueError):
-    """A settings file or an override is not as it must be."""
+FOLDER = Path(str(resources.files("hyperparams")))
 
 
 def load(
@@ -49,58 +50,77 @@ def load(
     algo: str = "ppo",
     trainer: str | None = None,
     *,
-    file: str | Path | None = None,
+    hyperparams: Source | None = None,
     task_settings: Collection[str] = (),
     **overrides: Any,
 ) -> AlgorithmConfig:
     """Returns the settings to train an environment with.
 
     Args:
-        env_id: A registered id; used only to find the file.
-        algo: The block of the file to read.
+        env_id: A registered id; used only to find its settings.
+        algo: The block to read.
         trainer: Which of the block's `backends` to read; "stock-sb3" reads that of "sb3", and None
             that of the first trainer that has the algorithm.
-        file: A YAML file to read instead of the environment's own.
-        task_settings: Dotted names of task settings that were asked for: the file's `training_env`
-            gives way to them.
-        **overrides: Values that win over the file's.
+        hyperparams: A YAML file, a mapping as such a file has it, or a config object, to use
+            instead of the environment's own.
+        task_settings: Dotted names of task settings that were asked for: the `training_env` of the
+            environment's settings gives way to them.
+        **overrides: Values that win over all others.
 
     Raises:
-        ConfigError: the file or an override is wrong, there is no such algorithm or trainer, or
-            the trainer does not have the algorithm.
-        UnknownEnvironmentError: (of motrix_gym) no file is given and no environment has the id.
+        ConfigError: A setting is wrong, there is no such algorithm or trainer, or the trainer does
+            not have the algorithm.
+        UnknownEnvironmentError: (of motrix_gym) `hyperparams` is not given and no environment has
+            the id.
     """
-    if trainer is None:
-        trainer = trainers(algo)[0]
+    values, origin = given(env_id, algo, trainer, hyperparams=hyperparams)
+    places = values.places
+    if isinstance(own := values.get(TRAINING_ENV), dict) and task_settings:
+        kept = {k: v for k, v in own.items() if not any(_overlap(k, t) for t in task_settings)}
+        values[TRAINING_ENV] = kept or None
+    try:
+        asked = ALGORITHMS[algo].by_our_names(overrides)
+    except FieldError as error:
+        raise ConfigError(str(error)) from error
+    try:
+        return ALGORITHMS[algo].from_dict(values | asked)
+    except FieldError as error:
+        if error.field in asked or origin is None:
+            raise ConfigError(str(error)) from error
+        raise ConfigError(f"{places.get(error.field, origin)}: {error}") from error
+
+
+def given(
+    env_id: str,
+    algo: str = "ppo",
+    trainer: str | None = None,
+    *,
+    hyperparams: Source | None = None,
+) -> tuple[Block, str | None]:
+    """Returns the values that an environment's settings give, and where they begin.
+
+    The arguments are those of `load`. A value knows its place, such as "Go1-v0.yaml:3"; where there
+    are no settings, they begin at None.
+
+    Raises:
+        ConfigError, UnknownEnvironmentError: As `load`, but for what a value may be.
+    """
+    trainer = trainers(algo)[0] if trainer is None else trainer
     try:
         check_trainer(trainer, algo)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    path = Path(file) if file is not None else find(env_id)
-    blocks = _read(path) if path else Block()
-    _check_keys(path, blocks, ALGORITHMS, "algorithm")
-    names = ALGORITHMS[algo].names()
+    blocks, origin = _read(env_id, hyperparams)
+    names = (*ALGORITHMS[algo].names(), *ALGORITHMS[algo].only)
     universal = blocks.get(algo, Block())
-    _check_keys(path, universal, (*names, BACKENDS), "setting")
+    _check_keys(universal, (*names, BACKENDS), "setting")
     backends = universal.get(BACKENDS, Block())
-    _check_keys(path, backends, trainers_with(algo), "trainer")
+    _check_keys(backends, trainers_with(algo), "trainer")
     for block in backends.values():
-        _check_keys(path, block, names, "setting")
-
-    specific = backends.get(counterpart(trainer), Block())
-    values = {k: v for k, v in universal.items() if k != BACKENDS} | specific
-    if isinstance(own := values.get(TRAINING_ENV), dict) and task_settings:
-        kept = {k: v for k, v in own.items() if not any(_overlap(k, t) for t in task_settings)}
-        values[TRAINING_ENV] = kept or None
-    values |= overrides
-    try:
-        return ALGORITHMS[algo].from_dict(values)
-    except FieldError as error:
-        if error.field in overrides or path is None:
-            raise ConfigError(str(error)) from error
-        lines = {**universal.lines, **specific.lines}
-        line = lines.get(error.field, blocks.lines.get(algo, 1))
-        raise ConfigError(f"{path}:{line}: {error}") from error
+        _check_keys(block, names, "setting")
+    values = _on_top(backends.get(counterpart(trainer), Block()), universal)
+    values.pop(BACKENDS, None)
+    return values, blocks.places.get(algo, origin)
 
 
 def _overlap(first: str, second: str) -> bool:
@@ -113,40 +133,39 @@ def trainers(algo: str) -> list[str]:
     """Returns the names of the trainers that have an algorithm.
 
     Raises:
-        ConfigError: there is no such algorithm.
+        ConfigError: There is no such algorithm.
     """
     _check_name(algo, ALGORITHMS, "algorithm")
     return trainers_with(algo)
 
 
-def find(env_id: str) -> Path | None:
-    """Returns the settings file of a registered environment; None where it has none (all defaults).
+def find(env_id: str) -> Source | None:
+    """Returns the settings of a registered environment; None where it has none (all defaults).
 
     Raises:
-        UnknownEnvironmentError: (of motrix_gym) no environment has the id.
+        UnknownEnvironmentError: (of motrix_gym) No environment has the id.
     """
-    if path := registration.hyperparams(env_id):
-        return path
-    shipped = resources.files("hyperparams") / f"{env_name(env_id)}.yaml"
-    return Path(str(shipped)) if shipped.is_file() else None
+    if (own := registration.hyperparams(env_id)) is not None:
+        return own
+    shipped = FOLDER / f"{env_name(env_id)}.yaml"
+    return shipped if shipped.is_file() else None
 
 
-def has_settings(env_id: str, algo: str, file: str | Path | None = None) -> bool:
-    """Returns whether there is a settings file, as for `load`, with a block of the algorithm."""
-    path = Path(file) if file is not None else find(env_id)
-    return path is not None and algo in _read(path)
+def has_settings(env_id: str, algo: str, hyperparams: Source | None = None) -> bool:
+    """Returns whether there are settings, as for `load`, with a block of the algorithm."""
+    return algo in _read(env_id, hyperparams)[0]
 
 
 def dump(config: AlgorithmConfig, algo: str = "ppo") -> str:
     """Returns the text of a settings file that loads to an equal configuration."""
-    return yaml.dump({algo: config.as_dict()}, Dumper=_Dumper, sort_keys=False)
+    return yaml_files.dump({algo: config.as_dict()})
 
 
 def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
     """Returns name and value of a `--set name=value`; the value is read as YAML.
 
     Raises:
-        ConfigError: it is not name=value, or no setting of the algorithm has the name, or there is
+        ConfigError: It is not name=value, or no setting of the algorithm has the name, or there is
             no such algorithm.
     """
     name, equals, value = text.partition("=")
@@ -155,114 +174,140 @@ def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
         raise ConfigError(f"--set {shown(text)}: expected name=value, such as learning_rate=1e-4")
     _check_name(algo, ALGORITHMS, "algorithm")
     note = "; those of the task are env.NAME"
-    _check_name(name, ALGORITHMS[algo].names(), "setting", "--set: ", note)
+    config = ALGORITHMS[algo]
+    if name not in (*config.aliases, *config.only):
+        _check_name(name, config.names(), "setting", "--set: ", note)
     return name, parse_value(value, f"--set {shown(text)}")
 
 
-def parse_value(text: str, where: str) -> Any:
-    """Returns a value written as YAML, safely read.
+def _read(env_id: str, hyperparams: Source | None) -> tuple[Block, str | None]:
+    """Returns blocks, algorithm -> {name: value, "backends": {trainer: {...}}}, and their origin.
 
-    Raises:
-        ConfigError: it is not YAML; the message starts with `where`.
+    The origin is what an error starts with that has no place of its own; None if there is nothing.
     """
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = getattr(error, "problem", None) or error
-        raise ConfigError(f"{where}: the value is not YAML: {reason}") from error
+    source, origin = hyperparams, "hyperparams"
+    if source is None:
+        source, origin = find(env_id), f"hyperparams of {env_id}"
+    if source is None:
+        return Block(), None
+    if isinstance(source, str | Path):
+        return _read_file(Path(source)), f"{source}:1"
+    return _read_python(source, origin), origin
 
 
-class Block(dict[str, Any]):
-    """A mapping of a YAML file that knows its lines (counted from 1)."""
+def _read_file(path: Path, extending: tuple[Path, ...] = ()) -> Block:
+    """Returns the blocks of a file, on top of those that it extends.
 
-    def __init__(self):
-        super().__init__()
-        self.lines: dict[str, int] = {}
+    Args:
+        path: The file.
+        extending: Those that extend it, the first one first.
+    """
+    blocks = yaml_files.read(path)
+    _check_block(blocks, f"{path}:1", "the file")
+    return _extended(blocks, path.parent, (*extending, path))
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's floats (1e-4), lines, and neither duplicate nor merge keys."""
+def _read_python(source: Any, origin: str) -> Block:
+    """Returns the blocks of a mapping or a config object, on top of those that it extends."""
 
-    aliases = 0  # seen so far
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            self.aliases += 1
-            if self.aliases > MAX_ALIASES:
-                message = f"there are more than {MAX_ALIASES} aliases (*name)"
-                raise yaml.MarkedYAMLError(None, None, message, self.peek_event().start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            # PyYAML reads `!!int ""` or the 13th month of a date, and stumbles.
-            tag = node.tag.removeprefix(YAML_TAGS)
-            what = shown(node.value) if isinstance(node, yaml.ScalarNode) else "this"
-            raise _error(node, f"{what} cannot be read as !!{tag}") from error
-
-    def block(self, node: yaml.MappingNode) -> Block:
+    def block_of(name: str, values: Any) -> Any:
+        if isinstance(values, AlgorithmConfig):
+            values = values.as_dict()
+        if not isinstance(values, Mapping):
+            return values
         block = Block()
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
+        for key, value in values.items():
             if not isinstance(key, str):
-                raise _error(key_node, f"a name must be text, not {shown(key)}")
-            if key in block:
-                first = block.lines[key]
-                raise _error(key_node, f"{shown(key)} is given twice, first in line {first}")
-            block[key] = self.construct_object(value_node, deep=True)
-            block.lines[key] = key_node.start_mark.line + 1
+                raise ConfigError(f"{origin}: a name must be text, not {shown(key)}")
+            nested = key == BACKENDS or name == BACKENDS or not name
+            block.put(key, block_of(key, value) if nested else value, origin)
         return block
 
-
-class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes text which `_Loader` would take for a float."""
-
-
-_Loader.add_constructor(f"{YAML_TAGS}map", _Loader.block)
-for _class in (_Loader, _Dumper):
-    _class.add_implicit_resolver(
-        f"{YAML_TAGS}float",
-        re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)[eE][-+]?\d+$"),
-        list("-+.0123456789"),
-    )
+    if isinstance(source, AlgorithmConfig):
+        source = {source.algo: source}
+    if not isinstance(source, Mapping):
+        raise ConfigError(f"{origin} must be a file, a mapping or a config, not {shown(source)}")
+    for algo, config in source.items():
+        if isinstance(config, AlgorithmConfig) and config.algo != algo:
+            raise ConfigError(f"{origin}: {shown(algo)} has settings of {config.algo!r}")
+    return _extended(block_of("", source), Path(), ())
 
 
-def _error(node: yaml.Node, message: str) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+def _extended(blocks: Block, folder: Path, extending: tuple[Path, ...]) -> Block:
+    """Returns blocks on top of those that they extend; checked, and by our names.
 
-
-def _read(path: Path) -> Block:
-    """Returns the file as blocks: algorithm -> {name: value, "backends": {trainer: {...}}}."""
-    try:
-        blocks = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}:1: not a YAML file: {error}") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    _check_block(path, blocks, 1, "the file")
+    Args:
+        blocks: What was read.
+        folder: Where a path in `extends` begins.
+        extending: The files that led here, the last of which was read.
+    """
+    base_name, place = blocks.pop(EXTENDS, None), blocks.places.pop(EXTENDS, "")
     for algo, block in blocks.items():
-        _check_block(path, block, blocks.lines[algo], algo)
-        if BACKENDS in block:
-            _check_block(path, block[BACKENDS], block.lines[BACKENDS], BACKENDS)
-            for trainer, values in block[BACKENDS].items():
-                _check_block(path, values, block[BACKENDS].lines[trainer], trainer)
-    return blocks
+        _check_name(algo, ALGORITHMS, "algorithm", f"{blocks.places[algo]}: ")
+        _check_block(block, blocks.places[algo], algo)
+        backends = block.get(BACKENDS, Block())
+        _check_block(backends, block.places.get(BACKENDS, ""), BACKENDS)
+        for trainer, values in backends.items():
+            _check_block(values, backends.places[trainer], trainer)
+            backends[trainer] = _by_our_names(values, ALGORITHMS[algo].aliases)
+        blocks[algo] = _by_our_names(block, ALGORITHMS[algo].aliases)
+    if not place:
+        return blocks
+    path = _base(base_name, folder, place)
+    if path.resolve() in [file.resolve() for file in extending]:
+        chain = " -> ".join(file.name for file in (*extending, path))
+        raise ConfigError(f"{place}: files extend each other in a circle: {chain}")
+    return _on_top(blocks, _read_file(path, extending))
 
 
-def _check_block(path: Path, value: Any, line: int, name: str) -> None:
+def _base(name: Any, folder: Path, place: str) -> Path:
+    """Returns the file that `extends` names."""
+    if not isinstance(name, str):
+        raise ConfigError(f"{place}: extends must name a file, not {shown(name)}")
+    if name.endswith((".yaml", ".yml")):
+        path = folder / name
+        if not path.is_file():
+            raise ConfigError(f"{place}: there is no file {path}")
+        return path
+    shipped = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    _check_name(name, shipped, "shipped file", f"{place}: ", "; a path ends in .yaml")
+    return FOLDER / f"{name}.yaml"
+
+
+def _on_top(own: Block, base: Block) -> Block:
+    """Returns a block whose values are those of `own`, or else of `base`; so blocks within."""
+    merged = Block()
+    for block in (base, own):
+        for name, value in block.items():
+            known = merged.get(name)
+            if isinstance(value, Block) and isinstance(known, Block) and name != TRAINING_ENV:
+                value = _on_top(value, known)
+            merged.put(name, value, block.places[name])
+    return merged
+
+
+def _by_our_names(block: Block, aliases: Mapping[str, str]) -> Block:
+    """Returns a block in which settings have our names, for those that others use too."""
+    found, given = Block(), {}
+    for name, value in block.items():
+        ours, place = aliases.get(name, name), block.places[name]
+        if ours in found:
+            raise ConfigError(
+                f"{place}: {given[ours]} and {name} are one setting: give one of them"
+            )
+        found.put(ours, value, place)
+        given[ours] = name
+    return found
+
+
+def _check_block(value: Any, place: str, name: str) -> None:
     if not isinstance(value, Block):
-        wanted = "must hold 'name: value' pairs"
-        raise ConfigError(f"{path}:{line}: {name} {wanted}, not {shown(value)}")
+        raise ConfigError(f"{place}: {name} must hold 'name: value' pairs, not {shown(value)}")
 
 
-def _check_keys(path: Path | None, block: Block, allowed: Collection[str], what: str) -> None:
-    for name, line in block.lines.items():
-        _check_name(name, allowed, what, f"{path}:{line}: ")
+def _check_keys(block: Block, allowed: Collection[str], what: str) -> None:
+    for name, place in block.places.items():
+        _check_name(name, allowed, what, f"{place}: ")
 
 
 def _check_name(

@@ -19,7 +19,7 @@ SHARE = 0.1  # of the training between such lines, if that comes first
 WINDOW = 32  # updates that rate, split and time left are measured over
 
 
-class Progress:
+class ProgressLine:
     """Writes steps, rate, return, success or metrics, and time left.
 
     On a terminal one line is rewritten; elsewhere a line is added every tenth of the training or

@@ -20,55 +20,45 @@ training chooses between those two at its end.
 """
 
 import hashlib
-import json
 import math
 import os
-import platform
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
+from filelock import BaseFileLock
 
-import adapters
-import motrix_gym
 from adapters import AlgorithmConfig, Policy, PolicyError
 from motrix_gym.files import pack_arrays, read_arrays, sync_folder, write_file
 from motrix_gym.names import shown
 from motrix_gym.policy_files import ARRAYS_FILE, JSON_FILE
-from motrix_gym.settings import is_number
 from rl_zoo import config as zoo_config
+from rl_zoo import evaluation, locks, manifests
+from rl_zoo.environments import env_of_run
+from rl_zoo.manifests import (
+    CHECKPOINTS,
+    FILES,
+    MANIFEST,
+    REPLAY_FILE,
+    SCHEMA_VERSION,
+    STATE_FILE,
+    RunError,
+    encode,
+    entries,
+    rank,
+    without_replay,
+)
+from rl_zoo.provenance import session, sessions
 
-try:
-    import fcntl
-except ImportError:  # Windows: two processes on one run are not told apart
-    fcntl = None
-
-SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 EVALUATION = "evaluation.json"
-STATE_FILE = "train_state.safetensors"
-FILES = (ARRAYS_FILE, JSON_FILE, STATE_FILE)
-REPLAY_FILE = "replay.safetensors"
 REPLAY = "replay/"  # how the names of a state's arrays begin that only the latest needs
-CHECKPOINTS = ("latest", "best")  # the last resort last
 ENDINGS = ("complete", "interrupted", "failed")
-PACKAGES = (
-    "motrix-gym mujoco gymnasium numpy safetensors jax flax optax skrl torch stable-baselines3 "
-    "sb3-contrib"
-)
-
-
-class RunError(RuntimeError):
-    """A run cannot be read or written; the message says why, and what is still good."""
 
 
 class Run:
@@ -78,7 +68,7 @@ class Run:
         folder: Where it is; TensorBoard events go here.
     """
 
-    def __init__(self, folder: Path, lock: IO | None = None):
+    def __init__(self, folder: Path, lock: BaseFileLock | None = None):
         self.folder = folder
         self._lock = lock
         self._started = time.monotonic()  # what came before is in the manifest's wall_seconds
@@ -94,6 +84,8 @@ class Run:
         *,
         algo: str = "ppo",
         env_config: dict[str, Any] | None = None,
+        task: dict[str, Any] | None = None,
+        module: str | None = None,
         device: str = "cpu",
         started: float | None = None,
     ) -> Self:
@@ -105,18 +97,22 @@ class Run:
             trainer: The trainer's name.
             config: The settings, with the seed drawn.
             algo: The algorithm's name.
-            env_config: Plain values that override the environment's configuration.
+            env_config: Task settings that differ from the registered ones, by dotted name.
+            task: All of the task's settings, by dotted name.
+            module: The user's module that registers the environment; None if there is none.
             device: What the trainer learns on; a resumed run goes on there.
             started: When the run's clock began (`time.monotonic()`); by default now.
 
         Raises:
-            RunError: the folder cannot be written, or env_config is not plain JSON.
+            RunError: the folder cannot be written, or a setting of the task is not plain JSON.
         """
         now = datetime.now(UTC)
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "env_id": env_id,
             "env_config": env_config or {},
+            "task": task or {},
+            "module": module,
             "algo": algo,
             "trainer": trainer,
             "device": device,
@@ -131,7 +127,7 @@ class Run:
             "latest": None,
             "history": [],
         }
-        text = _encode(manifest)
+        text = encode(manifest)
         name = f"{now.astimezone():%Y-%m-%d_%H-%M-%S}_{algo}_{trainer}"
         with _reported(f"make a run folder in {root}"):
             parent = Path(root) / zoo_config.env_name(env_id)
@@ -140,7 +136,7 @@ class Run:
             run._started = run._started if started is None else started
             run._keep = config.keep_checkpoints
             try:
-                run._lock = _take_lock(run.folder)
+                run._lock = _locked(run.folder)
                 (run.folder / "checkpoints").mkdir()
                 write_file(run.folder / CONFIG, zoo_config.dump(config, algo).encode())
                 write_file(run.folder / MANIFEST, text)
@@ -170,13 +166,13 @@ class Run:
                 already being written to.
         """
         run = cls(Path(folder))
-        manifest = run.manifest
+        manifest = run.manifest()
         if env_id is not None and manifest["env_id"] != env_id:
             raise RunError(f"{folder} is a run of {manifest['env_id']}, not of {env_id}")
         if resume:
             run._keep = run.config().keep_checkpoints  # the settings of a run never change
             with _reported(f"resume {folder}"):
-                run._lock = _take_lock(run.folder)
+                run._lock = _locked(run.folder)
         return run
 
     def begin(self, started: float | None = None) -> None:
@@ -192,33 +188,18 @@ class Run:
         self._check_writable()
         self._started = self._started if started is None else started
         with _reported(f"resume {self.folder}"):
-            known = sessions(self.manifest)
+            known = sessions(self.manifest())
             new = [session()] if known[-1] != session() else []
             self._commit(status="running", sessions=known + new)
         self._remove_litter()
 
-    @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest as it is on disk now, checked.
+        """Returns the manifest as it is on disk, checked.
 
         Raises:
-            RunError: it is missing, damaged or of an unknown version.
+            RunError: It is missing, damaged or of an unknown version.
         """
-        path = self.folder / MANIFEST
-        try:
-            manifest = json.loads(path.read_bytes())
-        except FileNotFoundError as error:
-            raise RunError(_no_run(self.folder)) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
-        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
-        if version != SCHEMA_VERSION:
-            raise RunError(
-                f"{path} has schema_version {shown(version)}, this program reads {SCHEMA_VERSION}"
-            )
-        if not _is_well_formed(manifest):
-            raise RunError(f"{path} lacks entries of a run, or has wrong ones")
-        return manifest
+        return manifests.read(self.folder)
 
     def config(self) -> AlgorithmConfig:
         """Returns the settings of the run.
@@ -226,8 +207,10 @@ class Run:
         Raises:
             rl_zoo.config.ConfigError: config.yaml was damaged by hand.
         """
-        m = self.manifest
-        return zoo_config.load(m["env_id"], m["algo"], m["trainer"], file=self.folder / CONFIG)
+        m = self.manifest()
+        return zoo_config.load(
+            m["env_id"], m["algo"], m["trainer"], hyperparams=self.folder / CONFIG
+        )
 
     def save_checkpoint(
         self,
@@ -253,13 +236,13 @@ class Run:
         now = time.monotonic()
         try:
             with _reported(f"write a checkpoint in {self.folder}", self._last_good):
-                manifest = self.manifest
+                manifest = self.manifest()
                 seconds = manifest["wall_seconds"] + now - self._started
                 score = float(score) if score is not None and math.isfinite(score) else None
                 entry = {"steps": int(steps), "seconds": seconds, "score": score}
                 entry |= self._write(str(int(steps)), policy, state)
                 best = manifest["best"]
-                if best is None or _rank(entry) >= _rank(best):
+                if best is None or rank(entry) >= rank(best):
                     best = entry
                 self._commit_checkpoints(best, entry, steps=int(steps), **facts)
         finally:
@@ -267,9 +250,9 @@ class Run:
 
     def best_earlier(self) -> str | None:
         """Returns the folder of the best checkpoint before the latest; None if there is none."""
-        manifest = self.manifest
-        earlier = [e for e in _entries(manifest) if e["folder"] != manifest["latest"]["folder"]]
-        return max(earlier, key=_rank)["folder"] if earlier else None
+        manifest = self.manifest()
+        earlier = [e for e in entries(manifest) if e["folder"] != manifest["latest"]["folder"]]
+        return max(earlier, key=rank)["folder"] if earlier else None
 
     def promote(self, which: str) -> None:
         """Makes a checkpoint, named as for `policy`, the best one, whatever the scores say.
@@ -280,7 +263,7 @@ class Run:
         self._check_writable()
         entry = self._verified(which, FILES)
         with _reported(f"write {MANIFEST} in {self.folder}"):
-            self._commit_checkpoints(entry, self.manifest["latest"])
+            self._commit_checkpoints(entry, self.manifest()["latest"])
         self._remove_litter()
 
     def save_evaluation(self, result: dict[str, Any]) -> None:
@@ -290,7 +273,7 @@ class Run:
             RunError: it cannot be written, or is not plain JSON.
         """
         with _reported(f"write {EVALUATION} in {self.folder}"):
-            write_file(self.folder / EVALUATION, _encode(result))
+            write_file(self.folder / EVALUATION, encode(result))
 
     def finish(self, status: str) -> None:
         """Ends the writing with a status: "complete", "interrupted" or "failed".
@@ -310,7 +293,7 @@ class Run:
     def close(self) -> None:
         """Lets other processes write the run, which stays as it is."""
         if self._lock:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def history(self) -> list[dict[str, Any]]:
@@ -322,7 +305,7 @@ class Run:
         Raises:
             RunError: as `manifest`.
         """
-        return _entries(self.manifest)
+        return entries(self.manifest())
 
     def policy(self, which: str = "best") -> Policy:
         """Returns the policy of the "best", the "latest", or a `history()` entry's folder.
@@ -351,6 +334,36 @@ class Run:
                 state |= read_arrays(self._path(entry) / file, digest, RunError)
         return state
 
+    def evaluate(
+        self,
+        episodes: int = evaluation.EPISODES,
+        *,
+        which: str = "best",
+        env: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> evaluation.Evaluation:
+        """Measures a policy of the run; nothing is written.
+
+        Args:
+            episodes: Number of whole episodes.
+            which: As for `policy`.
+            env: Task settings by dotted name, beside those that the run was trained with.
+            **options: As for `evaluation.evaluate_policy`: `num_envs`, `seed`, `stochastic`, ...
+
+        Returns:
+            The figures; printed, a table.
+
+        Raises:
+            RunError: There is no such policy, or it is damaged.
+            ZooError: The environment is not registered, or cannot be made or evaluated so.
+        """
+        manifest = self.manifest()
+        settings = manifest["env_config"] | dict(env or {})
+        env_id = env_of_run(manifest, self.folder)
+        return evaluation.evaluate_policy(
+            env_id, self.policy(which), episodes=episodes, settings=settings, **options
+        )
+
     def _check_writable(self) -> None:
         if self._lock is None:
             raise RunError(f"{self.folder} is not open for writing: Run.open(..., resume=True)")
@@ -377,10 +390,10 @@ class Run:
 
     def _commit(self, **changes: Any) -> None:
         """Replaces the manifest on disk by a changed one."""
-        manifest = self.manifest
+        manifest = self.manifest()
         now = time.monotonic()
         wall = manifest["wall_seconds"] + now - self._started
-        write_file(self.folder / MANIFEST, _encode(manifest | {"wall_seconds": wall} | changes))
+        write_file(self.folder / MANIFEST, encode(manifest | {"wall_seconds": wall} | changes))
         self._started = now
 
     def _commit_checkpoints(
@@ -388,17 +401,17 @@ class Run:
     ) -> None:
         """Replaces the manifest by one with these checkpoints and the older ones to keep."""
         if best["folder"] != latest["folder"]:
-            best = _without_replay(best)
+            best = without_replay(best)
         named = (best["folder"], latest["folder"])
         older = [
-            _without_replay(entry)
-            for entry in _entries(self.manifest)
+            without_replay(entry)
+            for entry in entries(self.manifest())
             if entry["folder"] not in named and entry["steps"] < latest["steps"]
         ]
         first = 0 if self._keep < 0 else max(len(older) - self._keep, 0)
         history = older[first:]
         if best["folder"] == latest["folder"] and first:
-            spare = max(older, key=_rank)
+            spare = max(older, key=rank)
             history = history if spare in history else [spare, *history]
         self._commit(best=best, latest=latest, history=history, **changes)
 
@@ -424,12 +437,12 @@ class Run:
 
     def _verified(self, which: str, files: tuple[str, ...]) -> dict[str, Any]:
         """Returns the manifest's entry of a checkpoint whose files have their recorded digests."""
-        manifest = self.manifest
-        entries = {entry["folder"]: entry for entry in _entries(manifest)}
-        if which not in (*CHECKPOINTS, *entries):
-            names = ", ".join((*CHECKPOINTS, *entries))
+        manifest = self.manifest()
+        known = {entry["folder"]: entry for entry in entries(manifest)}
+        if which not in (*CHECKPOINTS, *known):
+            names = ", ".join((*CHECKPOINTS, *known))
             raise ValueError(f"which={shown(which)} is not one of {names}")
-        entry = manifest[which] if which in CHECKPOINTS else entries[which]
+        entry = manifest[which] if which in CHECKPOINTS else known[which]
         if entry is None:
             raise RunError(
                 f"{self.folder} has no checkpoint yet (status: {manifest['status']}): there is "
@@ -451,21 +464,12 @@ class Run:
 
     def _last_good(self) -> str:
         """Returns a phrase that names the last checkpoint without damage."""
-        manifest = self.manifest
+        manifest = self.manifest()
         named = [(which, manifest[which]) for which in CHECKPOINTS if manifest[which]]
-        for which, entry in named + [("older", entry) for entry in reversed(_entries(manifest))]:
+        for which, entry in named + [("older", entry) for entry in reversed(entries(manifest))]:
             if not self._damage(entry, tuple(entry["sha256"])):
                 return f"the last good checkpoint is {self._path(entry)} ({which})"
         return "there is no good checkpoint"
-
-
-def _no_run(folder: Path) -> str:
-    """What is wrong with a folder that has no manifest."""
-    if not folder.exists():
-        return f"there is no folder {folder}"
-    if runs := sorted(folder.glob(f"*/{MANIFEST}")):
-        return f"{folder} is not a run but holds {len(runs)}: name one, such as {runs[-1].parent}"
-    return f"{folder} is not a run, or was never begun: no {MANIFEST}"
 
 
 def find_newest(root: str | Path, env_id: str) -> Path:
@@ -480,7 +484,7 @@ def find_newest(root: str | Path, env_id: str) -> Path:
     skipped = 0
     for path in parent.glob(f"*/{MANIFEST}"):
         try:
-            manifest = Run(path.parent).manifest
+            manifest = Run(path.parent).manifest()
         except RunError:
             skipped += 1
             continue
@@ -492,57 +496,11 @@ def find_newest(root: str | Path, env_id: str) -> Path:
     return max(found)[1]
 
 
-@cache
-def code() -> str:
-    """Returns the SHA-256 of the sources that decide a result: of the environments and trainers.
-
-    That is of a line per .py and .xml file of `motrix_gym` and `adapters`, sorted by name, as
-    `sha256sum` prints them.
-    """
-    digest = hashlib.sha256()
-    for package in (adapters, motrix_gym):
-        root = Path(str(package.__file__)).parent
-        paths = [path for path in root.rglob("*") if path.suffix in (".py", ".xml")]
-        for path in sorted(paths, key=lambda path: path.relative_to(root).as_posix()):
-            name = f"{package.__name__}/{path.relative_to(root).as_posix()}"
-            digest.update(f"{_digest(path)}  {name}\n".encode())
-    return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that a result depends on, of what is installed here."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in PACKAGES.split():
-        with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
-def machine() -> dict[str, Any]:
-    """Returns what this process runs on: `cores` that it may use, and `cpu`, the model's name."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpu = platform.processor() or platform.machine()
-    with suppress(OSError):  # only Linux has it
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        cpu = found[1].strip() if found else cpu
-    return {"cores": cores, "cpu": cpu}
-
-
-def session() -> dict[str, Any]:
-    """Returns what a process trains with: `code`, `versions`, `cores` and `cpu`."""
-    return {"code": code(), "versions": versions(), **machine()}
-
-
-def sessions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns what the processes that trained a run had, as `session` does, in their order.
-
-    A process that had the same as the one before it is not listed. Runs of old list one session, in
-    the manifest itself, with "unknown" for what is missing there.
-    """
-    if "sessions" in manifest:
-        return manifest["sessions"]
-    known = {name: manifest.get(name, "unknown") for name in ("code", "cores", "cpu")}
-    return [{"versions": manifest.get("versions"), **known}]
+def _locked(folder: Path) -> BaseFileLock:
+    try:
+        return locks.take(folder)
+    except locks.LockedError as error:
+        raise RunError(str(error)) from error
 
 
 @contextmanager
@@ -556,33 +514,8 @@ def _reported(what: str, consolation: Callable[[], str] = str) -> Iterator[None]
         raise RunError(message) from error
 
 
-def _encode(value: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(value, indent=2, allow_nan=False).encode() + b"\n"
-    except (TypeError, ValueError) as error:
-        raise RunError(f"not plain JSON: {error}") from error
-
-
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """A manifest's checkpoints, each once, by their steps; runs of old have no history."""
-    named = [manifest[which] for which in reversed(CHECKPOINTS) if manifest[which]]
-    entries = {entry["folder"]: entry for entry in (*manifest.get("history", ()), *named)}
-    return sorted(entries.values(), key=lambda entry: entry["steps"])
-
-
-def _without_replay(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry that names no replay buffer."""
-    sha256 = {file: digest for file, digest in entry["sha256"].items() if file != REPLAY_FILE}
-    return entry | {"sha256": sha256}
-
-
-def _rank(entry: dict[str, Any]) -> tuple[float, int]:
-    score = -math.inf if entry["score"] is None else entry["score"]
-    return score, entry["steps"]
 
 
 def _free(parent: Path, name: str) -> Path:
@@ -601,75 +534,3 @@ def _make_folder(parent: Path, name: str) -> Path:
         with suppress(FileExistsError):
             path.mkdir()
             return path
-
-
-def _take_lock(folder: Path) -> IO:
-    """Returns an open file that marks this process as the run's only writer until it is closed."""
-    lock = (folder / ".lock").open("a")  # not "w": in a stranger's run it may be a link
-    if fcntl:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.close()
-            raise RunError(f"{folder} is already being written to") from error
-        except OSError:
-            pass  # a file system without locks: go without
-    return lock
-
-
-def _is_well_formed(manifest: dict[str, Any]) -> bool:
-    """Whether a manifest has all entries, of the right types, and names no folder outside."""
-    texts = ("env_id", "algo", "trainer", "device", "created", "status")
-    if not all(_is_text(manifest.get(name)) for name in texts):
-        return False
-    known = sessions(manifest)
-    if not (isinstance(known, list) and known and all(map(_is_session, known))):
-        return False
-    if not isinstance(manifest.get("env_config"), dict):
-        return False
-    measured = ("train_seconds", "steps_per_second", "peak_memory_mib")  # not in runs of old
-    if not all(is_number(manifest.get(name, 0)) for name in measured):
-        return False
-    if not all(_is_count(manifest.get(name)) for name in ("steps", "seed")):
-        return False
-    if not is_number(manifest.get("wall_seconds")):
-        return False
-    history = manifest.get("history", [])
-    if not (isinstance(history, list) and all(map(_is_entry, history))):
-        return False
-    return all(
-        which in manifest and (manifest[which] is None or _is_entry(manifest[which]))
-        for which in CHECKPOINTS
-    )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable()
-
-
-def _is_session(found: Any) -> bool:
-    return (
-        isinstance(found, dict)
-        and all(_is_text(found.get(name)) for name in ("code", "cpu"))
-        and (_is_count(found.get("cores")) or found.get("cores") == "unknown")
-        and isinstance(found.get("versions"), dict)
-        and all(map(_is_text, found["versions"].values()))
-    )
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _is_entry(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and _is_count(entry.get("steps"))
-        and "score" in entry
-        and (entry["score"] is None or is_number(entry["score"]))
-        and is_number(entry.get("seconds", 0.0))
-        and isinstance(entry.get("folder"), str)
-        and re.fullmatch(r"\d+(_\d+)?", entry["folder"]) is not None
-        and isinstance(entry.get("sha256"), dict)
-        and set(entry["sha256"]) - {REPLAY_FILE} == set(FILES)
-    )

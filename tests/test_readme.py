@@ -13,11 +13,12 @@ from rl_zoo.__main__ import main as motrix
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-NEEDS = {"stable_baselines3": "stable_baselines3", "skrl": "skrl"}
+NEEDS = {"stable_baselines3": "stable_baselines3", "skrl": "skrl", "rl_zoo": "torch"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_programs_run(program):
+def test_programs_run(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where trainings leave their runs
     for word, module in NEEDS.items():
         if word in program:
             pytest.importorskip(module)

@@ -24,7 +24,7 @@ class StockSB3Trainer(StockTrainer, OnPolicyTrainer):
     without_effect = (
         *StockTrainer.without_effect,
         "mixed_precision",
-        "learning_rate_scheduler_kl_threshold",
+        "desired_kl",
     )
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):

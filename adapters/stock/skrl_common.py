@@ -143,7 +143,7 @@ def ppo_settings(config: PPOConfig, scaler: Any, scheduler: Any, **device: Any) 
     return skrl_settings(config) | {
         "learning_rate_scheduler": scheduler if config.adaptive_rate else None,
         "learning_rate_scheduler_kwargs": {
-            "kl_threshold": config.learning_rate_scheduler_kl_threshold,
+            "kl_threshold": config.desired_kl,
             "min_lr": MIN_LEARNING_RATE,
             "max_lr": config.max_learning_rate,
         },

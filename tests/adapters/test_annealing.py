@@ -40,7 +40,7 @@ def test_a_fixed_rate_falls_to_nothing(make):
 
 
 def test_an_adaptive_rate_keeps_below_the_ceiling_that_falls(make):
-    low = {"learning_rate_scheduler_kl_threshold": 1e3, "max_learning_rate": 1e-3}  # always raised
+    low = {"desired_kl": 1e3, "max_learning_rate": 1e-3}  # always raised
     expected = [1e-3, 0.75e-3, 0.5e-3, 0.25e-3]
     assert rates(make(**low, anneal_learning_rate=True)) == pytest.approx(expected)
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 import adapters
 from adapters import FieldError, PPOConfig
 from adapters.algorithm_config import MAX_BATCH, divisors
+from adapters.run_config import RunConfig
 from motrix_gym.names import shown
+from motrix_gym.settings import declared
 
 ORIGIN_DEFAULTS = {
     "seed": None,
@@ -43,8 +45,45 @@ ORIGIN_DEFAULTS = {
 
 
 def test_names_and_defaults_are_the_origins():
-    config = PPOConfig()
-    assert {name: getattr(config, name) for name in ORIGIN_DEFAULTS} == ORIGIN_DEFAULTS
+    assert PPOConfig.from_dict(ORIGIN_DEFAULTS) == PPOConfig()
+    given = {"learning_rate_scheduler_kl_threshold": 0.02, "kl_threshold": 0.1}
+    config = PPOConfig().replace(**given)
+    assert (config.desired_kl, config.early_stop_kl) == (0.02, 0.1)
+    ours = {PPOConfig.aliases.get(name, name) for name in ORIGIN_DEFAULTS}
+    assert ours - set(PPOConfig.names()) == set(PPOConfig.only)
+
+
+def test_a_setting_given_by_two_names_is_refused():
+    with pytest.raises(FieldError, match="early_stop_kl and kl_threshold are one setting") as e:
+        PPOConfig.from_dict({"early_stop_kl": 0.1, "kl_threshold": 0.1})
+    assert e.value.field == "kl_threshold"
+
+
+@pytest.mark.parametrize("name", PPOConfig.only)
+def test_a_setting_with_a_single_value_is_read_and_not_offered(name):
+    value, _ = PPOConfig.only[name]
+    assert PPOConfig.from_dict({name: value}) == PPOConfig()
+    assert name not in PPOConfig().as_dict()
+    for other in (None, not value, 1.5, "0"):
+        with pytest.raises(FieldError, match=f"{name}=.* is not supported, only {value} is"):
+            PPOConfig.from_dict({name: other})
+
+
+@pytest.mark.parametrize("config", adapters.ALGORITHMS.values())
+def test_help_tells_every_setting(config):
+    for setting in declared(config):
+        assert setting.doc.endswith("."), setting.name
+        assert f"\n    {setting.name}" in config.__doc__
+        assert setting.allowed
+    assert "\n    seed: Seed of everything that is drawn" in config.__doc__
+    assert max(map(len, config.__doc__.splitlines())) <= 100
+
+
+def test_settings_of_a_run_stand_apart():
+    assert RunConfig.__annotations__.keys() == {
+        *("seed", "play_num_envs", "check_point_interval", "keep_checkpoints"),
+    }
+    assert all(issubclass(config, RunConfig) for config in adapters.ALGORITHMS.values())
 
 
 @given(
@@ -83,33 +122,33 @@ def test_mini_batches_must_divide_the_batch(num_envs, rollouts, mini_batches):
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
     [
-        ("num_envs", 0, "an integer from 1"),
-        ("num_envs", 1.5, "an integer"),
-        ("num_envs", True, "an integer"),
-        ("num_envs", "64", "an integer"),
-        ("num_envs", 10**400, "an integer"),
-        pytest.param("num_envs", 16**4000, "an integer", id="4000 digits"),
-        ("num_envs", 10**7, "an integer from 1 to 1000000"),
-        ("rollouts", 999999999989, "an integer from 1 to 1000000"),
-        ("policy_hidden_layer_sizes", [10**6], "a list of 1 to 32 integers from 1 to 16384"),
-        ("value_hidden_layer_sizes", [8] * 33, "a list of 1 to 32 integers from 1 to 16384"),
+        ("num_envs", 0, "a whole number, >= 1"),
+        ("num_envs", 1.5, "a whole number"),
+        ("num_envs", True, "a whole number"),
+        ("num_envs", "64", "a whole number"),
+        ("num_envs", 10**400, "a whole number"),
+        pytest.param("num_envs", 16**4000, "a whole number", id="4000 digits"),
+        ("num_envs", 10**7, "a whole number, >= 1, <= 1,000,000"),
+        ("rollouts", 999999999989, "a whole number, >= 1, <= 1,000,000"),
+        ("policy_hidden_layer_sizes", [10**6], "a list of 1 to 32 whole numbers from 1 to 16,384"),
+        ("value_hidden_layer_sizes", [8] * 33, "a list of 1 to 32 whole numbers from 1 to 16,384"),
         pytest.param("activation", 16**4000, "one of elu, relu, tanh", id="no name"),
-        ("seed", -1, "an integer from 0 to 4294967295"),
-        ("learning_rate", 0, "a number above 0"),
-        ("learning_rate", -1e-3, "a number above 0"),
-        ("learning_rate", "1e-3", "a number above 0"),
-        ("learning_rate", float("nan"), "a number above 0"),
-        ("learning_rate", None, "a number above 0"),
-        ("max_learning_rate", 1e-7, "a number of at least 1e-06"),
-        ("grad_norm_clip", float("inf"), "a number of at least 0"),
-        ("grad_norm_clip", 10**400, "a number of at least 0"),
-        ("discount_factor", 1.01, "a number from 0.0 to 1.0"),
-        ("rewards_shaper_scale", 0.0, "a number above 0"),
-        ("initial_log_std", 3.0, "a number from -20.0 to 2.0"),
-        ("mixed_precision", 1, "true or false"),
-        ("policy_hidden_layer_sizes", [], "a list of 1 to 32 integers from 1 to 16384"),
-        ("policy_hidden_layer_sizes", [64, 0], "a list of 1 to 32 integers from 1 to 16384"),
-        ("policy_hidden_layer_sizes", 64, "a list of 1 to 32 integers from 1 to 16384"),
+        ("seed", -1, "a whole number, >= 0, <= 4,294,967,295"),
+        ("learning_rate", 0, "a finite number, > 0"),
+        ("learning_rate", -1e-3, "a finite number, > 0"),
+        ("learning_rate", "1e-3", "a finite number, > 0"),
+        ("learning_rate", float("nan"), "a finite number, > 0"),
+        ("learning_rate", None, "a finite number, > 0"),
+        ("max_learning_rate", 1e-7, "a finite number, >= 1e-06"),
+        ("grad_norm_clip", float("inf"), "a finite number, >= 0"),
+        ("grad_norm_clip", 10**400, "a finite number, >= 0"),
+        ("discount_factor", 1.01, "a finite number, >= 0, <= 1"),
+        ("rewards_shaper_scale", 0.0, "a finite number, > 0"),
+        ("initial_log_std", 3.0, "a finite number, >= -20, <= 2"),
+        ("mixed_precision", 1, "True or False"),
+        ("policy_hidden_layer_sizes", [], "a list of 1 to 32 whole numbers from 1 to 16,384"),
+        ("policy_hidden_layer_sizes", [64, 0], "a list of 1 to 32 whole numbers from 1 to 16,384"),
+        ("policy_hidden_layer_sizes", 64, "a list of 1 to 32 whole numbers from 1 to 16,384"),
         ("activation", "rellu", "did you mean 'relu'"),
         ("activation", ["elu"], "elu, relu, tanh"),
         ("initial_policy", "", "text that is not empty"),
@@ -161,7 +200,7 @@ def test_every_field_is_checked():
 
 def test_a_fixed_rate_has_no_ceiling():
     for off in (0, None):
-        config = PPOConfig(learning_rate=0.1, learning_rate_scheduler_kl_threshold=off)
+        config = PPOConfig(learning_rate=0.1, desired_kl=off)
         assert not config.adaptive_rate
     assert PPOConfig().adaptive_rate
 

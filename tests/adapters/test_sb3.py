@@ -47,7 +47,7 @@ class TestSB3Trainer(TorchTrainerContract):
             entropy_loss_scale=0.01,
             value_loss_scale=0.7,
             grad_norm_clip=0.0,
-            kl_threshold=0.03,
+            early_stop_kl=0.03,
             learning_rate=2e-4,
         ).model
         assert (model.n_steps, model.batch_size) == (16, 64)
@@ -60,7 +60,7 @@ class TestSB3Trainer(TorchTrainerContract):
         assert self.make(clip_predicted_values=False).model.clip_range_vf is None
 
     def test_the_rate_adapts_after_each_epoch(self):
-        rising = {"learning_rate": 2e-5, "learning_rate_scheduler_kl_threshold": 1e3}
+        rising = {"learning_rate": 2e-5, "desired_kl": 1e3}
         trainer = self.make(**rising, learning_epochs=3, max_learning_rate=1.0)
         rates, train = [], trainer.model.train
         trainer.model.train = lambda: (rates.append(trainer.rate), train())

@@ -31,11 +31,16 @@ def test_defaults_survive_a_round_trip(algo):
 @pytest.mark.parametrize(
     ("algo", "values", "field", "message"),
     [
-        ("sac", {"gradient_steps": -1}, "gradient_steps", "an integer from 1"),
-        ("sac", {"ent_coef": "automatic"}, "ent_coef", "is not auto or a number of at least 0"),
-        ("sac", {"ent_coef": -0.1}, "ent_coef", "is not auto or a number of at least 0"),
-        ("sac", {"target_entropy": "low"}, "target_entropy", "is not auto or a number that is"),
-        ("sac", {"tau": 0}, "tau", "tau=0 is not a number"),
+        ("sac", {"gradient_steps": -1}, "gradient_steps", "a whole number, >= 1"),
+        ("sac", {"ent_coef": "automatic"}, "ent_coef", "must be auto or a finite number, >= 0"),
+        ("sac", {"ent_coef": -0.1}, "ent_coef", "must be auto or a finite number, >= 0"),
+        (
+            "sac",
+            {"target_entropy": "low"},
+            "target_entropy",
+            "must be auto or a finite number, got",
+        ),
+        ("sac", {"tau": 0}, "tau", "tau must be a finite number, > 0, <= 1, got 0"),
         ("sac", {"tua": 0.1}, "tua", "SAC has no setting 'tua' (did you mean 'tau'?)"),
         ("sac", {"mini_batches": 4}, "mini_batches", "SAC has no setting 'mini_batches'"),
         ("sac", {"n_quantiles": 4}, "n_quantiles", "SAC has no setting 'n_quantiles'"),

@@ -259,7 +259,7 @@ def test_the_rate_follows_the_divergence_as_in_skrl():
 
 def test_the_rate_stays_below_its_ceiling():
     values = {"learning_rate": 1e-4, "max_learning_rate": 4e-4}
-    values["learning_rate_scheduler_kl_threshold"] = 1e6  # any divergence is small
+    values["desired_kl"] = 1e6  # any divergence is small
     trainer = SkrlJaxTrainer(PointEnv(8), config(**values))
     rates = [trainer.update()["Learning / Learning rate"] for _ in range(3)]
     np.testing.assert_allclose(rates, [2.25e-4, 4e-4, 4e-4], rtol=1e-5)  # twice x 1.5 per update
@@ -267,7 +267,7 @@ def test_the_rate_stays_below_its_ceiling():
 
 @pytest.mark.parametrize("threshold", [0.0, None])
 def test_without_a_threshold_the_rate_is_fixed(threshold):
-    values = {"learning_rate": 5e-3, "learning_rate_scheduler_kl_threshold": threshold}
+    values = {"learning_rate": 5e-3, "desired_kl": threshold}
     trainer = SkrlJaxTrainer(PointEnv(8), config(**values))
     for kl in (0.0, 0.1, 10.0):
         rate = jnp.float32(5e-3)
@@ -275,10 +275,10 @@ def test_without_a_threshold_the_rate_is_fixed(threshold):
         assert adapted_rate(rate, jnp.float32(kl), *limits, xp=jnp) == rate
 
 
-@pytest.mark.parametrize(("kl_threshold", "steps"), [(0.0, 6), (1e-4, 1)])
-def test_a_divergence_above_the_threshold_ends_the_epoch(kl_threshold, steps):
+@pytest.mark.parametrize(("threshold", "steps"), [(0.0, 6), (1e-4, 1)])
+def test_a_divergence_above_the_threshold_ends_the_epoch(threshold, steps):
     values = {"learning_epochs": 3, "learning_rate": 1e-2, "max_learning_rate": 1e-2}
-    settings = config(kl_threshold=kl_threshold, normalize_values=False, **values)
+    settings = config(early_stop_kl=threshold, normalize_values=False, **values)
     trainer = SkrlJaxTrainer(PointEnv(8), settings)
     trainer.update()
     counts = [v for k, v in trainer.state().items() if k.endswith("/count") and "optimizer" in k]

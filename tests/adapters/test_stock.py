@@ -26,7 +26,7 @@ from adapters.skrl_jax import SkrlJaxTrainer  # noqa: E402
 from adapters.statistics import RolloutStatistics  # noqa: E402
 from adapters.stock.skrl_common import NextStepStatistics  # noqa: E402
 from rl_zoo import config as zoo_config  # noqa: E402
-from rl_zoo import train  # noqa: E402
+from rl_zoo.commands import train  # noqa: E402
 from rl_zoo.runs import Run  # noqa: E402
 from tests.adapters.envs import CounterEnv, PointEnv, SameStepEnv  # noqa: E402
 
@@ -231,19 +231,19 @@ def test_the_jax_networks_start_as_ours():
 
 @pytest.mark.parametrize("name", SKRL)
 def test_the_rate_follows_the_divergence_up_to_its_ceiling(name):
-    high = {"learning_rate_scheduler_kl_threshold": 1e3, "max_learning_rate": 2e-3}
+    high = {"desired_kl": 1e3, "max_learning_rate": 2e-3}
     trainer = make(name, rollouts=4, learning_rate=1e-3, **high)
     assert trainer.update()["Learning / Learning rate"] == pytest.approx(2e-3)
 
 
 def test_sb3_has_a_fixed_rate():
-    trainer = make("stock-sb3", learning_rate=1e-4, learning_rate_scheduler_kl_threshold=1e3)
+    trainer = make("stock-sb3", learning_rate=1e-4, desired_kl=1e3)
     assert [trainer.update()["Learning / Learning rate"] for _ in range(2)] == [1e-4, 1e-4]
 
 
 def test_settings_that_are_on_and_ignored_are_named():
     trainer = load_trainer("stock-sb3")
-    follows_divergence = "learning_rate_scheduler_kl_threshold"
+    follows_divergence = "desired_kl"
     usual = PPOConfig()
     assert trainer.ignored_settings(usual) == ["share_policy_value_features", follows_divergence]
     off = {"share_policy_value_features": False, follows_divergence: 0.0}
@@ -304,7 +304,7 @@ def test_settings_are_those_of_the_counterpart(name, tmp_path):
     file = tmp_path / "settings.yaml"
     own = adapters.counterpart(name)
     file.write_text(f"ppo:\n  rollouts: 8\n  backends:\n    {own}: {{rollouts: 64}}\n")
-    assert zoo_config.load("Motrix/CartPole-v0", "ppo", name, file=file).rollouts == 64
+    assert zoo_config.load("Motrix/CartPole-v0", "ppo", name, hyperparams=file).rollouts == 64
 
 
 def test_a_near_miss_is_told_the_right_name():

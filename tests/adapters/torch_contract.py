@@ -118,7 +118,7 @@ class TorchTrainerContract:
         np.testing.assert_allclose(returns.T, expected, atol=1e-5)
 
     def test_resumed_run_equals_uninterrupted_one(self):
-        rising = {"learning_rate": 2e-5, "learning_rate_scheduler_kl_threshold": 1e3}
+        rising = {"learning_rate": 2e-5, "desired_kl": 1e3}
         assert_resumes_exactly(functools.partial(self.make, **rising), updates=2)
 
     def test_one_seed_gives_identical_weights(self):
@@ -182,7 +182,7 @@ class TorchTrainerContract:
         np.testing.assert_allclose(returns[1], 0.5 * returns[0], rtol=1e-6)
 
     def test_adaptive_rate_keeps_its_ceiling_and_floor(self, monkeypatch):
-        high = {"learning_rate_scheduler_kl_threshold": 1e3, "max_learning_rate": 2e-3}
+        high = {"desired_kl": 1e3, "max_learning_rate": 2e-3}
         rising = self.make(learning_rate=1e-3, **high)
         rates = [rising.update()["Learning / Learning rate"] for _ in range(4)]
         assert rates[0] > 1e-3
@@ -190,19 +190,19 @@ class TorchTrainerContract:
 
         # The floor is raised: at a rate of 1e-6, rounding is as large as the divergence.
         monkeypatch.setattr(sys.modules[self.trainer.__module__], "MIN_LEARNING_RATE", 5e-4)
-        falling = self.make(learning_rate=1e-3, learning_rate_scheduler_kl_threshold=1e-9)
+        falling = self.make(learning_rate=1e-3, desired_kl=1e-9)
         assert falling.update()["Learning / Learning rate"] < 1e-3
         assert falling.update()["Learning / Learning rate"] == 5e-4
 
     @pytest.mark.parametrize("threshold", [0, None])
     def test_rate_is_fixed_without_a_threshold(self, threshold):
-        trainer = self.make(learning_rate=3e-3, learning_rate_scheduler_kl_threshold=threshold)
+        trainer = self.make(learning_rate=3e-3, desired_kl=threshold)
         assert [trainer.update()["Learning / Learning rate"] for _ in range(2)] == [3e-3, 3e-3]
 
     def test_divergence_ends_an_update_early(self):
         steps, fast = [], {"learning_rate": 1e-2, "max_learning_rate": 1e-2, "mini_batches": 4}
         for threshold in (0.0, 1e-4):  # one step at this rate diverges by a hundred times as much
-            trainer = self.make(kl_threshold=threshold, **fast)
+            trainer = self.make(early_stop_kl=threshold, **fast)
             trainer.update()
             steps.append(int(trainer.state()["adam/0/step"]))
         assert steps[0] == 2 * 4

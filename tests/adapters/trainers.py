@@ -9,7 +9,7 @@ TINY = {
     "seed": 0,
     "num_envs": 64,
     "mini_batches": 2,
-    "learning_rate_scheduler_kl_threshold": 0,  # a fixed rate
+    "desired_kl": 0,  # a fixed rate
     "policy_hidden_layer_sizes": (8,),
     "value_hidden_layer_sizes": (8,),
     "share_policy_value_features": False,

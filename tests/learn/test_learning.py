@@ -5,9 +5,10 @@ import pytest
 from walking import assert_walks
 
 from adapters import TRAINERS, Policy
-from rl_zoo import train
-from rl_zoo.evaluate import NOT_MET, evaluate_policy
+from rl_zoo.commands import train
+from rl_zoo.evaluation import evaluate_policy
 from rl_zoo.runs import Run, find_newest
+from rl_zoo.statistics import NOT_MET
 
 pytestmark = pytest.mark.learn
 

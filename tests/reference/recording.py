@@ -28,8 +28,8 @@ import numpy as np
 from adapters import TRAINERS, Policy, load_trainer
 from motrix_gym import list_envs
 from rl_zoo import config
-from rl_zoo.cli import PRETRAINED
 from rl_zoo.config import env_name
+from rl_zoo.policies import PRETRAINED
 
 FOLDER = Path(__file__).parent / "recorded"
 STEPS = 200

@@ -22,7 +22,7 @@ from recording import (
 )
 
 from adapters import TRAINERS, MissingLibraryError, Policy, load_trainer
-from rl_zoo import cli
+from rl_zoo import policies
 
 
 def recorded(name: str) -> dict[str, np.ndarray]:
@@ -65,7 +65,7 @@ def test_steps_from_recorded_states_give_what_they_gave(env_id):
 )
 def test_shipped_policies_act_as_they_did(env_id):
     arrays = recorded(f"{env_name(env_id)}-policy")
-    policy = Policy.load(cli.PRETRAINED / env_name(env_id))
+    policy = Policy.load(policies.PRETRAINED / env_name(env_id))
     np.testing.assert_allclose(policy(arrays["observation"]), arrays["action"], rtol=0, atol=1e-4)
 
 

@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeTrainer, make_policy
 
 import adapters
-from rl_zoo import evaluate
+from rl_zoo import evaluation
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def manifest_of():
 @pytest.fixture
 def episodes_asked(monkeypatch):
     """A list that grows by the episodes of each evaluation, which plays two instead."""
-    asked, measure = [], evaluate.evaluate_policy
+    asked, measure = [], evaluation.evaluate_policy
 
     def few(*args, episodes, **kwargs):
         asked.append(episodes)
         return measure(*args, episodes=2, **kwargs)
 
-    monkeypatch.setattr(evaluate, "evaluate_policy", few)
+    monkeypatch.setattr(evaluation, "evaluate_policy", few)
     return asked

@@ -10,7 +10,9 @@ import pytest
 
 import adapters
 from adapters import ALGORITHMS
-from rl_zoo import compare, evaluate, play, train
+from rl_zoo import choice, recorder
+from rl_zoo.commands import compare, evaluate, play, train
+from rl_zoo.environments import make_env
 from rl_zoo.progress import EPISODES, RETURN
 from rl_zoo.runs import Run
 
@@ -56,7 +58,7 @@ def test_a_run_is_trained_stopped_resumed_evaluated_and_played(here, monkeypatch
     assert train.main([*words(algo), "--run-dir", "parts"]) == 130
     monkeypatch.setattr(trainer, "update", update)
     folder = only(Path("parts").glob("*/*"))
-    assert Run.open(folder).manifest["steps"] == 160
+    assert Run.open(folder).manifest()["steps"] == 160
     assert train.main(["--resume", str(folder), "--eval-episodes", "4"]) == 0
     expected, found = whole.state(), Run.open(folder).state()
     assert expected.keys() == found.keys()
@@ -67,7 +69,7 @@ def test_a_run_is_trained_stopped_resumed_evaluated_and_played(here, monkeypatch
     again = ["--run", str(folder), "--episodes", "4", "--stochastic", "--json", "drawn.json"]
     assert evaluate.main(again) in (0, 3)
     assert json.loads(Path("drawn.json").read_text())["episodes"] == 4
-    env = evaluate.cli.make_env("Motrix/CartPole-v0", {"max_episode_steps": 10}, 2)
+    env = make_env("Motrix/CartPole-v0", {"max_episode_steps": 10}, 2)
     steps = play._observe_steps(env, Run.open(folder).policy().actor(), seed=0)
     for _ in range(25):
         next(steps)
@@ -123,7 +125,7 @@ def test_scalars_of_several_updates_are_means_and_extremes():
     parts = [{"a (max)": 1.0, "a (min)": 1.0, "a": 1.0}, {"a (max)": 3.0, "a (min)": 3.0, "a": 3.0}]
     parts = [part | {EPISODES: 2} for part in parts] + [{"b (mean)": 5.0}]
     expected = {"a (max)": 3.0, "a (min)": 1.0, "a": 2.0, EPISODES: 4, "b (mean)": 5.0}
-    assert train._combined(parts) == expected
+    assert recorder._combined(parts) == expected
 
 
 def test_a_missing_contrib_is_told_with_its_extra(here, capsys, monkeypatch):
@@ -141,7 +143,7 @@ def test_compare_tells_a_missing_contrib_before_anything_is_trained(here, capsys
 
 
 def test_no_trainer_with_the_algorithm_is_told_with_the_extra(here, capsys, monkeypatch):
-    monkeypatch.setattr(train, "_installed", lambda *packages: "jax" in packages)
+    monkeypatch.setattr(choice, "_installed", lambda *packages: "jax" in packages)
     assert train.main(words("sac")) == 1
     told = 'no trainer with sac is installed: pip install "motrix-gym[sb3]"\n'
     assert capsys.readouterr().err.endswith(told)

@@ -5,9 +5,9 @@ import pytest
 
 import motrix_gym
 from motrix_gym import registration
-from rl_zoo import cli
+from rl_zoo import policies
 from rl_zoo.__main__ import main as motrix
-from rl_zoo.envs import details
+from rl_zoo.commands.envs import details
 
 
 def test_every_environment_has_a_line(capsys):
@@ -20,7 +20,7 @@ def test_every_environment_has_a_line(capsys):
 
 
 def test_json_has_lengths_goals_and_the_result_of_the_shipped_policy(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(policies, "PRETRAINED", tmp_path)
     (tmp_path / "CartPole-v0").mkdir()
     figures = {"return": {"mean": 998.5}, "length": {"mean": 999.0}}
     evaluation = {"env_id": "Motrix/CartPole-v0", "figures": figures}

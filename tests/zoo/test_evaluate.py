@@ -11,10 +11,12 @@ from fakes import make_policy
 from adapters import PPOConfig
 from adapters.seeds import first_stream
 from motrix_gym import Goal, Metric, registration
-from rl_zoo import cli, evaluate
+from rl_zoo import evaluation, policies
 from rl_zoo.__main__ import main as motrix
-from rl_zoo.evaluate import Evaluation, evaluate_policy, summarise
+from rl_zoo.errors import UNMET, ZooError
+from rl_zoo.evaluation import Evaluation, evaluate_policy
 from rl_zoo.runs import Run
+from rl_zoo.statistics import summarise
 
 ENV = "Motrix/CartPole-v0"
 FALLING = make_policy(np.zeros((4, 1)))
@@ -93,7 +95,7 @@ class ScriptedEnv:
 
 
 def test_steps_become_episodes_as_the_metrics_say():
-    figures, faults = evaluate._play_episodes(ScriptedEnv(), lambda x, _: x, per_env=2, first=0)
+    figures, faults = evaluation._play_episodes(ScriptedEnv(), lambda x, _: x, per_env=2, first=0)
     by_row = {  # row 0, row 1; episodes end in the order 0, 1, 0, 1
         "return": (3, 6),
         "length": (2, 3),
@@ -133,7 +135,7 @@ def test_settings_change_the_task():
     settings = {"max_episode_steps": 5, "reward_weights.alive": 2.0}
     result = evaluate_policy(ENV, FALLING, episodes=4, settings=settings)
     assert set(result.figures["return"]) == {10.0}
-    assert "env.reward_weights.alive=2.0" in result.report()
+    assert "env.reward_weights.alive=2.0" in str(result)
 
 
 def test_a_goal_is_met_by_its_whole_interval_or_on_average_only():
@@ -151,7 +153,7 @@ def test_a_goal_is_met_by_its_whole_interval_or_on_average_only():
         "sure": ["met"] * 2,
         "off": ["not met"] * 2,
     }
-    report = make_evaluation(goals, **near).report()
+    report = str(make_evaluation(goals, **near))
     assert "goal return >= 2: met on average, but the interval reaches below (2, 95% " in report
     assert "goal error <= 0.1: met on average, but the interval reaches above (0.1, " in report
 
@@ -161,7 +163,7 @@ def test_goals_that_are_met_on_average_rank_before_return():
     good = make_evaluation(goals, **{"return": [1, 3], "error": [0, 0.2]})
     bad = make_evaluation(goals, **{"return": [100, 300], "error": [0, 0.3]})
     assert good.rank > bad.rank
-    assert "goal error <= 0.1: not met (0.15, " in bad.report()
+    assert "goal error <= 0.1: not met (0.15, " in str(bad)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_a_rate_is_what_the_task_declares_as_one_whatever_the_episodes_have():
     found = evaluate_policy("Motrix/BounceBall-v0", still, episodes=4, settings=short)
     assert set(found.figures["bounces"]) <= {0, 1}  # as of a rate, which it is not
     assert found.rates == {"dropped"} and found.as_dict()["rates"] == ["dropped"]
-    assert "intervals: Wilson for dropped, else bootstrap" in found.report()
+    assert "intervals: Wilson for dropped, else bootstrap" in str(found)
 
 
 def test_success_is_a_rate(monkeypatch):
@@ -199,7 +201,7 @@ def test_success_is_a_rate(monkeypatch):
 def test_a_rate_with_other_values_than_0_and_1_is_refused(monkeypatch):
     metric = {"pole_angle": Metric("1", "max", rate=True)}
     monkeypatch.setattr(registration.entry(ENV).task, "metrics", metric)
-    with pytest.raises(cli.CommandError, match="pole_angle of .* is a rate, but an episode has 0."):
+    with pytest.raises(ZooError, match="pole_angle of .* is a rate, but an episode has 0."):
         evaluate_policy(ENV, FALLING, episodes=2)
 
 
@@ -240,7 +242,7 @@ def test_the_status_tells_whether_the_goals_are_met(here, balancing, capsys):
     assert result["schema_version"] == 2
     assert json.loads((here / "copy.json").read_text()) == result
     FALLING.save("falling")
-    assert motrix(["evaluate", "--policy", "falling", "--episodes", "2"]) == cli.UNMET == 3
+    assert motrix(["evaluate", "--policy", "falling", "--episodes", "2"]) == UNMET == 3
     output = capsys.readouterr().out
     assert f"the best policy of {run.folder}" in output
     assert "goal return >= 990: met (" in output and "goal return >= 990: not met (" in output
@@ -249,7 +251,7 @@ def test_the_status_tells_whether_the_goals_are_met(here, balancing, capsys):
 def test_what_is_met_on_average_only_has_the_status_of_what_is_not_met(here, balancing, capsys):
     balancing.save("balancing")
     flags = ["evaluate", "--policy", "balancing", "--episodes", "1"]
-    assert motrix(flags) == cli.UNMET
+    assert motrix(flags) == UNMET
     assert "met on average, but the interval reaches below" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         motrix(["evaluate", "--help"])
@@ -277,7 +279,7 @@ def test_the_settings_of_the_run_hold_and_can_be_overridden(here):
 
 
 def test_without_a_run_the_shipped_policy_is_taken_and_said(here, balancing, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "PRETRAINED", here / "pretrained")
+    monkeypatch.setattr(policies, "PRETRAINED", here / "pretrained")
     flags = ["evaluate", "--episodes", "2"]
     assert motrix(flags) == 1
     assert "train one first" in capsys.readouterr().err
@@ -329,13 +331,13 @@ def test_wrong_flags_are_told(here, capsys):
 
 def test_episodes_are_shared_equally_or_their_neighbours_named(here, capsys):
     pairs = {1: 1, 7: 7, 101: 101, 1024: 1024, 1500: 750, 2048: 1024, 3000: 1000}
-    assert {episodes: evaluate.side_by_side(episodes) for episodes in pairs} == pairs
+    assert {episodes: evaluation.side_by_side(episodes) for episodes in pairs} == pairs
     make_policy(np.zeros((4, 1))).save("falling")
     flags = "--policy", "falling", "--episodes", 2062
     status, error = fails(capsys, *flags)
     assert status == 2
     assert "no more than 2 environments side by side, which is slow: take 2061 or 2064" in error
-    assert motrix(["evaluate", *map(str, flags), "--num-envs", "1031"]) == cli.UNMET
+    assert motrix(["evaluate", *map(str, flags), "--num-envs", "1031"]) == UNMET
 
 
 def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
@@ -360,7 +362,7 @@ def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):
 
     entry = dataclasses.replace(registration.entry(ENV), goals=(Goal("speed", ">=", 1),))
     monkeypatch.setitem(registration._entries, ENV, entry)
-    with pytest.raises(cli.CommandError, match="goal speed >= 1 of .* names no figure"):
+    with pytest.raises(ZooError, match="goal speed >= 1 of .* names no figure"):
         evaluate_policy(ENV, FALLING, episodes=1)
 
 

@@ -13,11 +13,12 @@ import pytest
 import motrix_gym
 from adapters import ALGORITHMS
 from motrix_gym import registration
-from rl_zoo import cli
+from rl_zoo import cli, errors
 from rl_zoo import config as zoo
 from rl_zoo.__main__ import main as motrix
+from rl_zoo.arguments import split_settings
 from rl_zoo.runs import Run, find_newest
-from rl_zoo.settings import overrides, split
+from rl_zoo.task_settings import overrides
 
 # A warning would be a line of its own.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -49,8 +50,8 @@ def judge(capsys):
         except BaseException as error:
             raise AssertionError(f"{type(error).__name__} of {case}") from error
         error = capsys.readouterr().err
-        if status not in (cli.FAILED, cli.MISUSED):
-            assert status in (0, cli.UNMET, cli.INTERRUPTED), case
+        if status not in (errors.FAILED, errors.MISUSED):
+            assert status in (0, errors.UNMET, errors.INTERRUPTED), case
             return True
         line = error.removesuffix("\n")
         assert line.startswith("error: ") and line.isprintable() and len(line) < 1300, (line, case)
@@ -121,9 +122,9 @@ def test_odd_settings_files_are_accepted_or_refused_in_one_line(here, judge):
         (here / "odd.yaml").write_bytes(odd_settings(rng, rng.choice(texts)))
 
         def load(algo=algo):
-            config = zoo.load(ENV, algo, file="odd.yaml")
+            config = zoo.load(ENV, algo, hyperparams="odd.yaml")
             (here / "again.yaml").write_bytes(zoo.dump(config, algo).encode())
-            assert zoo.load(ENV, algo, file="again.yaml") == config
+            assert zoo.load(ENV, algo, hyperparams="again.yaml") == config
 
         accepted += judge(called(load), (i, (here / "odd.yaml").read_bytes()[:2000]))
     assert CASES / 10 < accepted < CASES  # some of both
@@ -148,7 +149,7 @@ def test_odd_words_of_set_are_accepted_or_refused_in_one_line(judge):
         text = odd_set(rng, algo, task)
 
         def plan(algo=algo, env_id=env_id, task=task, text=text):
-            values, settings = split([text], algo)
+            values, settings = split_settings([text], algo)
             zoo.load(env_id, algo, task_settings=settings, **values)
             overrides(task, settings)
 

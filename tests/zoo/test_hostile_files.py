@@ -153,7 +153,7 @@ def test_a_few_aliases_are_fine(here):
 
     sizes = "policy_hidden_layer_sizes: &sizes [8, 4]\n  value_hidden_layer_sizes: *sizes"
     (here / "own.yaml").write_text(f"ppo:\n  {sizes}\n")
-    assert config.load(ENV, file="own.yaml").value_hidden_layer_sizes == (8, 4)
+    assert config.load(ENV, hyperparams="own.yaml").value_hidden_layer_sizes == (8, 4)
 
 
 # Names of files and modules.
@@ -284,6 +284,9 @@ def test_links_in_a_run_lead_to_no_loss(here, run):
     (run / ".x.tmp").symlink_to(precious / "text")
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("max_env_steps: 64", "max_env_steps: 96"))
+    assert motrix(resume) == 1  # a lock that is a link is not followed
+    assert as_it_was()
+    (run / ".lock").unlink()
     assert motrix(resume) == 0  # writes a checkpoint and removes what is not named
     assert as_it_was()
     assert sorted(os.listdir(run / "checkpoints"))[-1] == "96"
@@ -340,7 +343,7 @@ def test_absurd_arrays_are_refused(here, refused, run, content):
         Policy.load("policy")
     assert "is not a safetensors file" in refused("evaluate", "--policy", "policy")
 
-    entry = Run.open(run).manifest["latest"]
+    entry = Run.open(run).manifest()["latest"]
     digest = put(run / "checkpoints" / entry["folder"], "train_state.safetensors")
     entry["sha256"]["train_state.safetensors"] = digest
     edit(run / "manifest.json", latest=entry)

@@ -9,7 +9,7 @@ import pytest
 from fakes import make_policy
 
 from adapters import PPOConfig
-from rl_zoo import cli
+from rl_zoo import policies
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.runs import Run
 
@@ -183,7 +183,7 @@ def test_a_window_that_does_not_open_says_what_else_to_do(run, window, capsys):
 def test_wrong_input_is_one_line_and_leaves_nothing(
     run, here, opengl, monkeypatch, capsys, flags, status, message
 ):
-    monkeypatch.setattr(cli, "PRETRAINED", here / "none")
+    monkeypatch.setattr(policies, "PRETRAINED", here / "none")
     (here / "taken").write_text("")
     before = sorted(here.rglob("*"))
     assert play(*flags.split()) == status

@@ -8,9 +8,9 @@ from walking import assert_walks
 
 from adapters import Policy
 from motrix_gym import list_envs, registration
-from rl_zoo import cli
+from rl_zoo import policies
 from rl_zoo.config import env_name
-from rl_zoo.evaluate import evaluate_policy
+from rl_zoo.evaluation import evaluate_policy
 
 # Shipped policies that miss a goal over 1,000 episodes: a better one is to be trained.
 MISSED = {"Motrix/WalkerWalk-v0"}
@@ -18,7 +18,7 @@ MISSED = {"Motrix/WalkerWalk-v0"}
 
 @pytest.mark.parametrize("env_id", list_envs())
 def test_every_environment_has_a_policy_that_does_what_its_evaluation_says(env_id):
-    folder = cli.PRETRAINED / env_name(env_id)
+    folder = policies.PRETRAINED / env_name(env_id)
     policy = Policy.load(folder)
     assert policy.metadata["env_id"] == env_id
     stored = json.loads((folder / "evaluation.json").read_text())
@@ -33,4 +33,4 @@ def test_every_environment_has_a_policy_that_does_what_its_evaluation_says(env_i
 
 
 def test_shipped_go1_walks():
-    assert_walks(Policy.load(cli.PRETRAINED / "Go1-v0"))
+    assert_walks(Policy.load(policies.PRETRAINED / "Go1-v0"))

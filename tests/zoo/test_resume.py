@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from adapters import TRAINERS
-from rl_zoo import train
+from rl_zoo.commands import train
 from rl_zoo.runs import Run
 
 ROOT = str(Path(__file__).parents[2])

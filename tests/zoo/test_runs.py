@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import Policy, PPOConfig
-from rl_zoo import runs
+from rl_zoo import provenance
 from rl_zoo.runs import Run, RunError, find_newest
 
 ENV = "Motrix/CartPole-v0"
@@ -72,7 +72,7 @@ def checkpoints(run):
 
 def check_whole(run):
     """The run's checkpoints load and are what the manifest says; returns (best, latest) steps."""
-    manifest = run.manifest
+    manifest = run.manifest()
     best, latest = manifest["best"]["steps"], manifest["latest"]["steps"]
     assert number_of(run.policy()) == best
     assert number_of(run.policy("latest")) == int(run.state()["steps"]) == latest
@@ -95,7 +95,7 @@ def test_a_run_is_found_opened_and_read_as_it_was_written(tmp_path):
     run.finish("complete")
 
     read = Run.open(find_newest(tmp_path, ENV), env_id=ENV)
-    manifest = read.manifest
+    manifest = read.manifest()
     assert read.folder == run.folder
     assert read.config() == PPOConfig(seed=7)
     assert check_whole(read) == (100, 100)
@@ -110,7 +110,7 @@ def test_a_run_is_found_opened_and_read_as_it_was_written(tmp_path):
     assert manifest["env_config"] == {"physics_timestep": 0.005}
     assert manifest["best"]["score"] == 1.5
     (session,) = manifest["sessions"]
-    assert session == runs.session() and session["cores"] >= 1 and session["cpu"]
+    assert session == provenance.session() and session["cores"] >= 1 and session["cpu"]
     assert {"python", "mujoco", "numpy"} <= set(session["versions"])
 
 
@@ -227,7 +227,7 @@ def test_a_run_of_old_without_history_is_read_and_gone_on_with(tmp_path):
     assert check_whole(run) == (3, 3)
     unknown = dict.fromkeys(("code", "cores", "cpu"), "unknown")
     old = {"versions": {"numpy": "1.0"}} | unknown
-    assert run.manifest["sessions"] == [old, runs.session()]
+    assert run.manifest()["sessions"] == [old, provenance.session()]
 
 
 def test_the_code_of_a_run_is_told_by_the_sources_that_decide_a_result(tmp_path, monkeypatch):
@@ -236,12 +236,14 @@ def test_the_code_of_a_run_is_told_by_the_sources_that_decide_a_result(tmp_path,
         (folder / "tasks").mkdir(parents=True)
         (folder / "__init__.py").write_text("1")
         (folder / "tasks" / "ball.xml").write_text("<mujoco/>")
-        monkeypatch.setattr(getattr(runs, folder.name), "__file__", str(folder / "__init__.py"))
-    digests = [runs.code.__wrapped__()]
+        monkeypatch.setattr(
+            getattr(provenance, folder.name), "__file__", str(folder / "__init__.py")
+        )
+    digests = [provenance.code.__wrapped__()]
 
     def changed(do):
         do()
-        digests.append(runs.code.__wrapped__())
+        digests.append(provenance.code.__wrapped__())
         return digests[-1] != digests[-2]
 
     ball = packages[0] / "tasks" / "ball.xml"
@@ -258,22 +260,22 @@ def test_the_code_of_a_run_is_told_by_the_sources_that_decide_a_result(tmp_path,
         ("code", "b" * 64),
         ("versions", {"numpy": "1.0"}),
         ("machine", {"cpu": "Z80", "cores": 1}),
-        ("machine", runs.machine() | {"cores": 1000}),
+        ("machine", provenance.machine() | {"cores": 1000}),
     ],
 )
 def test_a_resumed_run_tells_all_that_it_was_trained_with(tmp_path, monkeypatch, what, other):
-    folder, first = prepare(tmp_path), runs.session()
+    folder, first = prepare(tmp_path), provenance.session()
 
     def resume():
         run = Run.open(folder, resume=True)
         run.begin()
         run.finish("complete")
-        return run.manifest["sessions"]
+        return run.manifest()["sessions"]
 
     assert resume() == [first]
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(runs, what, lambda: other)
-        second = runs.session()
+        elsewhere.setattr(provenance, what, lambda: other)
+        second = provenance.session()
         assert second != first
         assert resume() == resume() == [first, second]
     assert resume() == [first, second, first]
@@ -307,7 +309,7 @@ def test_foreign_and_damaged_manifests_are_refused(tmp_path):
         run.policy()
     save(run, 1)
 
-    good = run.manifest
+    good = run.manifest()
     path = run.folder / "manifest.json"
     outside = good["best"] | {"folder": "../../elsewhere"}
     for change, message in (
@@ -384,9 +386,9 @@ def test_a_run_has_one_writer(tmp_path):
             Run.open(run.folder, resume=True)
     run.finish("interrupted")
     resumed = Run.open(run.folder, resume=True)
-    assert resumed.manifest["status"] == "interrupted"
+    assert resumed.manifest()["status"] == "interrupted"
     resumed.begin()
-    assert resumed.manifest["status"] == "running"
+    assert resumed.manifest()["status"] == "running"
     save(resumed, 2)
     with pytest.raises(ValueError, match="'done' is not one of complete, interrupted, failed"):
         resumed.finish("done")
@@ -407,7 +409,7 @@ def test_the_wall_clock_counts_over_a_resume(tmp_path, monkeypatch):
     save(run, 2)
     now[0] += 1
     run.finish("complete")
-    assert run.manifest["wall_seconds"] == 28
+    assert run.manifest()["wall_seconds"] == 28
     assert [entry["seconds"] for entry in run.history()] == [13, 27]
 
 
@@ -418,18 +420,18 @@ def test_what_a_kill_costs_is_not_counted(tmp_path, monkeypatch):
     now[0] += 10
     save(run, 1)
     now[0] += 100  # killed before the next checkpoint
-    run._lock.close()
+    run._lock.release()
     run = Run.open(run.folder, resume=True)
     run.begin()
     now[0] += 7
     save(run, 2)
-    assert run.manifest["latest"]["seconds"] == 17
+    assert run.manifest()["latest"]["seconds"] == 17
 
 
 def test_facts_come_with_the_checkpoint_in_one_write(tmp_path, monkeypatch):
     run = create(tmp_path)
     run.save_checkpoint(1, make_policy(1), make_state(1), train_seconds=3.0)
-    assert run.manifest["train_seconds"] == 3.0
+    assert run.manifest()["train_seconds"] == 3.0
     with pytest.raises(RunError, match="not plain JSON"):
         run.save_checkpoint(2, make_policy(2), make_state(2), train_seconds=np.zeros(2))
     assert check_whole(run) == (1, 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from motrix_gym import vector_env
-from rl_zoo import cli
+from rl_zoo import arguments, errors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has other streams and signals")
 ROOT = str(Path(__file__).parents[2])
@@ -54,7 +54,7 @@ def test_a_reader_may_have_enough(arguments, unbuffered):
         text=True,
     )
     os.close(writer)
-    assert (found.returncode, found.stderr) == (cli.FAILED, "")
+    assert (found.returncode, found.stderr) == (errors.FAILED, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -62,7 +62,7 @@ def test_a_reader_may_have_enough(arguments, unbuffered):
 @buffered
 def test_output_that_cannot_be_written_is_told_in_one_line(arguments, unbuffered):
     status, _, error = run(arguments, "> /dev/full", PYTHONUNBUFFERED=unbuffered)
-    assert status == cli.FAILED
+    assert status == errors.FAILED
     assert error.startswith("error: ") and error.endswith("No space left on device\n")
     assert error.count("\n") == 1
 
@@ -73,7 +73,7 @@ def test_a_closed_output_swallows_what_is_printed(arguments):
 
 
 def test_closed_errors_do_not_go_into_the_output():
-    assert run([*PACKAGE, "nonsense"], "2>&-") == (cli.MISUSED, "", "")
+    assert run([*PACKAGE, "nonsense"], "2>&-") == (errors.MISUSED, "", "")
 
 
 def test_what_a_terminal_cannot_show_is_escaped():
@@ -107,7 +107,7 @@ except KeyboardInterrupt as error:
 )
 def test_ctrl_c_during_the_imports_ends_with_130_and_one_line(tmp_path, arguments, module, content):
     (tmp_path / f"{module}.py").write_text(content)
-    assert run(arguments, path=[tmp_path]) == (cli.INTERRUPTED, "", "interrupted\n")
+    assert run(arguments, path=[tmp_path]) == (errors.INTERRUPTED, "", "interrupted\n")
 
 
 def test_ctrl_c_while_a_learning_library_is_loaded_is_not_lost_in_it(tmp_path):
@@ -116,7 +116,7 @@ def test_ctrl_c_while_a_learning_library_is_loaded_is_not_lost_in_it(tmp_path):
     (tmp_path / "torch.py").write_text(f"import os, signal\n{lose}lost = Lost()\ndel lost\n")
     words = ["train", "--trainer", "sb3", "--device", "cpu", "--run-dir", str(tmp_path / "runs")]
     status, _, error = run([*PACKAGE, *words], path=[tmp_path])
-    assert (status, error) == (cli.INTERRUPTED, "interrupted\n")
+    assert (status, error) == (errors.INTERRUPTED, "interrupted\n")
     assert not (tmp_path / "runs").exists()
 
 
@@ -124,11 +124,11 @@ def test_ctrl_c_while_a_learning_library_is_loaded_is_not_lost_in_it(tmp_path):
 def test_impossible_numbers_of_threads_are_refused_at_once(command, capsys):
     from rl_zoo.__main__ import main
 
-    assert cli.MAX_THREADS == vector_env.MAX_THREADS
+    assert arguments.MAX_THREADS == vector_env.MAX_THREADS
     for wrong in ("2147483648", "1025", "-1", "x", "1.5"):
         with pytest.raises(SystemExit) as ended:
             main([command, f"--num-threads={wrong}"])
-        assert ended.value.code == cli.MISUSED
+        assert ended.value.code == errors.MISUSED
         error = capsys.readouterr().err
         assert f"--num-threads: {wrong!r} is not a whole number from 0 to 1024" in error
 
@@ -139,6 +139,6 @@ def test_impossible_time_steps_are_refused_in_one_line(setting, capsys):
 
     for env_id in ("Motrix/CartPole-v0", "Motrix/BounceBall-v0"):
         words = ["evaluate", "--policy", "pretrained", "--env", env_id, "--set", f"env.{setting}"]
-        assert main(words) == cli.MISUSED
+        assert main(words) == errors.MISUSED
         error = capsys.readouterr().err
         assert error.startswith("error: env.") and error.count("\n") == 1

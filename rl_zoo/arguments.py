@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of the commands: a parser in their style, types, and what several of them take."""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rl_zoo.environments import DEFAULT_ENV
+from rl_zoo.errors import UsageError
+from rl_zoo.hints import short
+
+if TYPE_CHECKING:
+    from rl_zoo.policy_search import Found
+
+MAX_THREADS = 1024  # as motrix_gym allows
+MAX_COUNT = 10**6  # of environments and episodes; more is a slip
+MAX_SEED = 2**32 - 1  # of a training, as adapters.seeds allows
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells which flag a wrong one may have been meant to be."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Prints the help; argparse's own would hide that it cannot be written."""
+        print(self.format_help(), end="", file=file)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with a message of one line."""
+        super().error(short(message))
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Returns the arguments; ends the program if one is unknown."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            from motrix_gym.names import did_you_mean
+
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            hint = did_you_mean(unknown[0].partition("=")[0], flags)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser in the commands' style."""
+    return _Parser(
+        prog=f"motrix {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def whole(low: int, high: int = MAX_COUNT) -> Callable[[str], int]:
+    """An argparse type: an integer from `low` to `high`."""
+
+    def convert(text: str) -> int:
+        from motrix_gym.names import shown
+
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            message = f"{shown(text)} is not a whole number from {low} to {high}"
+            raise argparse.ArgumentTypeError(message)
+        return value
+
+    return convert
+
+
+def positive(unit: str) -> Callable[[str], float]:
+    """An argparse type: a finite number above 0 of a unit, such as "seconds"."""
+
+    def convert(text: str) -> float:
+        from motrix_gym.names import shown
+
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a number of {unit} above 0")
+        return value
+
+    return convert
+
+
+def add_num_threads(p: argparse.ArgumentParser) -> None:
+    """Adds `--num-threads`."""
+    p.add_argument(
+        "--num-threads",
+        type=whole(0, MAX_THREADS),
+        default=0,
+        metavar="N",
+        help="for physics; 0: all cores",
+    )
+
+
+def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Adds what `policy_asked_for` reads, and `--set`, `--num-envs`, `--num-threads`.
+
+    Returns:
+        The group of arguments of which one says whose actions to take.
+    """
+    add = p.add_argument
+    add("--env", metavar="ID", help=f"environment, or module:ID (default {DEFAULT_ENV})")
+    source = p.add_mutually_exclusive_group()
+    source.add_argument(
+        "--run", type=Path, help="run folder (default: the environment's newest, else pretrained)"
+    )
+    source.add_argument(
+        "--policy",
+        type=Path,
+        help='"pretrained", or a folder with policy.safetensors and policy.json; with '
+        "--allow-pickle and --env, a "
+        ".pt or .pickle of skrl or a .zip of Stable-Baselines3 too",
+    )
+    add(
+        "--allow-pickle",
+        action="store_true",
+        help="read a policy from a kind of file that can hide code",
+    )
+    add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
+    add("--num-envs", type=whole(1), metavar="N", help="environments side by side")
+    add_num_threads(p)
+    add(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="env.NAME=VALUE",
+        help="settings of the task, such as env.observation_noise=0",
+    )
+    return source
+
+
+def policy_asked_for(args: argparse.Namespace) -> "Found":
+    """Returns the policy that the arguments of `add_policy_arguments` ask for.
+
+    Raises:
+        RunError, PolicyError, ZooError: As `policy_search.find_policy`.
+    """
+    from rl_zoo.policy_search import find_policy
+
+    return find_policy(
+        args.env,
+        run=args.run,
+        policy=args.policy,
+        allow_pickle=args.allow_pickle,
+        run_dir=args.run_dir,
+    )
+
+
+def split_settings(
+    texts: Sequence[str], algo: str = "ppo"
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what `--set` gives: the algorithm's settings, and the task's without "env.".
+
+    Args:
+        texts: Such as "learning_rate=1e-4" and "env.max_angle=0.3"; values are YAML.
+        algo: The algorithm's name.
+
+    Raises:
+        ConfigError: one is not name=value, or the algorithm has no such setting, or there is no
+            such algorithm.
+    """
+    from motrix_gym.names import shown
+    from rl_zoo import config
+    from rl_zoo.task_settings import PREFIX
+
+    algorithm: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals and name.strip().startswith(PREFIX):
+            where = f"--set {shown(text)}"
+            task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, where)
+        else:
+            name, value = config.parse_set(text, algo)
+            algorithm[name] = value
+    return algorithm, task
+
+
+def task_settings_only(texts: Sequence[str]) -> dict[str, Any]:
+    """Returns what `--set` gives, where settings of the algorithm have no place.
+
+    Raises:
+        UsageError: one is of the algorithm.
+    """
+    algorithm, task = split_settings(texts)
+    if algorithm:
+        name = next(iter(algorithm))
+        raise UsageError(
+            f"--set {name}: only settings of the task (env.NAME=VALUE) can be changed here"
+        )
+    return task

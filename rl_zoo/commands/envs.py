@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`motrix envs`: a table of the environments, or with `--env` all about one of them."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rl_zoo import arguments, cli, policies
+from rl_zoo.environments import find_env
+from rl_zoo.errors import UsageError
+from rl_zoo.tables import number, table
+
+if TYPE_CHECKING:
+    from motrix_gym import Channel
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    return cli.run(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    p = arguments.parser(
+        "envs", "List the environments, and the best result of a policy that we ship."
+    )
+    p.add_argument("--env", metavar="ID", help="all about this one: channels, metrics, settings")
+    style = p.add_mutually_exclusive_group()
+    style.add_argument("--json", action="store_true", help="as JSON")
+    style.add_argument("--markdown", action="store_true", help="as a Markdown table")
+    args = p.parse_args(argv)
+
+    from motrix_gym import list_envs
+
+    if args.env:
+        if args.json or args.markdown:
+            raise UsageError("--env goes with neither --json nor --markdown")
+        print(details(find_env(args.env)))
+        return 0
+    entries = [describe(env_id) for env_id in list_envs()]
+    if args.json:
+        print(json.dumps(entries, indent=2))
+        return 0
+    rows = [("id", "episode", "goals", "best known"), *map(_row, entries)]
+    if args.markdown:
+        rows.insert(1, ("---", "---", "---", "---"))
+        print("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    else:
+        print(table(rows, left=len(rows[0])))
+    return 0
+
+
+def describe(env_id: str) -> dict[str, Any]:
+    """Returns an environment's episode, goals and best known result.
+
+    `best` has, of the figures that the goals are about, or the return, the means of the shipped
+    policy's evaluation; it is None where no policy is shipped.
+    """
+    from motrix_gym import registration
+
+    entry = registration.entry(env_id)
+    steps = entry.config.max_episode_steps
+    path = policies.PRETRAINED / registration.env_name(env_id) / "evaluation.json"
+    best = None
+    if path.is_file():
+        evaluation = json.loads(path.read_text())
+        if evaluation["env_id"] == env_id:
+            names = [goal.figure for goal in entry.goals] or ["return"]
+            best = {name: evaluation["figures"][name]["mean"] for name in names}
+    return {
+        "id": env_id,
+        "episode_steps": steps,
+        "episode_seconds": steps and steps * entry.config.control_timestep,
+        "goals": [str(goal) for goal in entry.goals],
+        "best": best,
+    }
+
+
+def details(env_id: str) -> str:
+    """Returns what an environment observes, does and measures, and every setting's default."""
+    from motrix_gym import registration
+    from rl_zoo.task_settings import by_name
+
+    entry = registration.entry(env_id)
+    about = describe(env_id)
+    task = registration.make_task(env_id)
+    observed, done = (sum(c.width for c in kind) for kind in (task.observation, task.action))
+    sections = {
+        f"observation ({observed})": _channels(task.observation),
+        f"action ({done}), each in [-1, 1]": _channels(task.action),
+        "metrics": [
+            (name, "rate" if metric.rate else metric.unit, metric.description)
+            for name, metric in task.metrics.items()
+        ],
+        "goals": [(goal,) for goal in about["goals"]],
+        "settings (keyword arguments of make_vec; --set env.NAME=VALUE)": [
+            (name, str(value)) for name, value in by_name(entry.config).items()
+        ],
+    }
+    blocks = [f"{env_id}: {(task.__doc__ or '').strip().splitlines()[0]}"]
+    for title, rows in sections.items():
+        if rows:
+            blocks.append(f"\n{title}\n" + table(rows, left=len(rows[0])))
+    return "\n".join(blocks)
+
+
+def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
+    """Rows: index or indices, name, unit."""
+    rows, start = [], 0
+    for channel in channels:
+        last = start + channel.width - 1
+        index = str(start) if last == start else f"{start}-{last}"
+        rows.append((index, channel.name, channel.unit))
+        start = last + 1
+    return rows
+
+
+def _row(about: dict[str, Any]) -> tuple[str, ...]:
+    steps, best = about["episode_steps"], about["best"] or {}
+    return (
+        about["id"],
+        f"{steps:,} steps ({about['episode_seconds']:g} s)" if steps else "any length",
+        ", ".join(about["goals"]) or "-",
+        ", ".join(f"{name} {number(value)}" for name, value in best.items()) or "-",
+    )

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies: those that are shipped, and whether one fits an environment."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_zoo.errors import UsageError, ZooError
+
+if TYPE_CHECKING:
+    from adapters import AlgorithmConfig, Policy
+    from motrix_gym import MotrixVectorEnv
+
+PRETRAINED = Path(__file__).with_name("pretrained")
+
+
+def pretrained(env_id: str) -> "Policy | None":
+    """Returns the policy that the package brings for an environment, if it does."""
+    from adapters import Policy
+    from rl_zoo.config import env_name
+
+    folder = PRETRAINED / env_name(env_id)
+    if not (folder / "policy.json").is_file():
+        return None
+    policy = Policy.load(folder)
+    return policy if policy.metadata.get("env_id") == env_id else None
+
+
+def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
+    """Raises ZooError if a policy's observation or action has not the environment's size."""
+    sizes = (policy.observation_size, policy.action_size)
+    wanted = (env.single_observation_space.shape[0], env.single_action_space.shape[0])  # pyright: ignore
+    if sizes != wanted:
+        raise ZooError(
+            f"the policy turns {sizes[0]} observations into {sizes[1]} actions, {env_id} has "
+            f"{wanted[0]} and {wanted[1]}: it is of {policy.metadata.get('env_id', 'another task')}"
+        )
+
+
+def with_policy_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
+    """Returns the configuration with the folder of `initial_policy`, if a shipped one is named.
+
+    Raises:
+        ZooError: there is neither a folder nor a shipped policy of the name.
+    """
+    from motrix_gym.names import did_you_mean
+
+    name = getattr(config, "initial_policy", None)
+    if not name:
+        return config
+    shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/policy.json"))
+    if name in shipped:
+        return config.replace(initial_policy=str(PRETRAINED / name))
+    if not os.path.isdir(name):
+        message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
+        raise UsageError(f"initial_policy={name!r} {message}; those are: {', '.join(shipped)}")
+    return config

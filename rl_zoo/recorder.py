@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorder: makes a trainer's updates, and puts what they give into the log and the checkpoints."""
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rl_zoo.errors import ZooError
+from rl_zoo.progress import EPISODES, RETURN
+
+if TYPE_CHECKING:
+    from adapters import Trainer
+    from rl_zoo.logs import EventLog
+    from rl_zoo.runs import Run
+
+
+class Recorder:
+    """Updates, logs and saves.
+
+    Args:
+        trainer: The trainer.
+        run: The run, open for writing.
+        log: Where scalars go, every `log_interval` vector steps.
+        on_log: Called with steps and scalars whenever these go to the log.
+
+    Attributes:
+        seconds: Time that the updates took.
+    """
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        run: "Run",
+        log: "EventLog",
+        on_log: Callable[[int, Mapping[str, float]], None] | None = None,
+    ):
+        self.trainer, self.run, self.log, self.on_log = trainer, run, log, on_log
+        self.seconds = 0.0
+        manifest = run.manifest()
+        # Of the run's earlier processes; runs of old say only the total.
+        self._seconds_before = manifest.get("train_seconds", manifest["wall_seconds"])
+        self._memory_before = manifest.get("peak_memory_mib", 0.0)
+        self._saved = self._logged = trainer.vector_steps
+        self._episodes, self._total_return = 0.0, 0.0  # that ended since the last checkpoint
+        self._unlogged: list[dict[str, float]] = []
+        self._unlogged_seconds = 0.0
+
+    def update(self) -> dict[str, float]:
+        """Makes an update; logs and saves if it is time to. Returns the update's scalars.
+
+        Raises:
+            ZooError: The training diverged.
+            OSError, RunError: The log or the checkpoint cannot be written.
+        """
+        trainer, config = self.trainer, self.trainer.config
+        started, before = time.perf_counter(), trainer.vector_steps
+        scalars = _update(trainer)
+        elapsed = time.perf_counter() - started
+        self.seconds += elapsed
+        self._unlogged.append(scalars)
+        self._unlogged_seconds += elapsed
+        if trainer.vector_steps // config.log_interval > before // config.log_interval:
+            self._write_log()
+        ended = scalars.get(EPISODES, 0.0)
+        self._episodes += ended
+        self._total_return += ended * scalars.get(RETURN, 0.0)
+        interval = config.check_point_interval
+        if trainer.vector_steps // interval > before // interval:
+            self._save()
+        return scalars
+
+    def finish(self) -> None:
+        """Logs and saves what is not yet.
+
+        Raises:
+            OSError, RunError: The log or the checkpoint cannot be written.
+        """
+        if self._unlogged:
+            self._write_log()
+        if self.trainer.vector_steps > self._saved:
+            self._save()
+
+    def _write_log(self) -> None:
+        trainer, scalars = self.trainer, _combined(self._unlogged)
+        steps = (trainer.vector_steps - self._logged) * trainer.config.num_envs
+        rate = {"Time / Steps per second": steps / self._unlogged_seconds}
+        self.log.write(trainer.env_steps, scalars | rate)
+        if self.on_log:
+            self.on_log(trainer.env_steps, scalars)
+        self._logged, self._unlogged_seconds = trainer.vector_steps, 0.0
+        self._unlogged.clear()
+
+    def _save(self) -> None:
+        trainer = self.trainer
+        # Few updates, as before an interruption, may have a high return by luck.
+        made = trainer.vector_steps - self._saved
+        enough = self._episodes and 2 * made > trainer.config.check_point_interval
+        seconds = self._seconds_before + self.seconds
+        self.run.save_checkpoint(
+            trainer.env_steps,
+            trainer.policy(),
+            trainer.state(),
+            self._total_return / self._episodes if enough else None,
+            train_seconds=seconds,
+            steps_per_second=trainer.env_steps / seconds,
+            peak_memory_mib=max(self._memory_before, peak_memory()),
+        )
+        self._saved = trainer.vector_steps
+        self._episodes, self._total_return = 0.0, 0.0
+
+
+def _update(trainer: "Trainer") -> dict[str, float]:
+    """Makes an update; raises ZooError if the weights are not numbers any more."""
+    from adapters import PolicyError
+
+    try:
+        scalars = trainer.update()
+        sick = [
+            f"{k} is {v}" for k, v in scalars.items() if k[:4] == "Loss" and not math.isfinite(v)
+        ]
+    except ValueError as error:  # actions that are not finite are refused
+        try:
+            trainer.policy()
+        except PolicyError:
+            sick = [str(error)]
+        else:
+            raise
+    if sick:
+        raise ZooError(
+            f"the training diverged at {trainer.env_steps:,} steps ({sick[0]}): try a lower "
+            "learning_rate or max_learning_rate, or smaller rewards; earlier checkpoints are good"
+        )
+    return scalars
+
+
+def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Returns the scalars of successive updates as one's: extremes of extremes, else means."""
+    if len(parts) == 1:
+        return parts[0]
+    found: dict[str, list[float]] = {}
+    for scalars in parts:
+        for tag, value in scalars.items():
+            found.setdefault(tag, []).append(value)
+    kinds = {"(max)": max, "(min)": min}
+    combined = {tag: kinds.get(tag[-5:], statistics.fmean)(v) for tag, v in found.items()}
+    if EPISODES in found:
+        combined[EPISODES] = sum(found[EPISODES])
+    return combined
+
+
+def peak_memory() -> float:
+    """Returns the most memory that this process has held (MiB); 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stopping a training by a signal, after the update under way."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def stop_signals(*numbers: int) -> Iterator[list[int]]:
+    """Puts the number of the first signal into a list; a second one ends the process.
+
+    Signals can be caught in the main thread only; elsewhere the list stays empty.
+
+    Args:
+        *numbers: Such as `signal.SIGINT`.
+    """
+    received: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        received.append(number)
+        for other in old:
+            signal.signal(other, signal.SIG_DFL)
+        os.write(2, b"\nstopping after this update (again to stop at once)\n")
+
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    old: dict[int, Any] = {}
+    for number in numbers if on_main_thread else ():
+        old[number] = signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers and tables for a terminal."""
+
+from collections.abc import Sequence
+
+
+def number(value: float) -> str:
+    """A figure for a table: four digits, without exponents where they can be done without."""
+    return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Lines of aligned columns; the first `left` columns to the left, the others to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        aligned = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(cells)]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)

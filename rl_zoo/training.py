@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training from Python: `rl_zoo.train`, `rl_zoo.resume` and `rl_zoo.session`.
+
+`motrix train` is these functions with signals, and with hints of what to type next.
+"""
+
+import contextlib
+import math
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rl_zoo.environments import DEFAULT_ENV
+from rl_zoo.evaluation import CHOICE_EPISODES, EPISODES, check_ends, side_by_side
+from rl_zoo.plans import Plan, plan_new, plan_resumed
+from rl_zoo.sessions import Session, advice
+from rl_zoo.stopping import stop_signals
+from rl_zoo.task_settings import resolved
+
+if TYPE_CHECKING:
+    from rl_zoo.config import Source
+    from rl_zoo.evaluation import Evaluation
+    from rl_zoo.runs import Run
+
+
+def train(
+    env_id: str = DEFAULT_ENV,
+    *,
+    algo: str = "ppo",
+    trainer: str = "auto",
+    device: str = "auto",
+    env: Mapping[str, Any] | None = None,
+    hyperparams: "Source | None" = None,
+    run_dir: str | Path = "runs",
+    num_threads: int = 0,
+    minutes: float = math.inf,
+    eval_episodes: int = EPISODES,
+    quiet: bool = False,
+    **settings: Any,
+) -> "Run":
+    """Trains a policy, evaluates it, and leaves a run folder.
+
+    Ctrl-C ends the training after the update under way, with a checkpoint to `resume` from.
+
+    Args:
+        env_id: A registered id, or "module:id" to import a module that registers it.
+        algo: The algorithm: "ppo", "recurrent_ppo", "trpo", "sac", "td3", "tqc", "crossq" or "ars".
+        trainer: "skrl-jax", "skrl-torch", "sb3", or "auto" for the best that is installed.
+        device: What to learn on: "cpu", "cuda", or "auto".
+        env: Task settings by dotted name, such as `{"reward_weights.alive": 2.0}`.
+        hyperparams: A YAML file, a mapping as such a file has it, or a config object, to use
+            instead of the environment's own settings.
+        run_dir: The folder of all runs.
+        num_threads: Threads for the physics; 0: all cores.
+        minutes: Time after which the training ends, even if the budget of steps is not spent.
+        eval_episodes: Episodes of the evaluation; 0: none.
+        quiet: Print nothing.
+        **settings: Settings of the algorithm and of the run, such as `learning_rate` and `seed`;
+            `motrix settings` lists them.
+
+    Returns:
+        The run. Its `policy()` maps observations to actions, its `evaluate()` measures it.
+
+    Raises:
+        ValueError: A name or a setting is wrong; the message says which, and the nearest.
+        MissingLibraryError: The trainer's library is not installed.
+        ZooError: The training failed, such as by weights that are not finite any more.
+        RunError: The run's folder cannot be written.
+        KeyboardInterrupt: By Ctrl-C.
+    """
+    plan = plan_new(
+        env_id,
+        algo=algo,
+        trainer=trainer,
+        device=device,
+        env=env,
+        hyperparams=hyperparams,
+        **settings,
+    )
+    return _finish(
+        plan,
+        quiet,
+        run_dir=run_dir,
+        num_threads=num_threads,
+        minutes=minutes,
+        eval_episodes=eval_episodes,
+    )
+
+
+def resume(
+    run: str | Path,
+    *,
+    num_threads: int = 0,
+    minutes: float = math.inf,
+    eval_episodes: int = EPISODES,
+    quiet: bool = False,
+) -> "Run":
+    """Goes on with a run that was stopped, with its own settings, and evaluates it in the end.
+
+    Args:
+        run: The run's folder.
+        num_threads: As for `train`, as is the rest.
+        minutes: Time after which the training ends, even if the budget of steps is not spent.
+        eval_episodes: Episodes of the evaluation; 0: none.
+        quiet: Print nothing.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: There is no run, or it is damaged, or another process writes it.
+        ZooError: Its environment is not registered, or the training failed.
+        KeyboardInterrupt: By Ctrl-C.
+    """
+    return _finish(
+        plan_resumed(run),
+        quiet,
+        num_threads=num_threads,
+        minutes=minutes,
+        eval_episodes=eval_episodes,
+    )
+
+
+def session(
+    env_id: str = DEFAULT_ENV,
+    *,
+    algo: str = "ppo",
+    trainer: str = "auto",
+    device: str = "auto",
+    env: Mapping[str, Any] | None = None,
+    hyperparams: "Source | None" = None,
+    run_dir: str | Path = "runs",
+    num_threads: int = 0,
+    minutes: float = math.inf,
+    **settings: Any,
+) -> Session:
+    """Returns a training that is carried out by iterating over it, one update at a time.
+
+        training = rl_zoo.session("Motrix/CartPole-v0")
+        for progress in training:
+            print(progress)
+        policy = training.run.policy()
+
+    It prints nothing and evaluates nothing; the arguments are those of `train`.
+
+    Raises:
+        ValueError, MissingLibraryError, ZooError, RunError: As `train`.
+    """
+    plan = plan_new(
+        env_id,
+        algo=algo,
+        trainer=trainer,
+        device=device,
+        env=env,
+        hyperparams=hyperparams,
+        **settings,
+    )
+    return Session(plan, run_dir=run_dir, num_threads=num_threads, minutes=minutes)
+
+
+def _finish(plan: Plan, quiet: bool, **options: Any) -> "Run":
+    """Carries out a plan as `train` and `resume` do."""
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(open(os.devnull, "w")) if quiet else sys.stdout
+        training, stop = carry_out(plan, signals=(signal.SIGINT,), out=out, **options)
+        print(f"run: {training.run.folder}", file=out)
+    if stop:
+        raise KeyboardInterrupt(f"go on with rl_zoo.resume({str(training.run.folder)!r})")
+    return training.run
+
+
+def carry_out(
+    plan: Plan,
+    *,
+    signals: Sequence[int],
+    out: TextIO,
+    eval_episodes: int = EPISODES,
+    **options: Any,
+) -> tuple[Session, list[int]]:
+    """Trains and evaluates, and prints how it goes.
+
+    Args:
+        plan: What to train.
+        signals: Those that end the training after the update under way.
+        out: Where to print.
+        eval_episodes: Episodes of the evaluation; 0: none.
+        **options: Of the `Session`.
+
+    Returns:
+        The session, which is closed, and the number of the signal that ended it, if one did.
+
+    Raises:
+        ValueError, MissingLibraryError, ZooError, RunError: As `train`.
+    """
+    print(plan, file=out, flush=True)
+    with contextlib.ExitStack() as stack:
+        if plan.resume:
+            stack.callback(plan.resume.close)
+        if eval_episodes:  # what cannot be evaluated in the end is told before the training
+            check_ends(resolved(plan.env_id, plan.settings), plan.env_id)
+            side_by_side(eval_episodes)
+        training = stack.enter_context(Session(plan, **options))
+        try:
+            with stop_signals(*signals) as stop:
+                _learn(training, stop, out)
+            training.interrupted = bool(stop)
+            if not stop and eval_episodes:
+                _judge(training, eval_episodes, out)
+        except KeyboardInterrupt:
+            print(advice(training.run), file=sys.stderr)
+            raise
+    return training, stop
+
+
+def _learn(training: Session, stop: list[int], out: TextIO) -> None:
+    """Trains until the budget or the time is spent, or `stop` is not empty; prints how it goes.
+
+    Raises:
+        ZooError: The run cannot be written, or the training diverged.
+    """
+    from rl_zoo.progress import ProgressLine
+    from rl_zoo.recorder import peak_memory
+
+    print(_header(training), file=out, flush=True)
+    trainer = training.trainer
+    metrics = tuple(trainer.env.unwrapped.task.metrics)  # pyright: ignore
+    line = ProgressLine(
+        training.total_steps, trainer.env_steps, metrics, training.deadline, stream=out
+    )
+    training.on_log = line.update
+    with contextlib.closing(line), contextlib.closing(training.updates()) as updates:
+        for _ in updates:
+            if stop:
+                break
+    steps = trainer.env_steps - training.first_step
+    if not (steps or stop):
+        print(f"complete already, with {training.first_step:,} steps", file=out)
+        return
+    rate = steps / training.seconds if steps else 0.0
+    ending = "stopped" if stop else "trained" if training.spent else "time is up"
+    print(
+        f"{ending}: {steps:,} steps in {training.seconds:.1f} s "
+        f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB",
+        file=out,
+    )
+
+
+def _header(training: Session) -> str:
+    """What is trained, in a few lines."""
+    trainer, config = training.trainer, training.plan.config
+    task = trainer.env.unwrapped.config  # pyright: ignore[reportAttributeAccessIssue]
+    spaces = trainer.env.single_observation_space, trainer.env.single_action_space
+    sizes = [space.shape[0] for space in spaces]  # pyright: ignore[reportOptionalSubscript]
+    limit = task.max_episode_steps
+    episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
+    notes = "".join(f"{note}\n" for note in trainer.notes())
+    return (
+        f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "
+        f"{config.networks}, seed {config.seed}\n"
+        f"{config.num_envs:,} environments x {config.schedule} = {training.total_steps:,} steps\n"
+        f"{notes}run: {training.run.folder}"
+    )
+
+
+def _judge(training: Session, episodes: int, out: TextIO) -> None:
+    """Chooses between the latest policy and the best earlier one; records and evaluates it.
+
+    Scores are returns of the training, whose actions are drawn; the choice measures both policies
+    as they will act, over the same episodes. Those are not the episodes of the evaluation, else its
+    figures would be those of the luckier one.
+    """
+    run = training.run
+
+    def measure(which: str, count: int, purpose: str) -> "Evaluation":
+        return run.evaluate(count, which=which, purpose=purpose, num_threads=training.num_threads)
+
+    print("evaluating ...", file=out, flush=True)
+    if earlier := run.best_earlier():
+        choice = min(CHOICE_EPISODES, episodes), "choice"
+        latest_is_better = measure("latest", *choice).rank >= measure(earlier, *choice).rank
+        run.promote("latest" if latest_is_better else earlier)
+    result = measure("best", episodes, "evaluation")
+    manifest = run.manifest()
+    steps = manifest["best"]["steps"]
+    print(f"the best policy, of {steps:,} of {manifest['steps']:,} steps:", file=out)
+    run.save_evaluation(result.as_dict())
+    print(result, file=out)
