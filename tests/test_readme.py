@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the README shows is so: its programs run, its table is what `motrix envs` prints."""
+"""What README and docs show is so: their programs run, their links lead somewhere.
+
+The programs of docs/clients.md need other libraries and have tests of their own (tests/clients).
+"""
 
 import re
 from pathlib import Path
@@ -12,16 +15,25 @@ from rl_zoo.__main__ import main as motrix
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = [
+    pytest.param(program, id=f"{page.stem}-{i}")
+    for page in PAGES
+    if page.name != "clients.md"
+    for i, program in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
 NEEDS = {"stable_baselines3": "stable_baselines3", "skrl": "skrl", "rl_zoo": "torch"}
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_programs_run(program, tmp_path, monkeypatch):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_run(program, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)  # where trainings leave their runs
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for word, module in NEEDS.items():
         if word in program:
             pytest.importorskip(module)
+    if "render_mode" in program:
+        request.getfixturevalue("opengl")
     try:
         # A module of its own name, as dataclasses need; "Mine/..." is registered by one of them.
         exec(compile(program, "README.md", "exec"), {"__name__": __name__})
@@ -40,19 +52,7 @@ def test_table_of_environments_is_current(capsys):
     assert printed in README, "paste what `motrix envs --markdown` prints into the README"
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pictures_and_files_that_a_page_links_to_exist(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("name", ["robots.md", "rendering.md"])
-def test_programs_of_a_page_run(name, monkeypatch, opengl):
-    monkeypatch.chdir(ROOT)
-    for program in re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL
-    ):
-        exec(compile(program, name, "exec"), {"__name__": __name__})

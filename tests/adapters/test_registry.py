@@ -24,7 +24,7 @@ from adapters import (
 )
 from adapters.algorithm_config import AlgorithmConfig
 from adapters.stock.base import StockTrainer
-from rl_zoo import config, train
+from rl_zoo import choice, config
 from tests.adapters.trainers import load_or_skip
 
 TABLES = (ALGORITHMS, STOCK, TRAINERS)
@@ -68,9 +68,9 @@ def test_a_record_says_what_its_trainer_is(name, algo):
     assert EVERY[name].resumes != issubclass(trainer, StockTrainer)
 
 
-def test_the_readme_names_every_trainer_and_algorithm():
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert [name for name in (*TRAINERS, *ALGORITHMS) if f"`{name}`" not in readme] == []
+def test_the_documents_name_every_trainer_and_algorithm():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    assert [name for name in (*TRAINERS, *ALGORITHMS) if f"`{name}`" not in page] == []
 
 
 def test_a_trainer_of_ones_own_is_found_by_commands_and_settings(record, tmp_path):
@@ -79,10 +79,10 @@ def test_a_trainer_of_ones_own_is_found_by_commands_and_settings(record, tmp_pat
     assert load_trainer("own", "own_search") is OwnTrainer
     settings = tmp_path / "own.yaml"
     settings.write_text("ppo:\n  backends:\n    own: {num_envs: 8}\n")
-    loaded = config.load("Motrix/CartPole-v0", "ppo", "own", file=settings, mini_batches=1)
+    loaded = config.load("Motrix/CartPole-v0", "ppo", "own", hyperparams=settings, mini_batches=1)
     assert loaded.num_envs == 8
     assert config.trainers("own_search") == ["own"]
-    assert train.choose("auto", "auto", "own_search", ["own"])[:2] == ("own", "cpu")
+    assert choice.choose("auto", "auto", "own_search", ["own"])[:2] == ("own", "cpu")
 
 
 def test_a_name_is_given_once(record):
