@@ -37,6 +37,8 @@ __all__ = [
     "Mirror",
     "MotrixEnv",
     "MotrixVectorEnv",
+    "Policy",
+    "PolicyError",
     "Randomization",
     "Policy",
     "PolicyError",
