@@ -98,7 +98,7 @@ class Run:
             config: The settings, with the seed drawn.
             algo: The algorithm's name.
             env_config: Task settings that differ from the registered ones, by dotted name.
-            task: All of the task's settings, by dotted name.
+            task: All of the task's settings, as `motrix_gym.settings.as_json` gives them.
             module: The user's module that registers the environment; None if there is none.
             device: What the trainer learns on; a resumed run goes on there.
             started: When the run's clock began (`time.monotonic()`); by default now.

@@ -128,8 +128,9 @@ class Session:
     def _begin(self, run_dir: str | Path, started: float) -> "Run":
         """Returns the run, open for writing: a new one, or an old one to which the trainer went."""
         from motrix_gym import registration
+        from motrix_gym.settings import as_json
         from rl_zoo.runs import Run
-        from rl_zoo.task_settings import by_name, resolved
+        from rl_zoo.task_settings import resolved
 
         plan = self.plan
         if plan.resume is None:
@@ -140,7 +141,7 @@ class Session:
                 plan.config,
                 algo=plan.algo,
                 env_config=plan.settings,
-                task=by_name(resolved(plan.env_id, plan.settings)),
+                task=as_json(resolved(plan.env_id, plan.settings)),
                 module=registration.entry(plan.env_id).module,
                 device=plan.device,
                 started=started,

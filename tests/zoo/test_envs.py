@@ -76,10 +76,10 @@ def test_what_is_said_first_needs_no_source_file(env_id):
     assert "docstring" not in first
 
 
-def test_what_is_listed_needs_gymnasium_mujoco_and_numpy_alone(python):
+def test_what_is_listed_needs_motrix_gym_alone(python):
     listing = python("""
 import sys
-for name in ("yaml", "safetensors", "torch", "jax", "skrl", "stable_baselines3", "matplotlib"):
+for name in ("yaml", "scipy", "torch", "jax", "skrl", "stable_baselines3", "matplotlib"):
     sys.modules[name] = None
 from rl_zoo.__main__ import main
 for argv in ([], ["--markdown"], ["--json"], ["--env", "Motrix/Go1-v0"]):

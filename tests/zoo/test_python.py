@@ -39,7 +39,7 @@ def test_a_policy_is_trained_measured_and_used(here, fake_trainer, capsys):
 def test_the_manifest_has_all_settings_of_the_task(here, fake_trainer, manifest_of):
     run = rl_zoo.train(ENV, **TINY | {"env": {"reward_weights.alive": 2}}, **QUIET)
     task = manifest_of(run.folder)["task"]
-    assert (task["reward_weights.alive"], task["max_episode_steps"]) == (2.0, 1000)
+    assert (task["reward_weights"], task["max_episode_steps"]) == ({"alive": 2.0}, 1000)
     assert task.keys() >= {"max_angle", "control_timestep"}
 
 
