@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands in examples/ works."""
 
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -81,3 +84,17 @@ def test_ppo_in_one_file_learns():
     # An untrained policy falls after some 25 to 80 steps, by its noise; one that learns, in
     # hundreds. Twice as long is far from both.
     assert train(updates=80) > 2 * untrained
+
+
+def test_training_and_film_from_python(tmp_path, opengl):
+    pytest.importorskip("imageio_ffmpeg")
+    pytest.importorskip("torch")
+    program = [sys.executable, str(EXAMPLES / "train_and_film.py"), "70000"]
+    path = {"PYTHONPATH": str(EXAMPLES.parent)}
+    result = subprocess.run(
+        program, cwd=tmp_path, capture_output=True, text=True, env=os.environ | path
+    )
+    assert result.returncode == 0, result.stderr
+    assert "200 whole episodes" in result.stdout
+    assert (tmp_path / "cartpole.mp4").stat().st_size > 10_000
+    assert len(list((tmp_path / "runs" / "CartPole-v0").iterdir())) == 2

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training from Python, cell by cell as in a notebook: train, measure, and film what came out."""
+
+# %% Train; a run folder appears in ./runs, and the same settings are those of `motrix train --set`.
+import sys
+
+import gymnasium
+import imageio.v3 as imageio
+
+import rl_zoo
+
+STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+run = rl_zoo.train("Motrix/CartPole-v0", seed=0, max_env_steps=STEPS)
+
+# %% Measure: means, intervals and goals over whole episodes.
+print(run.evaluate(episodes=200))
+
+# %% The policy is NumPy in, NumPy out.
+policy = run.policy()
+envs = gymnasium.make_vec(
+    "Motrix/CartPole-v0", num_envs=4, render_mode="rgb_array_tiled", render_size=(320, 240)
+)
+observations, _ = envs.reset(seed=0)
+
+# %% Film four of them, two seconds long.
+pictures = []
+for _ in range(60):
+    observations, *_ = envs.step(policy(observations))
+    pictures.append(envs.render()[0])
+imageio.imwrite("cartpole.mp4", pictures, fps=30)
+envs.close()
+
+# %% Or one update at a time, to look at what happens or to stop when one likes.
+for progress in rl_zoo.session("Motrix/CartPole-v0", seed=1):
+    print(progress)
+    if progress.steps > STEPS / 10:
+        break
