@@ -266,10 +266,17 @@ class Setting:
 
 
 def declared(cls: type) -> list[Setting]:
-    """Returns the settings of a dataclass, in the order of its fields."""
+    """Returns the settings of a dataclass, those of its base classes first."""
     said = _metadata(cls)
+    order = [
+        name
+        for owner in reversed(cls.__mro__)
+        if dataclasses.is_dataclass(owner)
+        for name in inspect.get_annotations(owner)
+        if name in {field.name for field in dataclasses.fields(owner)}
+    ]
     found = []
-    for field in dataclasses.fields(cls):
+    for field in sorted(dataclasses.fields(cls), key=lambda field: order.index(field.name)):
         default = field.default
         if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()

@@ -19,14 +19,8 @@ from types import FrameType
 from rl_zoo.errors import FAILED, INTERRUPTED, MISUSED, ZooError
 from rl_zoo.hints import missing, short
 
-ZOO = (
-    "filelock",
-    "matplotlib",
-    "safetensors",
-    "scipy",
-    "tensorboard",
-    "yaml",
-)  # what the extra "zoo" brings
+# What the extra "zoo" brings.
+ZOO = ("filelock", "matplotlib", "scipy", "tensorboard", "yaml")
 
 
 def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:

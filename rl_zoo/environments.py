@@ -34,11 +34,10 @@ def find_env(name: str) -> str:
     module, colon, env_id = name.rpartition(":")
     if colon:
         if not all(part.isprintable() and part for part in module.split(".")):
-            message = f"--env {shown(name)}: {shown(module)} is not the name of a module"
-            raise UsageError(message)
+            raise UsageError(f"{shown(name)}: {shown(module)} is not the name of a module")
         if not _import_module(module):
             where = f"in {os.getcwd()} or where Python looks"
-            raise UsageError(f"--env {shown(name)}: there is no module {shown(module)} {where}")
+            raise UsageError(f"{shown(name)}: there is no module {shown(module)} {where}")
     try:
         return registration.entry(env_id).id
     except registration.UnknownEnvironmentError as error:

@@ -206,10 +206,10 @@ def test_a_missing_library_says_what_to_install(run, monkeypatch, capsys):
 
 def test_without_opengl_the_message_says_what_is_missing(run, monkeypatch, capsys):
     pytest.importorskip("imageio_ffmpeg")
-    from motrix_gym import simulation
+    from motrix_gym import rendering, simulation
 
     def render(*_):
-        raise simulation.RenderingError("cannot create an OpenGL context")
+        raise rendering.RenderingError("cannot create an OpenGL context")
 
     monkeypatch.setattr(simulation.Simulation, "render", render)
     assert play(*SMALL) == 1

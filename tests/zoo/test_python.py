@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rl_zoo
+from adapters import PPOConfig
 from rl_zoo.commands import train as command
 from rl_zoo.runs import RunError, find_newest
 
@@ -41,6 +42,14 @@ def test_the_manifest_has_all_settings_of_the_task(here, fake_trainer, manifest_
     task = manifest_of(run.folder)["task"]
     assert (task["reward_weights"], task["max_episode_steps"]) == ({"alive": 2.0}, 1000)
     assert task.keys() >= {"max_angle", "control_timestep"}
+
+
+@pytest.mark.parametrize(
+    "hyperparams", [PPOConfig(learning_rate=5e-4), {"ppo": {"learning_rate": 5e-4}}]
+)
+def test_settings_may_be_a_config_object_or_a_mapping(here, fake_trainer, hyperparams):
+    run = rl_zoo.train(ENV, hyperparams=hyperparams, **TINY, **QUIET)
+    assert run.config() == PPOConfig(learning_rate=5e-4, seed=0, **SETTINGS)
 
 
 def test_a_session_makes_one_update_at_a_time(here, fake_trainer, capsys):
