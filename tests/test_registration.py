@@ -232,7 +232,7 @@ def test_autoreset_of_gymnasiums_own_vector_environments(vectorization_mode):
     env.close()
 
 
-@pytest.mark.parametrize("wrong", ["Motrix/Go-v0", "Motrix/go1-v0", "Go1", "Motix/Go1-v0"])
+@pytest.mark.parametrize("wrong", ["Motrix/Goo1-v0", "Motrix/go1-v0", "Go1", "Motix/Go1-v0"])
 def test_an_unknown_id_gets_the_nearest_one(wrong):
     with pytest.raises(UnknownEnvironmentError, match="did you mean 'Motrix/Go1-v0'.*CartPole"):
         motrix_gym.make_task(wrong)
