@@ -191,11 +191,14 @@ def make_ppo(
             "features_extractor_class": SharedTrunk,
             "features_extractor_kwargs": trunk,
         }
+    policy_class = ActorCriticPolicy
+    if config.privileged_value:
+        policy_class = PrivilegedPolicy
+        networks["policy_width"] = policy_width
     networks["optimizer_kwargs"] = {"eps": ADAM_EPSILON}
     settings: dict[str, Any] = sb3_settings(config) | {"n_epochs": 1}
-    networks |= {"policy_width": policy_width} if config.privileged_value else {}
     model = TrainerPPO(
-        PrivilegedPolicy if config.privileged_value else ActorCriticPolicy,
+        policy_class,
         venv,
         **settings,
         rollout_buffer_class=SeededRolloutBuffer,
