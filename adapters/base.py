@@ -11,10 +11,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from adapters.algorithm_config import AlgorithmConfig
 from adapters.initial_policy import load_initial_policy
 from adapters.measured_env import MeasuredEnv
-from adapters.requirements import check_env, find_mirror, find_time_limit
+from adapters.requirements import (
+    Requirements,
+    check_env,
+    find_mirror,
+    find_policy_width,
+    find_time_limit,
+)
 from adapters.states import with_prefix, without_prefix
 from adapters.statistics import RolloutStatistics
-from motrix_gym import Channel, Mirror, Task
+from motrix_gym import Channel, Task
 from motrix_gym.policy import Policy
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -37,8 +43,11 @@ class Trainer(ABC):
 
     Attributes:
         num_updates: Updates made so far; part of `state()`.
+        policy_width: Entries of an observation that the policy sees; they come first. All, unless
+            `config.privileged_value` is on.
         initial_policy: The one of `config.initial_policy`, if the trainer has that; else None.
-        mirror: The task's, if `config.symmetry_augmentation` and the trainer has that; else None.
+        mirror: The task's, of whole observations, if `config.symmetry_augmentation` and the trainer
+            has that; else None.
         elapsed_steps: For `MeasuredEnv`, if `config.stagger_episodes`; else None.
 
     Raises:
@@ -56,7 +65,8 @@ class Trainer(ABC):
         self.config = config
         self.device = device
         self.num_updates = 0
-        self.initial_policy, self.mirror, limit = self.requirements(env, config)
+        found = self.requirements(env, config)
+        self.policy_width, self.initial_policy, self.mirror, limit = found
         self.elapsed_steps = None
         if limit:
             generator = np.random.default_rng(config.seed)
@@ -64,20 +74,21 @@ class Trainer(ABC):
         self.statistics = RolloutStatistics(env.num_envs, limit)
 
     @classmethod
-    def requirements(
-        cls, env: VectorEnv, config: AlgorithmConfig
-    ) -> tuple[Policy | None, Mirror | None, int]:
-        """Returns what the settings need: initial policy, mirror, time limit (0: not needed).
+    def requirements(cls, env: VectorEnv, config: AlgorithmConfig) -> Requirements:
+        """Returns what the settings need of the environment and of stored policies.
 
         Raises:
             FieldError, PolicyError: (ValueErrors) something is not there.
+            ValueError: observations hold privileged channels that the settings do not ask for.
         """
 
         def asks(name: str) -> bool:
             return bool(getattr(config, name, None)) and name not in cls.without_effect
 
-        return (
-            load_initial_policy(config, env) if asks("initial_policy") else None,
+        width = find_policy_width(env, config)
+        return Requirements(
+            width,
+            load_initial_policy(config, env, width) if asks("initial_policy") else None,
             find_mirror(env) if asks("symmetry_augmentation") else None,
             find_time_limit(env) if asks("stagger_episodes") else 0,
         )
@@ -152,7 +163,8 @@ class Trainer(ABC):
         Args:
             layers: (inputs, outputs) weights and (outputs,) biases, in order.
             log_std: (act,) logarithm of the standard deviation.
-            normalizer: (obs,) mean and standard deviation, and the clip; None for no normaliser.
+            normalizer: (obs,) mean and standard deviation of whole observations, and the clip; None
+                for no normaliser. The policy gets those of its own entries.
             **features: What else the policy has: `squash`, `log_std_weight`, `lstm`.
         """
         size = self.env.single_observation_space.shape
@@ -162,8 +174,8 @@ class Trainer(ABC):
             output=layers[-1],
             log_std=log_std,
             activation=self.config.activation,
-            observation_mean=mean,
-            observation_std=std,
+            observation_mean=mean[: self.policy_width],
+            observation_std=std[: self.policy_width],
             observation_clip=clip,
             action_low=self.measured_env.low,
             action_high=self.measured_env.high,
@@ -200,7 +212,7 @@ class Trainer(ABC):
 
 
 def _about(channel: Channel) -> dict[str, Any]:
-    """A channel's entry in a policy's metadata; `size` counts all frames of a history."""
-    about: dict[str, Any] = {"name": channel.name, "unit": channel.unit, "size": channel.width}
+    """A channel's entry in a policy's metadata; `size` counts the entries of one frame."""
+    about: dict[str, Any] = {"name": channel.name, "unit": channel.unit, "size": channel.size}
     about |= {"history": channel.history} if channel.history > 1 else {}
     return about | ({"delay": channel.delay} if channel.delay else {})

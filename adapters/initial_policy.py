@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stored policy from which PPO starts where `initial_policy` says so."""
 
+import dataclasses
 import math
 import os
 from typing import Any
 
+import numpy as np
 from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
@@ -15,16 +17,25 @@ from motrix_gym.policy_files import JSON_FILE
 # For how many samples its normaliser counts, lest the first rollout of a new training upset it.
 NORMALIZER_SAMPLES = 1e6
 
+Channels = dict[str, tuple[int, int]]  # name -> size of a frame, and number of frames
 
-def load_initial_policy(config: Any, env: VectorEnv) -> Policy:
+
+def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
     """Reads the policy in the folder `config.initial_policy`.
+
+    Where the policy and the environment name the channels of an observation, they are matched by
+    name: weights of a channel that is new to the policy are 0, so that it does not change the
+    action at first, and its normaliser has mean 0 and standard deviation 1. Without names, the
+    numbers of observations must be equal.
 
     Args:
         config: The settings of the training, a `PPOConfig`.
         env: What it learns on; observations `Box (n, obs)`, actions `Box (n, act)`.
+        width: Entries of an observation that the policy sees; they come first.
 
     Raises:
-        FieldError: (a ValueError) there is no such policy, or the training's is of another form.
+        FieldError: (a ValueError) there is no such policy, the training's is of another form, or
+            the environment lacks a channel that the policy sees.
         PolicyError: (a ValueError) its files cannot be read.
     """
     name = str(config.initial_policy)
@@ -40,10 +51,10 @@ def load_initial_policy(config: Any, env: VectorEnv) -> Policy:
     for what, there in extras.items():
         if there:
             raise _error(name, f"does not fit: it has {what}, which a policy of PPO has not")
-    observation_box: Any = env.single_observation_space
+    policy = _by_channels(policy, env, width, name)
     action_box: Any = env.single_action_space
     forms = {
-        "the number of observations": (policy.observation_size, observation_box.shape[0]),
+        "the number of observations": (policy.observation_size, width),
         "the number of actions": (policy.action_size, action_box.shape[0]),
         "policy_hidden_layer_sizes": (
             tuple(len(bias) for _, bias in policy.hidden),
@@ -58,6 +69,83 @@ def load_initial_policy(config: Any, env: VectorEnv) -> Policy:
                 name, f"does not fit: {what} is {found} in the policy and {wanted} in this training"
             )
     return policy
+
+
+def whole_normalizer(policy: Policy, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a policy's mean and standard deviation for observations of `size` entries.
+
+    Entries that the policy does not see, which come last, have mean 0 and standard deviation 1.
+    """
+    hidden = size - policy.observation_size
+    mean = np.concatenate([policy.observation_mean, np.zeros(hidden, np.float32)])
+    return mean, np.concatenate([policy.observation_std, np.ones(hidden, np.float32)])
+
+
+def _by_channels(policy: Policy, env: VectorEnv, width: int, name: str) -> Policy:
+    """Returns the policy for the environment's channels, matched by name where both have names."""
+    stored, wanted = _stored_channels(policy), _wanted_channels(env, width)
+    if not (stored and wanted) or list(stored.items()) == list(wanted.items()):
+        return policy
+    if missing := [channel for channel in stored if channel not in wanted]:
+        names = ", ".join(map(shown, missing))
+        raise _error(name, f"does not fit: this training's task has no channel {names}")
+    for channel, form in stored.items():
+        if form != wanted[channel]:
+            raise _error(
+                name,
+                f"does not fit: channel {shown(channel)} has (size, history) {form} in the policy "
+                f"and {wanted[channel]} in this training",
+            )
+    old, new = _places(stored), _places(wanted)
+    into = np.concatenate([new[channel] for channel in stored])
+    source = np.concatenate([old[channel] for channel in stored])
+    (first, bias), *others = policy.layers
+    weight = np.zeros((width, first.shape[1]), np.float32)
+    mean, std = np.zeros(width, np.float32), np.ones(width, np.float32)
+    weight[into] = first[source]
+    mean[into], std[into] = policy.observation_mean[source], policy.observation_std[source]
+    *hidden, output = [(weight, bias), *others]
+    return dataclasses.replace(
+        policy,
+        hidden=tuple(hidden),
+        output=output,
+        observation_mean=mean,
+        observation_std=std,
+    )
+
+
+def _stored_channels(policy: Policy) -> Channels:
+    """Returns the channels that a policy's metadata names, {} if they do not make its input."""
+    channels: Channels = {}
+    about = policy.metadata.get("observation")
+    for entry in about if isinstance(about, list) else ():
+        if not isinstance(entry, dict):
+            return {}
+        name, form = entry.get("name"), (entry.get("size"), entry.get("history", 1))
+        if not isinstance(name, str) or any(type(n) is not int or n < 1 for n in form):
+            return {}
+        channels[name] = form  # pyright: ignore[reportArgumentType]
+    return channels if _width(channels) == policy.observation_size else {}
+
+
+def _wanted_channels(env: VectorEnv, width: int) -> Channels:
+    """Returns the channels that a policy sees here, {} if the environment does not name them."""
+    channels = getattr(env.unwrapped, "channels", ())
+    forms = {c.name: (c.size, c.history) for c in channels if not c.privileged}
+    return forms if _width(forms) == width else {}
+
+
+def _width(channels: Channels) -> int:
+    return sum(size * history for size, history in channels.values())
+
+
+def _places(channels: Channels) -> dict[str, np.ndarray]:
+    """Returns the entries of an observation that each channel has."""
+    places, start = {}, 0
+    for name, (size, history) in channels.items():
+        places[name] = np.arange(start, start + size * history)
+        start += size * history
+    return places
 
 
 def _normalizes(policy: Policy) -> bool:

@@ -57,6 +57,11 @@ class PPOConfig(OnPolicyConfig):
         doc="One network with two heads. Of effect with the Torch trainers, where policy and value "
         "have the same hidden layers.",
     )
+    privileged_value: bool = flag(
+        False,
+        doc="The value network also sees the task's privileged channels, in training alone (an "
+        "asymmetric actor-critic). Needs share_policy_value_features=False.",
+    )
     activation: str = choice("elu", *ACTIVATIONS, doc="Function between layers.")
     initial_log_std: float = number(
         0.0,
@@ -83,7 +88,8 @@ class PPOConfig(OnPolicyConfig):
     initial_policy: str | None = text(
         doc="Policy to start from, weights and normaliser: a folder with policy.safetensors and "
         "policy.json, or the name of a shipped one, such as CartPole-v0. The value network starts "
-        "at random, the standard deviation at initial_log_std."
+        "at random, the standard deviation at initial_log_std. Channels are matched by name, and the "
+        "weights of new ones are 0."
     )
 
     # Collecting.
@@ -163,8 +169,17 @@ class PPOConfig(OnPolicyConfig):
     )
 
     def _check(self) -> None:
+        self._check_networks()
         self._check_rates()
         super()._check()
+
+    def _check_networks(self) -> None:
+        if self.privileged_value and self.shares_trunk:
+            raise FieldError(
+                "privileged_value",
+                "privileged_value=True needs share_policy_value_features=False: hidden layers that "
+                "policy and value share would show the policy the privileged channels",
+            )
 
     def _check_rates(self) -> None:
         if self.adaptive_rate and self.learning_rate > self.max_learning_rate:
@@ -174,6 +189,12 @@ class PPOConfig(OnPolicyConfig):
                 f"{self.max_learning_rate!r}, the ceiling of the KL-adaptive rate: lower the one, "
                 "raise the other, or set desired_kl=0 for a fixed rate",
             )
+
+    @property
+    def shares_trunk(self) -> bool:
+        """Whether policy and value are two heads on one trunk, where the library can."""
+        sizes = (self.policy_hidden_layer_sizes, self.value_hidden_layer_sizes)
+        return self.share_policy_value_features and sizes[0] == sizes[1]
 
     @property
     def adaptive_rate(self) -> bool:

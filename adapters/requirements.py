@@ -1,11 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a training needs of its environment, and the messages where that is missing."""
 
+from typing import Any, NamedTuple
+
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from adapters.algorithm_config import AlgorithmConfig, FieldError
-from motrix_gym import Mirror
+from motrix_gym import Mirror, observation
+from motrix_gym.policy import Policy
+
+
+class Requirements(NamedTuple):
+    """What the settings of a training ask for.
+
+    Attributes:
+        policy_width: Entries of an observation that the policy sees; they come first.
+        initial_policy: The one of `initial_policy`, for these entries; None if none is asked for.
+        mirror: The task's, of whole observations; None if none is asked for.
+        time_limit: Steps of an episode; 0 if not asked for.
+    """
+
+    policy_width: int
+    initial_policy: Policy | None
+    mirror: Mirror | None
+    time_limit: int
 
 
 def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) -> None:
@@ -28,16 +47,72 @@ def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) ->
             )
 
 
+def find_policy_width(env: VectorEnv, config: AlgorithmConfig) -> int:
+    """Returns how many entries of an observation the policy sees; they come first.
+
+    With `privileged_value` these are all but the privileged channels, otherwise all.
+
+    Raises:
+        FieldError: `privileged_value` is on, and observations hold no privileged channel.
+        ValueError: it is off, and they do.
+    """
+    unwrapped: Any = env.unwrapped
+    held = privileged_names(getattr(unwrapped, "channels", ()))
+    if getattr(config, "privileged_value", False):
+        if not held:
+            raise FieldError("privileged_value", f"privileged_value=True: {_why_none(env)}")
+        return unwrapped.policy_width
+    if held:
+        hint = ", or set privileged_value=True" if hasattr(config, "privileged_value") else ""
+        raise ValueError(
+            f"observations of {_name(env)} hold the privileged channels {held}, which a policy "
+            f"must not see: make the environment without privileged=True{hint}"
+        )
+    space: Any = env.single_observation_space
+    return space.shape[0]
+
+
+def privileged_names(channels: Any) -> str:
+    """Returns the names of those channels that are privileged, with commas; "" for none."""
+    return ", ".join(channel.name for channel in channels if channel.privileged)
+
+
+def _why_none(env: VectorEnv) -> str:
+    """Says why an environment's observations hold no privileged channel."""
+    task = getattr(env.unwrapped, "task", None)
+    if names := privileged_names(getattr(task, "observation", ())):
+        return (
+            f"{_name(env)} was made without its privileged channels ({names}): "
+            "gymnasium.make_vec(..., privileged=True)"
+        )
+    return f"{_name(env)} has no privileged channel (`Channel.privileged`); leave it at False"
+
+
 def find_mirror(env: VectorEnv) -> Mirror:
-    """Returns the mirror of an environment's task; raises FieldError if it has none."""
-    mirror = getattr(getattr(env.unwrapped, "task", None), "mirror", None)
+    """Returns the mirror of an environment's whole observations and actions.
+
+    Raises:
+        FieldError: its task has none, or a privileged channel does not say its image.
+    """
+    task: Any = getattr(env.unwrapped, "task", None)
+    mirror = getattr(task, "mirror", None)
     if mirror is None:
-        name = env.spec.id if env.spec else type(env.unwrapped).__name__
         raise FieldError(
             "symmetry_augmentation",
-            f"symmetry_augmentation=True: {name} has no mirror (`Task.mirror`); leave it at False",
+            f"symmetry_augmentation=True: {_name(env)} has no mirror (`Task.mirror`); leave it at "
+            "False",
         )
-    return mirror
+    channels = getattr(env.unwrapped, "channels", ())
+    if not privileged_names(channels):
+        return mirror
+    try:
+        whole = observation.mirror(channels, task.action)
+    except ValueError as error:
+        raise FieldError(
+            "symmetry_augmentation", f"symmetry_augmentation=True: {_name(env)}: {error}"
+        ) from error
+    assert whole is not None  # some channels have an image
+    return whole
 
 
 def find_time_limit(env: VectorEnv) -> int:
@@ -45,8 +120,12 @@ def find_time_limit(env: VectorEnv) -> int:
     config = getattr(env.unwrapped, "config", None)
     limit = getattr(config, "max_episode_steps", None)
     if limit is None:
-        name = env.spec.id if env.spec else type(env.unwrapped).__name__
         says = "has no" if hasattr(config, "max_episode_steps") else "does not say its"
-        message = f"stagger_episodes=True: {name} {says} time limit; leave it at False"
+        message = f"stagger_episodes=True: {_name(env)} {says} time limit; leave it at False"
         raise FieldError("stagger_episodes", message)
     return limit
+
+
+def _name(env: VectorEnv) -> str:
+    """Returns an environment's id, or its class's name if it has none."""
+    return env.spec.id if env.spec else type(env.unwrapped).__name__

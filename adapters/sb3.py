@@ -9,13 +9,14 @@ import torch
 from gymnasium.vector import VectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from adapters.algorithm_config import FieldError
-from adapters.initial_policy import NORMALIZER_SAMPLES
+from adapters.initial_policy import NORMALIZER_SAMPLES, whole_normalizer
 from adapters.kl_rule import adapted_rate
 from adapters.ppo_config import ADAM_EPSILON, MIN_LEARNING_RATE, PPOConfig
+from adapters.requirements import Requirements
 from adapters.sb3_config import RecurrentPPOConfig
 from adapters.sb3_env import BatchedTimeLimits
 from adapters.sb3_normalizer import MirroredMoments, load_moments
@@ -26,10 +27,9 @@ from adapters.sb3_on_policy import (
     SeededRolloutBuffer,
     network_settings,
 )
-from adapters.torch_networks import load_linear_layers, make_trunk, shares_trunk
+from adapters.torch_networks import load_linear_layers, make_trunk
 from adapters.torch_sampling import Noise
 from adapters.torch_states import set_rate
-from motrix_gym import Mirror
 from motrix_gym.policy import LOG_STD_RANGE, Policy
 
 # Figures that are not means over the epochs of an update.
@@ -54,10 +54,9 @@ class SB3Trainer(OnPolicyTrainer):
             self._start_from(self.initial_policy)
 
     @classmethod
-    def requirements(cls, env: VectorEnv, config: Any) -> tuple[Policy | None, Mirror | None, int]:
+    def requirements(cls, env: VectorEnv, config: Any) -> Requirements:
         found = super().requirements(env, config)
-        _, mirror, _ = found
-        if mirror and config.early_stop_kl:
+        if found.mirror and config.early_stop_kl:
             raise FieldError(
                 "early_stop_kl",
                 f"early_stop_kl={config.early_stop_kl} with symmetry_augmentation=True: "
@@ -78,7 +77,7 @@ class SB3Trainer(OnPolicyTrainer):
         if mirror := self.mirror:
             images = {"observations": self._image, "actions": mirror.action}
         noise = self._make_noise(self.config.noise_correlation)
-        model = make_ppo(venv, self.config, self.torch_device, noise, images)
+        model = make_ppo(venv, self.config, self.torch_device, noise, images, self.policy_width)
         venv.learner = model.policy
         return model
 
@@ -86,9 +85,11 @@ class SB3Trainer(OnPolicyTrainer):
         """Takes over the layers and the normaliser of a policy of the same form."""
         load_linear_layers(policy.layers, *self._policy_modules())
         if self.normalizer.norm_obs:
-            variance = policy.observation_std.astype(np.float64) ** 2 - self.normalizer.epsilon
+            size = self.normalizer.observation_space.shape[0]  # pyright: ignore
+            mean, std = whole_normalizer(policy, size)
+            variance = std.astype(np.float64) ** 2 - self.normalizer.epsilon
             moments = {
-                "mean": policy.observation_mean.astype(np.float64),
+                "mean": mean.astype(np.float64),
                 "var": variance.clip(0.0),
                 "count": np.array(NORMALIZER_SAMPLES),
             }
@@ -175,23 +176,29 @@ def make_ppo(
     device: torch.device,
     noise: Noise,
     images: Images | None = None,
+    policy_width: int | None = None,
 ) -> PPO:
     """Returns PPO with our settings; mini-batches are drawn from the generator of the noise.
 
-    Its `train` makes one epoch. See `SeededRolloutBuffer` for the images.
+    Its `train` makes one epoch. See `SeededRolloutBuffer` for the images, and `PrivilegedPolicy`
+    for `policy_width`, which is read with `privileged_value`.
     """
     networks = network_settings(config)
-    if shares_trunk(config):
+    if config.shares_trunk:
         trunk = {"sizes": config.policy_hidden_layer_sizes, "activation": config.activation}
         networks |= {
             "net_arch": {"pi": [], "vf": []},
             "features_extractor_class": SharedTrunk,
             "features_extractor_kwargs": trunk,
         }
+    policy_class = ActorCriticPolicy
+    if config.privileged_value:
+        policy_class = PrivilegedPolicy
+        networks["policy_width"] = policy_width
     networks["optimizer_kwargs"] = {"eps": ADAM_EPSILON}
     settings: dict[str, Any] = sb3_settings(config) | {"n_epochs": 1}
     model = TrainerPPO(
-        ActorCriticPolicy,
+        policy_class,
         venv,
         **settings,
         rollout_buffer_class=SeededRolloutBuffer,
@@ -227,3 +234,34 @@ class SharedTrunk(BaseFeaturesExtractor):
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         return self.trunk(observations)
+
+
+class PrivilegedPolicy(ActorCriticPolicy):
+    """An ActorCriticPolicy whose policy network sees the first entries of an observation only.
+
+    Args:
+        *args: As `ActorCriticPolicy`.
+        policy_width: How many entries that is; the value network sees all.
+        **kwargs: As `ActorCriticPolicy`.
+    """
+
+    def __init__(self, *args: Any, policy_width: int, **kwargs: Any):
+        self.policy_width = policy_width
+        super().__init__(*args, **kwargs)
+
+    def _build_mlp_extractor(self) -> None:
+        self.mlp_extractor = PrivilegedExtractor(
+            self.policy_width, self.features_dim, self.net_arch, self.activation_fn, self.device
+        )
+
+
+class PrivilegedExtractor(MlpExtractor):
+    """The hidden layers of policy and value, those of the policy for an observation's prefix."""
+
+    def __init__(self, policy_width: int, features_dim: int, *others: Any):
+        super().__init__(features_dim, *others)
+        self.policy_width = policy_width
+        self.policy_net = MlpExtractor(policy_width, *others).policy_net
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        return self.policy_net(features[:, : self.policy_width])

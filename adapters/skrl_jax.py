@@ -43,7 +43,7 @@ from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
 from adapters.base import Layers
-from adapters.initial_policy import NORMALIZER_SAMPLES
+from adapters.initial_policy import NORMALIZER_SAMPLES, whole_normalizer
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
 from adapters.measured_env import MeasuredEnv
@@ -80,7 +80,12 @@ class SkrlJaxTrainer(PhasedTrainer):
         action_box: Any = env.single_action_space
         self.measured_env = MeasuredEnv(env, self.statistics, elapsed_steps=self.elapsed_steps)
         self.agent = SkrlJaxAgent(
-            config, observation_box, action_box, find_device(device), self.mirror
+            config,
+            observation_box,
+            action_box,
+            find_device(device),
+            self.mirror,
+            policy_width=self.policy_width,
         )
         if self.initial_policy:
             self.agent.start_from(self.initial_policy)
@@ -141,6 +146,8 @@ class SkrlJaxAgent(PPO):
         action_space: Of one environment.
         device: Where to compute.
         mirror: For `config.symmetry_augmentation`; None goes without.
+        policy_width: Entries of an observation that the policy sees, the first ones; None: all. The
+            value sees all.
 
     Attributes:
         rollout: What was recorded, as `jax_ppo` describes it, but for the observations.
@@ -157,6 +164,8 @@ class SkrlJaxAgent(PPO):
         action_space: Box,
         device: jax.Device,  # pyright: ignore[reportInvalidTypeForm]
         mirror: Mirror | None = None,
+        *,
+        policy_width: int | None = None,
     ):
         skrl_config.jax.device = device  # else skrl's models look for a GPU, and warn
         common: Arrays = {
@@ -164,7 +173,7 @@ class SkrlJaxAgent(PPO):
             "action_space": action_space,
             "device": device,
         }
-        policy, value, key = make_networks(config, **common)
+        policy, value, key = make_networks(config, policy_width, **common)
         models: dict[str, Model] = {"policy": policy, "value": value}
         super().__init__(models=models, cfg=ppo_config(config), **common)
         self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), key
@@ -234,9 +243,8 @@ class SkrlJaxAgent(PPO):
         }
         params = {"params": self.learner.policy["params"] | layers}
         self.learner = self.learner._replace(policy=params)
-        self.observation_moments.start_from(
-            policy.observation_mean, policy.observation_std, NORMALIZER_SAMPLES
-        )
+        size = len(self.observation_moments.mean)
+        self.observation_moments.start_from(*whole_normalizer(policy, size), NORMALIZER_SAMPLES)
 
     def set_log_std(self, log_std: float) -> None:
         """Sets the logarithm of the actions' standard deviation."""
@@ -381,12 +389,13 @@ class Network(Model):
 
 
 class PolicyNetwork(GaussianMixin, Network):
-    """Mean action of an observation, and a spread that does not depend on it."""
+    """Mean action of an observation's first entries, and a spread that does not depend on it."""
 
     initial_log_std: float = 0.0
+    width: int | None = None
 
-    def __init__(self, *, initial_log_std: float, **kwargs: Any):
-        self.initial_log_std = initial_log_std
+    def __init__(self, *, initial_log_std: float, width: int | None, **kwargs: Any):
+        self.initial_log_std, self.width = initial_log_std, width
         Network.__init__(self, **kwargs)
         GaussianMixin.__init__(self, min_log_std=LOG_STD_RANGE[0], max_log_std=LOG_STD_RANGE[1])
 
@@ -394,7 +403,8 @@ class PolicyNetwork(GaussianMixin, Network):
     def __call__(self, inputs: Arrays, role: str = "policy") -> tuple[jax.Array, Arrays]:
         initial = nn.initializers.constant(self.initial_log_std)
         log_std = self.param("log_std", initial, (self.num_actions,))
-        return self.perceptron(inputs["observations"], self.num_actions, 0.01), {"log_std": log_std}
+        seen = inputs["observations"][:, : self.width]
+        return self.perceptron(seen, self.num_actions, 0.01), {"log_std": log_std}
 
 
 class ValueNetwork(DeterministicMixin, Network):
@@ -410,18 +420,20 @@ class ValueNetwork(DeterministicMixin, Network):
 
 
 def make_networks(
-    config: PPOConfig, **common: Any
+    config: PPOConfig, policy_width: int | None = None, **common: Any
 ) -> tuple[PolicyNetwork, ValueNetwork, jax.Array]:
     """Returns both networks with the weights of `config.seed`, and a key for what follows.
 
     Args:
         config: The settings.
+        policy_width: Entries of an observation that the policy sees, the first ones; None: all.
         **common: skrl's `observation_space`, `action_space` and `device`.
     """
     policy = PolicyNetwork(
         sizes=config.policy_hidden_layer_sizes,
         activation=config.activation,
         initial_log_std=config.initial_log_std,
+        width=policy_width,
         **common,
     )
     value = ValueNetwork(

@@ -25,7 +25,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn import functional as F
 
-from adapters.initial_policy import NORMALIZER_SAMPLES
+from adapters.initial_policy import NORMALIZER_SAMPLES, whole_normalizer
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import skrl_settings
 from adapters.states import with_prefix, without_prefix
@@ -35,7 +35,6 @@ from adapters.torch_networks import (
     load_linear_layers,
     make_linear,
     make_trunk,
-    shares_trunk,
     to_array,
 )
 from adapters.torch_sampling import Noise, TorchMirror, shuffled
@@ -62,7 +61,7 @@ class SkrlTorchTrainer(TorchTrainer):
             memory_size=config.rollouts, num_envs=env.num_envs, device=self.torch_device
         )
         with self.seeded():
-            model = ActorCritic(*spaces, config, self.torch_device)
+            model = ActorCritic(*spaces, config, self.torch_device, self.policy_width)
         self.agent = TimeLimitPPO(model, memory, config, self.generator, self.mirror)
         self.agent.init()
         self.agent.enable_training_mode(True)
@@ -79,9 +78,10 @@ class SkrlTorchTrainer(TorchTrainer):
         model, scaler = self.agent.model, self.agent._observation_preprocessor
         load_linear_layers(policy.layers, model.trunks[0], model.policy_head)
         if isinstance(scaler, RunningStandardScaler):
-            deviation = (policy.observation_std.astype(np.float64) - scaler.epsilon).clip(0.0)
+            mean, std = whole_normalizer(policy, model.num_observations)
+            deviation = (std.astype(np.float64) - scaler.epsilon).clip(0.0)
             moments = {
-                "running_mean": policy.observation_mean,
+                "running_mean": mean,
                 "running_variance": deviation**2,
                 "current_count": NORMALIZER_SAMPLES,
             }
@@ -156,6 +156,14 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
 
     Weights are orthogonal (gain sqrt 2; policy head 0.01; value head 1), biases zero. In mixed
     precision the trunks compute in bfloat16 and the heads in float32.
+
+    Args:
+        observation_space: Of one environment.
+        action_space: Of one environment.
+        config: The settings.
+        device: Where to compute.
+        policy_width: Entries of an observation that the policy sees, the first ones; None: all. The
+            value sees all.
     """
 
     def __init__(
@@ -164,6 +172,7 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
         action_space: gymnasium.Space,
         config: PPOConfig,
         device: torch.device,
+        policy_width: int | None = None,
     ):
         Model.__init__(
             self, observation_space=observation_space, action_space=action_space, device=device
@@ -172,9 +181,12 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
         DeterministicMixin.__init__(self)
         self.mixed_precision = in_bfloat16(config, device)
         sizes = [config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes]
+        widths = [policy_width or self.num_observations, self.num_observations]
+        kinds = 1 if config.shares_trunk else 2
+        self.widths = widths[:kinds]
         self.trunks = nn.ModuleList(
-            make_trunk(self.num_observations, layers, config.activation)
-            for layers in sizes[: 1 if shares_trunk(config) else 2]
+            make_trunk(width, layers, config.activation)
+            for width, layers in zip(self.widths, sizes[:kinds], strict=True)
         )
         self.policy_head = make_linear(sizes[0][-1], self.num_actions, gain=0.01)
         self.value_head = make_linear(sizes[1][-1], 1, gain=1.0)
@@ -184,7 +196,10 @@ class ActorCritic(GaussianMixin, DeterministicMixin, Model):
 
     def heads(self, observations: torch.Tensor) -> tuple[Normal, torch.Tensor]:
         """Returns the distribution of actions (n, act) and the values (n, 1)."""
-        features = [self._features(trunk, observations) for trunk in self.trunks]
+        features = [
+            self._features(trunk, observations[:, :width])
+            for width, trunk in zip(self.widths, self.trunks, strict=True)
+        ]
         deviation = self.log_std.exp()
         return Normal(self.policy_head(features[0]), deviation), self.value_head(features[-1])
 

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from adapters.base import Layers
-from adapters.ppo_config import PPOConfig
 from motrix_gym.policy import Layer
 
 # In place, ELU need not take the exponential again on the way back.
@@ -19,12 +18,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": functools.partial(nn.ReLU, inplace=True),
     "tanh": nn.Tanh,
 }
-
-
-def shares_trunk(config: PPOConfig) -> bool:
-    """Returns whether policy and value are two heads on one trunk."""
-    sizes = (config.policy_hidden_layer_sizes, config.value_hidden_layer_sizes)
-    return config.share_policy_value_features and sizes[0] == sizes[1]
 
 
 def make_trunk(inputs: int, sizes: tuple[int, ...], activation: str) -> nn.Sequential:

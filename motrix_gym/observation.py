@@ -182,7 +182,7 @@ class Frames:
             past = frames[rows, :-1]
             frames[rows, 1:] = past.copy() if isinstance(rows, slice) else past
             frames[rows, 0] = frame
-        return frames[rows].reshape(len(frame), frames[0].size)[:, self._source]
+        return np.take(frames[rows].reshape(len(frame), frames[0].size), self._source, axis=1)
 
     def check(self, view: View) -> None:
         """Read every channel once.

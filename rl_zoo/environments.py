@@ -125,6 +125,7 @@ def make_env(
     num_envs: int,
     num_threads: int = 0,
     autoreset_mode: "AutoresetMode | str" = "SAME_STEP",
+    privileged: bool = False,
 ) -> "MotrixVectorEnv":
     """Makes a vector environment that is unwrapped.
 
@@ -134,6 +135,7 @@ def make_env(
         num_envs: Number of environments.
         num_threads: Threads for the physics; 0: all cores.
         autoreset_mode: Gymnasium's, when a row whose episode ended is reset.
+        privileged: Whether observations hold the task's privileged channels too, for a training.
 
     Raises:
         UsageError: A setting is wrong.
@@ -151,6 +153,7 @@ def make_env(
             num_envs=num_envs,
             num_threads=num_threads,
             autoreset_mode=autoreset_mode,
+            privileged=privileged,
             **changes,
         )
     except MemoryError as error:

@@ -28,8 +28,15 @@ def pretrained(env_id: str) -> "Policy | None":
 
 def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
     """Raises ZooError if a policy's observation or action has not the environment's size."""
+    from adapters.requirements import privileged_names
+
     sizes = (policy.observation_size, policy.action_size)
     wanted = (env.single_observation_space.shape[0], env.single_action_space.shape[0])  # pyright: ignore
+    if privileged := privileged_names(env.channels):
+        raise ZooError(
+            f"observations of {env_id} hold the privileged channels {privileged}, which a policy "
+            "must not see: make the environment without privileged=True"
+        )
     if sizes != wanted:
         raise ZooError(
             f"the policy turns {sizes[0]} observations into {sizes[1]} actions, {env_id} has "

@@ -110,6 +110,7 @@ class Session:
                         plan.config.num_envs,
                         num_threads,
                         trainer_class.autoreset_mode,
+                        privileged=getattr(plan.config, "privileged_value", False),
                     )
                 )
             )

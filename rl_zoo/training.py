@@ -254,11 +254,13 @@ def _header(training: Session) -> str:
     task = trainer.env.unwrapped.config  # pyright: ignore[reportAttributeAccessIssue]
     spaces = trainer.env.single_observation_space, trainer.env.single_action_space
     sizes = [space.shape[0] for space in spaces]  # pyright: ignore[reportOptionalSubscript]
+    seen, width = trainer.policy_width, sizes[0]
+    privileged = f" and {width - seen} privileged" if width > seen else ""
     limit = task.max_episode_steps
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
     notes = "".join(f"{note}\n" for note in trainer.notes())
     return (
-        f"observation {sizes[0]}, action {sizes[1]}, episodes of {episodes}; "
+        f"observation {seen}{privileged}, action {sizes[1]}, episodes of {episodes}; "
         f"{config.networks}, seed {config.seed}\n"
         f"{config.num_envs:,} environments x {config.schedule} = {training.total_steps:,} steps\n"
         f"{notes}run: {training.run.folder}"

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all the libraries' own loops have alike: they cannot be resumed."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from adapters.algorithm_config import FieldError
 from adapters.base import Trainer
 from adapters.ppo_config import PPOConfig
 from adapters.registry import counterpart
+from adapters.requirements import Requirements
 
 
 class StockTrainer(Trainer):
@@ -13,7 +18,8 @@ class StockTrainer(Trainer):
 
     Policy and value are always networks of their own and start with random weights; nothing is
     mirrored, annealed or planned; actions' noise is independent at each step, and nothing keeps
-    their means near the action box.
+    their means near the action box. `privileged_value` is refused: policy and value get the same
+    observation.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.
@@ -29,6 +35,17 @@ class StockTrainer(Trainer):
         "final_log_std",
         "initial_policy",
     )
+
+    @classmethod
+    def requirements(cls, env: VectorEnv, config: Any) -> Requirements:
+        if config.privileged_value:
+            raise FieldError(
+                "privileged_value",
+                f"privileged_value=True: {cls.name}, the library's own loop, gives policy and "
+                f"value the same observation; set it to False, or train with "
+                f"{counterpart(cls.name)}",
+            )
+        return super().requirements(env, config)
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the number of updates, which is not enough to go on."""

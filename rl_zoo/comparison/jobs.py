@@ -104,7 +104,9 @@ def wanted(request: Request, train: bool = True) -> list[Run]:
             with_policy_found(job.config),
         )
         settings = training_settings(job.env_id, job.settings, config)
-        with contextlib.closing(make_env(job.env_id, settings, 1, request.num_threads)) as env:
+        privileged = getattr(config, "privileged_value", False)
+        env = make_env(job.env_id, settings, 1, request.num_threads, privileged=privileged)
+        with contextlib.closing(env):
             trainer.requirements(env, config)
     for i, (job, words) in enumerate(commands, 1):
         print(f"training {i} of {len(commands)}: {job}", flush=True)

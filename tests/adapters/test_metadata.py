@@ -32,7 +32,8 @@ def test_a_policy_says_which_of_its_inputs_are_of_the_past(trainer_class):
     env = MotrixVectorEnv(LateCartPole(CartPoleConfig()), 64, num_threads=1)
     policy = trainer_class(env, PPOConfig(**TINY)).policy()
     first, second, *others = policy.metadata["observation"]
-    assert (first["size"], first["history"]) == (3, 3)
+    assert (first["size"], first["history"]) == (1, 3)
     assert (second["size"], second["delay"]) == (1, 2)
     assert all(channel["name"] != "secret" for channel in others)
-    assert sum(c["size"] for c in (first, second, *others)) == policy.observation_size
+    widths = [c["size"] * c.get("history", 1) for c in (first, second, *others)]
+    assert sum(widths) == policy.observation_size
