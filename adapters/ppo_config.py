@@ -88,8 +88,8 @@ class PPOConfig(OnPolicyConfig):
     initial_policy: str | None = text(
         doc="Policy to start from, weights and normaliser: a folder with policy.safetensors and "
         "policy.json, or the name of a shipped one, such as CartPole-v0. The value network starts "
-        "at random, the standard deviation at initial_log_std. Channels are matched by name, and the "
-        "weights of new ones are 0."
+        "at random, the standard deviation at initial_log_std. Channels are matched by name, and "
+        "the weights of new ones are 0."
     )
 
     # Collecting.
