@@ -4,7 +4,7 @@
 The policy sees the last three positions, and must find the velocities in them. The velocities and
 the pole's mass, which differs between environments, are for a value function in training alone.
 
-    motrix train --algo ppo --env own_task:Mine/PushedCart-v0 --set max_env_steps=300000
+    motrix train --env own_task:Mine/PushedCart-v0 --set max_env_steps=300000 privileged_value=true
 """
 
 from collections.abc import Mapping
@@ -76,5 +76,5 @@ class PushedCart(Task):
         return {"angle": abs(v.qpos[:, 1])}
 
 
-GOALS = [Goal("return", ">=", 450)]
-register_task("Mine/PushedCart-v0", PushedCart, Pushed(), goals=GOALS)
+GOALS, PPO = [Goal("return", ">=", 450)], {"share_policy_value_features": False}
+register_task("Mine/PushedCart-v0", PushedCart, Pushed(), goals=GOALS, hyperparams={"ppo": PPO})

@@ -157,6 +157,13 @@ def test_a_history_holds_frames_the_newest_first():
     assert_array_equal(seen[:, :, 6], seen[:, :, 1])
 
 
+def test_observations_lie_in_memory_row_by_row():
+    env = make(Channel("place", "m", 1, place, history=2))
+    observations, _ = env.reset(seed=0)
+    assert observations.flags.c_contiguous
+    assert env.step(np.zeros((3, 1)))[0].flags.c_contiguous
+
+
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_a_frame_that_was_delivered_does_not_change(noise):
     """It is neither read nor disturbed again."""

@@ -14,7 +14,8 @@ from adapters import STOCK, TRAINERS, FieldError, PPOConfig
 from adapters.sb3_config import SACConfig, TRPOConfig
 from motrix_gym import Channel, MotrixVectorEnv, Task, TaskConfig, registration
 from motrix_gym.observation import mirror
-from rl_zoo import cli
+from rl_zoo.errors import ZooError
+from rl_zoo.policies import check_fits
 from tests.adapters.envs import CounterEnv
 from tests.adapters.torch_contract import assert_equal_states, assert_resumes_exactly
 from tests.adapters.trainers import TINY, load_or_skip
@@ -301,13 +302,13 @@ def test_a_mirror_without_the_privileged_channels_is_refused(trainer_class):
 
 def test_a_policy_is_not_played_on_whole_observations():
     policy = make(load_or_skip("skrl-torch")).policy()
-    cli.check_fits(policy, make_env(privileged=False), "Mine/Slider-v0")
-    with pytest.raises(cli.CommandError, match="Mine/Slider-v0 hold the privileged channels secre"):
-        cli.check_fits(policy, make_env(), "Mine/Slider-v0")
+    check_fits(policy, make_env(privileged=False), "Mine/Slider-v0")
+    with pytest.raises(ZooError, match="Mine/Slider-v0 hold the privileged channels secre"):
+        check_fits(policy, make_env(), "Mine/Slider-v0")
 
 
 def test_the_command_makes_the_environment_for_it(tmp_path, monkeypatch, capsys):
-    from rl_zoo import train
+    from rl_zoo.commands import train
 
     load_or_skip("skrl-torch")
     monkeypatch.chdir(tmp_path)
