@@ -8,6 +8,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 from numpy.testing import assert_allclose, assert_array_equal
 
 from adapters import STOCK, TRAINERS, FieldError, PPOConfig
@@ -65,7 +66,7 @@ class WithoutMirror(Slider):
         return [Channel("motor")]
 
 
-def make_env(*channels, privileged=True, task=Slider, mode="SAME_STEP", **kwargs):
+def make_env(*channels, privileged=True, task=Slider, mode=AutoresetMode.SAME_STEP, **kwargs):
     return MotrixVectorEnv(
         task(*channels, **kwargs), 64, num_threads=1, privileged=privileged, autoreset_mode=mode
     )

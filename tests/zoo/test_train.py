@@ -461,7 +461,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(here, capsys, fake_trainer, 
     ("name", "message"),
     [
         ("CartPol-v0", "neither a folder nor a shipped policy (did you mean 'CartPole-v0'?)"),
-        ("Go1-v0", "the number of observations is 50 in the policy and 4 in this training"),
+        ("Go1-v0", "does not fit: this training's task has no channel 'base_linear_velocity'"),
         (str(Path(__file__).parent), "is not a folder with policy.json; a run's policies are in"),
     ],
 )
