@@ -40,8 +40,6 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Randomization",
-    "Policy",
-    "PolicyError",
     "Reflection",
     "SuccessRule",
     "Task",

@@ -166,12 +166,13 @@ class Randomizer:
         v.body_ipos[:, 1:] += rng.uniform(*limits, (v.body_ipos.shape[1] - 1, 3))
 
     def _gains(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
-        factor = rng.uniform(*limits, v.actuator_gainprm.shape[1])[:, :, None]
-        v.actuator_gainprm *= factor
-        v.actuator_biasprm *= factor
+        _multiply(v, _FIELDS["gains"], rng.uniform(*limits, v.actuator_gainprm.shape[1]))
 
     def _motor_strength(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
-        factor = rng.uniform(*limits, v.actuator_gainprm.shape[1])[:, :, None]
-        v.actuator_gainprm *= factor
-        v.actuator_biasprm *= factor
-        v.actuator_forcerange *= factor
+        _multiply(v, _FIELDS["motor_strength"], rng.uniform(*limits, v.actuator_gainprm.shape[1]))
+
+
+def _multiply(v: View, names: tuple[str, ...], factor: np.ndarray) -> None:
+    """Multiply fields (n, actuators, ...) by a factor (n, actuators)."""
+    for name in names:
+        getattr(v, name)[...] *= factor[:, :, None]
