@@ -36,9 +36,11 @@ MakeTask = Callable[[Any], Task]
 
 @dataclass(frozen=True)
 class Entry:
-    """What is registered under an id; what is named by "module:name" is imported when asked for.
+    """What is registered under an id.
 
-    ``module`` is the user's module that registered it, None if none did.
+    A task or settings that were given as "module:name" are imported when they are first used.
+    ``module`` is the user's module that registered the id; None for the suite's own ids and for
+    a script's (``__main__``).
     """
 
     id: str
