@@ -9,10 +9,8 @@ Importing the package registers every environment:
 ``gymnasium.make_vec("motrix_gym:Motrix/Go1-v0", num_envs=2048)`` imports it by itself.
 """
 
-from motrix_gym import (
-    _opengl,  # noqa: F401, first, since it acts before MuJoCo is imported
-    tasks,  # noqa: F401, which registers the suite
-)
+from motrix_gym import _opengl as _opengl  # first, since it acts before MuJoCo is imported
+from motrix_gym import tasks as tasks  # registers the suite
 from motrix_gym.buffer import Buffer
 from motrix_gym.checks import check_vector_env
 from motrix_gym.observation import Channel

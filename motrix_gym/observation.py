@@ -216,7 +216,8 @@ def mirror(observation: Sequence[Channel], action: Sequence[Channel]) -> Mirror 
     """
     if all(channel.mirror is None for channel in (*observation, *action)):
         return None
-    turns, start = [], 0
+    turns: list[int] = []
+    start = 0
     for channel in observation:
         if channel.full_turn:
             turns += range(start, start + channel.width)
@@ -241,7 +242,8 @@ def _reads(channels: Sequence[Channel]) -> Iterator[tuple[Read, slice]]:
 
 def _sources(channels: Sequence[Channel], size: int) -> np.ndarray:
     """For each entry of an observation, where it lies in the frames so far, laid end to end."""
-    sources, start = [], 0
+    sources: list[int] = []
+    start = 0
     for channel in channels:
         for age in range(channel.delay, channel.delay + channel.history):
             sources += range(age * size + start, age * size + start + channel.size)
@@ -251,7 +253,8 @@ def _sources(channels: Sequence[Channel], size: int) -> np.ndarray:
 
 def _reflection(channels: Sequence[Channel]) -> Reflection:
     """The reflection of all the channels' entries."""
-    starts, start = {}, 0
+    starts: dict[str, int] = {}
+    start = 0
     for channel in channels:
         starts[channel.name] = start
         start += channel.width

@@ -12,7 +12,7 @@ control loop with one row repeats what an evaluation with a thousand rows did.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -30,7 +30,7 @@ LSTMLayer = tuple[np.ndarray, np.ndarray, np.ndarray]
 LSTM_PARTS = ("input", "recurrent", "bias")
 LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
 NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a policy that is not drawn from
-# Non-finite outputs are refused in `_action`.
+# Non-finite outputs are refused in `Policy.action`.
 IGNORE_OVERFLOW = np.errstate(over="ignore", invalid="ignore")
 
 
@@ -70,7 +70,7 @@ class Policy:
     observation_clip: float
     action_low: np.ndarray
     action_high: np.ndarray
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     squash: bool = False
     log_std_weight: np.ndarray | None = None
     lstm: tuple[LSTMLayer, ...] = ()
@@ -93,10 +93,11 @@ class Policy:
         if self.activation not in list(ACTIVATIONS):
             allowed = ", ".join(ACTIVATIONS)
             raise PolicyError(f"activation={shown(self.activation)} is not one of {allowed}")
-        if not isinstance(self.metadata, dict):
-            raise PolicyError(f"metadata must be a dict, not {type(self.metadata).__name__}")
-        if not isinstance(self.squash, bool):
-            raise PolicyError(f"squash={shown(self.squash)} is not true or false")
+        metadata, squash = cast(Any, self.metadata), cast(Any, self.squash)  # as a file has them
+        if not isinstance(metadata, dict):
+            raise PolicyError(f"metadata must be a dict, not {type(metadata).__name__}")
+        if not isinstance(squash, bool):
+            raise PolicyError(f"squash={shown(squash)} is not true or false")
         width: tuple[int, ...] = self.observation_mean.shape
         for i, (inputs, recurrent, bias) in enumerate(self.lstm):
             gates = bias.shape
@@ -169,12 +170,12 @@ class Policy:
             ValueError: as `mean`.
             PolicyError: (a ValueError) the network's output is not finite.
         """
-        return self._action(self._features(observation), None)
+        return self.action(self._features(observation), None)
 
     @IGNORE_OVERFLOW
     def sample(self, observation: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Returns an action drawn from the policy, inside of the box; the rest as `__call__`."""
-        return self._action(self._features(observation), generator)
+        return self.action(self._features(observation), generator)
 
     def actor(self, generator: np.random.Generator | None = None) -> "Actor":
         """Returns the policy at work on one vector environment, remembering what it must.
@@ -184,7 +185,12 @@ class Policy:
         """
         return Actor(self, generator)
 
-    def _normalised(self, observation: np.ndarray) -> np.ndarray:
+    def normalised(self, observation: np.ndarray) -> np.ndarray:
+        """Returns the observation as the first layer gets it: normalised and clipped, float32.
+
+        Raises:
+            ValueError: the last axis is not `observation_size` long.
+        """
         x = np.asarray(observation, np.float32, order="C")  # so that layout changes no bits
         if x.ndim not in (1, 2) or x.shape[-1] != self.observation_size:
             size = self.observation_size
@@ -199,7 +205,7 @@ class Policy:
                 "the policy has an LSTM and acts by what it saw before: act = policy.actor(), and "
                 "act(observations, starts) at each step"
             )
-        return self._normalised(observation)
+        return self.normalised(observation)
 
     def _head(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns mean and log_std, of features."""
@@ -210,7 +216,16 @@ class Policy:
             log_std = np.clip(_product(x, self.log_std_weight) + log_std, *LOG_STD_RANGE)
         return _product(x, self.output[0]) + self.output[1], log_std
 
-    def _action(self, x: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+    def action(self, x: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        """Returns the action (n, act) or (act,), inside of the box, for the hidden layers' input.
+
+        Args:
+            x: (n, in) or (in,), normalised observations, or what the LSTM made of them.
+            generator: Draws actions; None for the deterministic ones.
+
+        Raises:
+            PolicyError: the network's output is not finite.
+        """
         action, log_std = self._head(x)
         if generator is not None:
             action = action + np.exp(log_std) * generator.standard_normal(action.shape, np.float32)
@@ -226,7 +241,7 @@ class Policy:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns all arrays by the names that they have in the file."""
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for i, layer in enumerate(self.lstm):
             parts = zip(LSTM_PARTS, layer, strict=True)
             arrays |= {f"lstm.{i}.{part}": array for part, array in parts}
@@ -281,7 +296,8 @@ class Policy:
         folder = Path(folder)
         arrays, about = read_policy(folder)
         layers = [*(f"hidden.{i}" for i in range(_count(arrays, "hidden.", 2))), "output"]
-        lstm, extras = [], {}
+        lstm: list[list[str]] = []
+        extras: dict[str, Any] = {}
         names = [f"{layer}.{part}" for layer in layers for part in ("weight", "bias")]
         names += [*VECTORS, "observation_clip"]
         if about["schema_version"] > 1:
@@ -299,8 +315,8 @@ class Policy:
             activation=about.get("activation", ""),
             observation_clip=float(arrays["observation_clip"]),
             metadata=about.get("metadata", {}),
-            **{name: arrays[name] for name in VECTORS},
             lstm=tuple((arrays[i], arrays[r], arrays[b]) for i, r, b in lstm),
+            **{name: arrays[name] for name in VECTORS},
             **extras,
         )
 
@@ -328,7 +344,7 @@ class Actor:
         Raises:
             ValueError, PolicyError: as `Policy.__call__`.
         """
-        x = self.policy._normalised(observations)
+        x = self.policy.normalised(observations)
         if not self._states:
             shapes = [(len(x), recurrent.shape[0]) for _, recurrent, _ in self.policy.lstm]
             self._states = [(np.zeros(s, np.float32), np.zeros(s, np.float32)) for s in shapes]
@@ -338,7 +354,7 @@ class Actor:
             cell = _sigmoid(gates[1]) * cell + _sigmoid(gates[0]) * np.tanh(gates[2])
             x = _sigmoid(gates[3]) * np.tanh(cell)
             self._states[i] = x, cell
-        return self.policy._action(x, self.generator)
+        return self.policy.action(x, self.generator)
 
 
 def _product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from motrix_gym.files import pack_arrays, read_arrays, write_file
 from motrix_gym.names import shown
+from motrix_gym.settings import is_mapping
 
 ARRAYS_FILE = "policy.safetensors"
 JSON_FILE = "policy.json"
@@ -89,11 +90,11 @@ def _read_description(path: Path) -> dict[str, Any]:
         about = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise PolicyError(f"{path} cannot be read: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    if not is_mapping(about) or about.get("format") != FORMAT:
         raise PolicyError(f"{path} does not describe a policy of this program")
     if about.get("schema_version") not in SCHEMA_VERSIONS:
         raise PolicyError(
             f"{path} has schema_version {shown(about.get('schema_version'))}, this program reads "
             f"{' and '.join(map(str, SCHEMA_VERSIONS))}"
         )
-    return about
+    return dict(about)

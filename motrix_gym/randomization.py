@@ -11,6 +11,7 @@ What is drawn holds for an episode. Each time it is written from what the model 
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from motrix_gym import settings
 from motrix_gym.buffer import Buffer
 from motrix_gym.random import RowRandom
-from motrix_gym.settings import interval, number
+from motrix_gym.settings import interval, is_list, number
 from motrix_gym.view import View
 
 
@@ -58,8 +59,8 @@ class Randomization:
     def on(self, name: str) -> bool:
         """Whether a setting differs from its default, which changes nothing."""
         default = next(field.default for field in fields(self) if field.name == name)
-        value = getattr(self, name)
-        return (tuple(value) if isinstance(value, list) else value) != default
+        value: Any = getattr(self, name)
+        return (tuple(value) if is_list(value) else value) != default
 
 
 _FIELDS = {  # the model fields that each setting writes
@@ -95,7 +96,7 @@ class Randomizer:
                 shift, and MuJoCo compiled a body for a centre that stays.
         """
         self._ranges, self._dt = randomization, dt
-        on = [name for name, names in _FIELDS.items() if randomization.on(name)]
+        on = [name for name in _FIELDS if randomization.on(name)]
         self._scaled = on
         self.per_world = tuple(dict.fromkeys(name for knob in on for name in _FIELDS[knob]))
         hinges = model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)

@@ -6,12 +6,13 @@
 
 import copy
 import importlib
+import inspect
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import gymnasium
@@ -105,11 +106,10 @@ def register_task(
             raise ValueError(f"hyperparams of {id!r}: there is no file {hyperparams}")
     if isinstance(config, TaskConfig):
         max_episode_steps = config.max_episode_steps
-    module = sys._getframe(1).f_globals.get("__name__")  # of the caller, as for a namedtuple
-    users = module if module != "__main__" and not str(module).startswith("motrix_gym.") else None
-    _entries[id] = Entry(id, task, config, tuple(goals), copy.deepcopy(hyperparams), users)
+    module = _users_module(inspect.currentframe())
+    _entries[id] = Entry(id, task, config, tuple(goals), copy.deepcopy(hyperparams), module)
     threshold = next((goal.value for goal in goals if goal.figure == "return"), None)
-    gymnasium.register(
+    gymnasium.register(  # pyright: ignore[reportUnknownMemberType] (it has parameters without types)
         id,
         entry_point="motrix_gym.registration:make_single",
         vector_entry_point="motrix_gym.registration:make_vector",
@@ -188,6 +188,13 @@ def _take_options(env_id: str, kwargs: dict[str, Any], *allowed: str) -> dict[st
                 f"{env_id} got an unexpected keyword argument {shown(name)}: did you mean {near!r}?"
             )
     return options
+
+
+def _users_module(frame: FrameType | None) -> str | None:
+    """The user's module that called a function of this module; see `Entry`."""
+    caller = frame.f_back if frame else None
+    name = caller.f_globals.get("__name__") if caller else None
+    return None if name == "__main__" or str(name).startswith("motrix_gym.") else name
 
 
 def _imported(given: Any) -> Any:

@@ -18,11 +18,11 @@ import inspect
 import math
 import operator
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeGuard, Union, get_args, get_origin
 
 import numpy as np
 
@@ -75,9 +75,10 @@ class _Numbers(_Rule):
         if self.parts == 1:
             return self._allows_number(value) or isinstance(value, str) and value in self.words
         if self.parts is None:
-            return isinstance(value, Mapping) and all(map(self._allows_number, value.values()))
-        given = isinstance(value, (tuple, list)) and len(value) == self.parts
-        return given and all(map(self._allows_number, value)) and sorted(value) == list(value)
+            return is_mapping(value) and all(map(self._allows_number, value.values()))
+        if not is_list(value) or len(value) != self.parts:
+            return False
+        return all(map(self._allows_number, value)) and sorted(value) == list(value)
 
     def _allows_number(self, value: Any) -> bool:
         if not is_number(value):
@@ -143,8 +144,7 @@ class _Sizes(_Rule):
 
     def allows(self, value: Any) -> bool:
         size = _Numbers(least=1, most=MAX_SIZE, whole=True)
-        given = isinstance(value, list | tuple) and 1 <= len(value) <= MAX_SIZES
-        return given and all(map(size.allows, value))
+        return is_list(value) and 1 <= len(value) <= MAX_SIZES and all(map(size.allows, value))
 
     def plain(self, value: Any) -> Any:
         return tuple(map(int, value))
@@ -167,10 +167,10 @@ class _ByName(_Rule):
     """Any values by name."""
 
     def allows(self, value: Any) -> bool:
-        return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+        return is_mapping(value) and all(isinstance(name, str) for name in value)
 
     def plain(self, value: Any) -> Any:
-        return {k: self.plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+        return {k: self.plain(v) for k, v in value.items()} if is_mapping(value) else value
 
     def __str__(self) -> str:
         return "values by name"
@@ -236,9 +236,19 @@ def values_by_name(*, doc: str = "") -> Any:
     return _field(_ByName(), None, doc=doc)
 
 
+def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    """Whether a value is a list or a tuple."""
+    return isinstance(value, list | tuple)
+
+
+def is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether a value is a mapping, such as a dict."""
+    return isinstance(value, Mapping)
+
+
 def is_number(value: Any) -> bool:
     """Whether a value is a real number, finite as a float; True and False are none."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
         return math.isfinite(value)
@@ -275,7 +285,7 @@ def declared(cls: type) -> list[Setting]:
         for name in inspect.get_annotations(owner)
         if name in {field.name for field in dataclasses.fields(owner)}
     ]
-    found = []
+    found: list[Setting] = []
     for field in sorted(dataclasses.fields(cls), key=lambda field: order.index(field.name)):
         default = field.default
         if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
@@ -326,7 +336,7 @@ def make_plain(settings: Any) -> None:
 
 def _plain_values(settings: Any) -> dict[str, Any]:
     """The checked values of those fields that say what they may be, as plain values."""
-    said, plain = _metadata(type(settings)), {}
+    said, plain = _metadata(settings.__class__), dict[str, Any]()
     for field in dataclasses.fields(settings):
         value, rule = getattr(settings, field.name), _rule(field, said)
         if rule is None or value is None and "None" in _type_names(field.type):
@@ -348,7 +358,7 @@ def _metadata(cls: type) -> dict[str, dict[str, Any]]:
     return said
 
 
-def _rule(field: dataclasses.Field, said: dict[str, dict[str, Any]]) -> _Rule | None:
+def _rule(field: dataclasses.Field[Any], said: dict[str, dict[str, Any]]) -> _Rule | None:
     """What a field may be; None if anything."""
     return said[field.name].get("rule") or _rule_of_plain(field)
 
@@ -361,13 +371,13 @@ def as_json(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {field.name: as_json(getattr(value, field.name)) for field in fields}
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {str(name): as_json(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
+    if is_list(value):
         return [as_json(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    plain = value is None or isinstance(value, (bool, int, str))
+    if isinstance(value, np.ndarray | np.generic):
+        return as_json(value.tolist())
+    plain = value is None or isinstance(value, bool | int | str)
     return value if plain or is_number(value) else str(value)
 
 
@@ -407,16 +417,17 @@ def _figure(limit: float) -> str:
     return f"{limit:,.0f}" if 1e4 < abs(limit) < 1e15 and limit % 1 == 0 else f"{limit:g}"
 
 
-def _rule_of_plain(field: dataclasses.Field) -> _Rule | None:
+def _rule_of_plain(field: dataclasses.Field[Any]) -> _Rule | None:
     """What a field may be whose declaration does not say it."""
-    default = field.default
+    default: Any = field.default
     if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
+    kind: type = default.__class__
     names = _type_names(field.type) - {"None"}
     if is_number(default):
         return _NUMBER if names <= {"float", "int"} else None
     plain = isinstance(default, bool | str) or dataclasses.is_dataclass(default)
-    return _Kind(type(default)) if plain and names == {type(default).__name__} else None
+    return _Kind(kind) if plain and names == {kind.__name__} else None
 
 
 def _type_names(annotation: Any) -> set[str]:

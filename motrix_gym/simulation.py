@@ -19,6 +19,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import mujoco
@@ -274,12 +275,12 @@ class Simulation:
             self._render_data = mujoco.MjData(self.model)
             self._render_model = self.batch.get_model(0) if self.per_world else self.model
             self._renderer = Renderer(self._render_model, width, height)
-        frames = []
+        frames: list[np.ndarray] = []
         for row in rows:
             if self.per_world:
                 self.batch.get_model(row, self._render_model)
             mujoco.mj_forward(self._render_model, self.data(row, self._render_data))
-            decorate = None if draw is None else lambda scene, row=row: draw(scene, row)
+            decorate = None if draw is None else partial(_draw_row, draw, row)
             frames.append(self._renderer.draw(self._render_data, camera, decorate))
         return tuple(frames)
 
@@ -317,6 +318,10 @@ _simulations: weakref.WeakSet[Simulation] = weakref.WeakSet()
 def _enter_fork() -> None:
     for simulation in _simulations:
         simulation.enter_fork()
+
+
+def _draw_row(draw: Draw, row: int, scene: Any) -> None:
+    draw(scene, row)
 
 
 def _keep(thing: object) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One environment of a task, as a ``gymnasium.Env``: a view of a vector environment of one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -9,7 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from motrix_gym.names import shown
 from motrix_gym.random import MAX_SEED
-from motrix_gym.settings import integer
+from motrix_gym.settings import integer, is_mapping
 from motrix_gym.task import Task
 from motrix_gym.vector_env import MotrixVectorEnv
 
@@ -43,8 +44,8 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.simulation = vector_env.simulation
         self.model = vector_env.model
         self.substeps = vector_env.substeps
-        self.observation_space = vector_env.single_observation_space
-        self.action_space = vector_env.single_action_space
+        (self.observation_space,) = vector_env.get_attr("observation_space")
+        (self.action_space,) = vector_env.get_attr("action_space")
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": vector_env.metadata["render_fps"]}
 
@@ -95,10 +96,10 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.vector_env.close()
 
 
-def _first(info: dict[str, Any]) -> dict[str, Any]:
+def _first(info: Mapping[str, Any]) -> dict[str, Any]:
     """Row 0 of a vector info, without masks."""
     return {
-        key: _first(value) if isinstance(value, dict) else value[0].item()
+        key: _first(value) if is_mapping(value) else value[0].item()
         for key, value in info.items()
         if not key.startswith("_")
     }

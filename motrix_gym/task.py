@@ -35,7 +35,7 @@ from motrix_gym.names import nearest, shown
 from motrix_gym.observation import Channel, Frames, check_channels, mirror
 from motrix_gym.random import RowRandom
 from motrix_gym.randomization import Randomization
-from motrix_gym.settings import number, weights, whole
+from motrix_gym.settings import is_mapping, number, weights, whole
 from motrix_gym.success import SuccessRule
 from motrix_gym.symmetry import Mirror
 from motrix_gym.view import View
@@ -140,7 +140,7 @@ class TaskConfig:
                     f"(settings: {', '.join(sorted(names))})"
                 )
         given = changes.get("reward_weights")
-        if isinstance(given, Mapping):
+        if is_mapping(given):
             terms = self.reward_weights
             for term in given:
                 if term not in terms:

@@ -2,7 +2,7 @@
 """The vector environment: the life cycle of an episode, once, for every task."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from motrix_gym.observation import Channel, Frames
 from motrix_gym.random import MAX_SEED, RandomStreams
 from motrix_gym.randomization import Randomizer
 from motrix_gym.rendering import tile
-from motrix_gym.settings import integer, integers
+from motrix_gym.settings import integer, integers, is_list, is_mapping
 from motrix_gym.simulation import Simulation
 from motrix_gym.task import Task, TaskConfig
 from motrix_gym.view import View
@@ -115,6 +115,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         width, action_size = self._frames.width, sum(channel.size for channel in task.action)
         self.single_observation_space = Box(-np.inf, np.inf, (width,), np.float32)
         self.single_action_space = Box(-1.0, 1.0, (action_size,), np.float32)
+        self._action_shape = (num_envs, action_size)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -370,7 +371,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"{type(self).__name__} has no attribute {shown(name)}{hint}; settings of the task "
                 "are keyword arguments of gymnasium.make_vec"
             )
-        if isinstance(values, list | tuple):
+        if is_list(values):
             if len(values) != self.num_envs or any(
                 not np.array_equal(value, values[0]) for value in values
             ):
@@ -451,9 +452,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if not np.can_cast(given.dtype, np.float32, "same_kind"):
             raise ValueError(f"actions must be real numbers, got an array of {given.dtype}")
         action = given.astype(np.float32, copy=False)
-        if action.shape != self.action_space.shape:
+        if action.shape != self._action_shape:
             raise ValueError(
-                f"actions must have shape {self.action_space.shape} (num_envs, act_dim), "
+                f"actions must have shape {self._action_shape} (num_envs, act_dim), "
                 f"got {action.shape}"
             )
         if not np.isfinite(action).all():
@@ -566,11 +567,11 @@ def _masked(entries: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
     return entries | {f"_{key}": rows.copy() for key in entries}
 
 
-def _copy(info: dict[str, Any], mask: np.ndarray) -> dict[str, Any]:
+def _copy(info: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:
     """The info of the rows in ``mask``; arrays are copied."""
     return {
         key: _copy(value, mask)
-        if isinstance(value, dict)
+        if is_mapping(value)
         else (mask.copy() if key.startswith("_") else value.copy())
         for key, value in info.items()
         if not key.lstrip("_").startswith("final_")

@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 
 from motrix_gym.names import nearest, shown
+from motrix_gym.settings import is_list
 
 if TYPE_CHECKING:
     from motrix_gym.engine import Engine
@@ -94,9 +95,7 @@ class View:
         kept = self.__dict__.setdefault("_kept", {})
         if quantity not in kept:
             value = quantity(self)
-            kept[quantity] = (
-                tuple(map(_read_only, value)) if isinstance(value, tuple) else _read_only(value)
-            )
+            kept[quantity] = tuple(map(_read_only, value)) if is_list(value) else _read_only(value)
         return kept[quantity]
 
     def sensor(self, name: str) -> np.ndarray:

@@ -17,7 +17,7 @@ def choose(trainer: str, device: str, algo: str, having: Sequence[str]) -> tuple
     first. A library is imported only to ask for a GPU, and only where there are signs of one.
 
     Raises:
-        CommandError: no trainer with the algorithm is installed, or no GPU found where one was
+        ZooError: no trainer with the algorithm is installed, or no GPU found where one was
             asked for.
     """
     from adapters import find_trainer

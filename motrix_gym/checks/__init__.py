@@ -24,7 +24,7 @@ __all__ = ["ENV_RULES", "RUN_RULES", "STEP_RULES", "VectorEnvError", "check_vect
 
 
 def check_vector_env(
-    env: VectorEnv, *, seed: int = 0, steps: int | None = None, skip: Collection[str] = ()
+    env: Any, *, seed: int = 0, steps: int | None = None, skip: Collection[str] = ()
 ) -> None:
     """Check that a vector environment keeps the rules of its interface.
 
@@ -34,7 +34,8 @@ def check_vector_env(
     ``info["reward_terms"]``, a known time limit) are checked where they are found.
 
     Args:
-        env: the environment, wrapped or not; a handful of copies is enough, and faster.
+        env: the ``gymnasium.vector.VectorEnv``, wrapped or not; a handful of copies is enough, and
+            faster.
         seed: the environment's and the actions' seed.
         steps: length of the long run; by default 50 more than the time limit, or than 300 where
             there is none, or than 1000 where it is longer.

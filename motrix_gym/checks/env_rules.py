@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules on the environment itself."""
+"""Rules on the environment itself, which may be of any kind and is typed so."""
 
 import copy
+from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from motrix_gym.checks.nested import kinds
 from motrix_gym.checks.requirement import require
 
 
-def spaces(env: VectorEnv) -> None:
+def spaces(env: Any) -> None:
     """The batched spaces are the single ones, num_envs times."""
     n = env.num_envs
     require(isinstance(n, int | np.integer) and n >= 1, f"num_envs must be at least 1, it is {n!r}")
@@ -24,7 +25,7 @@ def spaces(env: VectorEnv) -> None:
         )
 
 
-def autoreset_mode(env: VectorEnv) -> None:
+def autoreset_mode(env: Any) -> None:
     """``metadata["autoreset_mode"]`` is set."""
     mode = env.metadata.get("autoreset_mode")
     require(
@@ -33,7 +34,7 @@ def autoreset_mode(env: VectorEnv) -> None:
     )
 
 
-def returns(env: VectorEnv) -> None:
+def returns(env: Any) -> None:
     """``reset`` returns (observations, info), ``step`` five things, in tuples."""
     space = copy.deepcopy(env.action_space)  # the environment's own is not drawn from
     for call, got, length in (
@@ -41,7 +42,7 @@ def returns(env: VectorEnv) -> None:
         ("step", env.step(space.sample()), 5),
     ):
         require(
-            isinstance(got, tuple) and len(got) == length,
+            issubclass(type(got), tuple) and len(got) == length,
             f"{call}() must return a tuple of {length}, got {type(got).__name__} {kinds(got)}",
         )
         require(isinstance(got[-1], dict), f"the info of {call}() is no dict: {got[-1]!r}")

@@ -2,16 +2,18 @@
 """Arrays in nested dicts and tuples, as spaces and infos have them."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+
+from motrix_gym.settings import is_list, is_mapping
 
 
 def map_leaves(data: Any, function: Callable[[np.ndarray], Any]) -> Any:
     """Apply ``function`` to every array of nested dicts and tuples."""
-    if isinstance(data, dict):
+    if is_mapping(data):
         return {key: map_leaves(value, function) for key, value in data.items()}
-    if isinstance(data, tuple | list):
+    if is_list(data):
         return tuple(map_leaves(value, function) for value in data)
     return function(np.asarray(data))
 
@@ -30,9 +32,9 @@ def merge(mask: np.ndarray, yes: Any, no: Any) -> Any:
 
 def leaves(data: Any, path: str = "") -> dict[str, np.ndarray]:
     """The arrays of nested dicts and tuples, by path."""
-    if isinstance(data, dict):
+    if is_mapping(data):
         items: Iterable[tuple[Any, Any]] = data.items()
-    elif isinstance(data, tuple | list):
+    elif is_list(data):
         items = enumerate(data)
     else:
         return {path: np.asarray(data)}
@@ -44,9 +46,14 @@ def is_mask_name(path: str) -> bool:
     return path.rpartition("[")[2].startswith("'_")
 
 
+def is_array(value: Any) -> TypeGuard[np.ndarray]:
+    """Whether a value is a NumPy array."""
+    return isinstance(value, np.ndarray)
+
+
 def is_mask(value: Any, n: int) -> bool:
     """Whether a value is a mask of n rows."""
-    return isinstance(value, np.ndarray) and value.dtype == bool and value.shape == (n,)
+    return is_array(value) and value.dtype == bool and value.shape == (n,)
 
 
 def kinds(data: Any) -> str:

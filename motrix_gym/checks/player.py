@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 
 
 @dataclass
@@ -34,8 +34,9 @@ class Step:
 class Player:
     """Plays an environment in its own autoreset mode."""
 
-    def __init__(self, env: VectorEnv, seed: int):
-        self.env, self.seed, self.num_envs = env, seed, env.num_envs
+    def __init__(self, env: Any, seed: int):
+        self.env, self.seed = env, seed
+        self.num_envs: int = env.num_envs
         self.mode: AutoresetMode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         self.at_limit = self.terminated_at_limit = 0  # episodes that came to the time limit
 
@@ -61,11 +62,14 @@ class Player:
                 previous, _ = self.env.reset(options={"reset_mask": over.copy()})
             waiting = over if self.mode is AutoresetMode.NEXT_STEP else np.zeros_like(over)
             elapsed = np.where(over, 0, last.elapsed) + ~waiting
-            last = Step(*self.env.step(action), previous, elapsed, waiting)
+            observations, rewards, terminated, truncated, info = self.env.step(action)
+            last = Step(
+                observations, rewards, terminated, truncated, info, previous, elapsed, waiting
+            )
             yield last
 
 
-def time_limit_of(env: VectorEnv) -> int | None:
+def time_limit_of(env: Any) -> int | None:
     """The number of steps after which episodes are truncated, if the environment says so."""
     base: Any = env.unwrapped
     config: Any = getattr(base, "config", None)

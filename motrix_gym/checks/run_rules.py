@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from motrix_gym.checks.nested import different, leaves, map_leaves, merge, same
+from motrix_gym.checks.nested import different, is_array, leaves, map_leaves, merge, same
 from motrix_gym.checks.player import Player, Step
 from motrix_gym.checks.requirement import VectorEnvError, require
 
@@ -60,7 +60,8 @@ def new_episodes(player: Player) -> None:
 def fresh_data(player: Player) -> None:
     """Nothing that was returned is written again, and actions are not written at all."""
     actions = player.actions(SHORT)
-    originals, held = copy.deepcopy(actions), []
+    originals = copy.deepcopy(actions)
+    held: list[tuple[int, dict[str, Any], dict[str, Any]]] = []
     for t, step in enumerate(player.play(actions)):
         returned = {
             "observations": step.observations,
@@ -84,7 +85,7 @@ def private_state(player: Player) -> None:
     """What was returned is the caller's: writing to it does not change the future."""
     actions = player.actions(SHORT)
     clean = [copy.deepcopy(step) for step in player.play(actions)]
-    spoilt = []
+    spoilt: list[Step] = []
     for step in player.play(actions):
         spoilt.append(copy.deepcopy(step))
         for leaf in (*leaves(step.observations).values(), step.rewards):
@@ -163,7 +164,7 @@ def snapshot(player: Player) -> None:
 def bad_actions(player: Player) -> None:
     """Actions of the wrong shape, and such as are not numbers, raise."""
     (action,) = player.actions(1)
-    if not isinstance(action, np.ndarray):
+    if not is_array(action):
         return
     _raises(player, np.concatenate([action, action[:1]]), "actions of one row too many")
     if action.dtype.kind == "f":

@@ -5,7 +5,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 
-from motrix_gym.checks.nested import is_mask, is_mask_name, kinds, leaves
+from motrix_gym.checks.nested import is_array, is_mask, is_mask_name, kinds, leaves
 from motrix_gym.checks.player import Player, Step, time_limit_of
 from motrix_gym.checks.requirement import require
 
@@ -27,9 +27,7 @@ def rewards(player: Player, step: Step) -> None:
     """Rewards are (num_envs,) floats, and finite."""
     value = step.rewards
     require(
-        isinstance(value, np.ndarray)
-        and value.shape == (player.num_envs,)
-        and value.dtype.kind == "f",
+        is_array(value) and value.shape == (player.num_envs,) and value.dtype.kind == "f",
         f"rewards must be a float array of shape ({player.num_envs},), got {kinds(value)}",
     )
     rows = np.flatnonzero(~np.isfinite(value))
@@ -77,7 +75,7 @@ def final_obs(player: Player, step: Step) -> None:
         return
     seen = step.observations
     require(
-        isinstance(final, np.ndarray) and (final.dtype, final.shape) == (seen.dtype, seen.shape),
+        is_array(final) and (final.dtype, final.shape) == (seen.dtype, seen.shape),
         f"final_obs must be one array like the observations, {kinds(seen)}, got {kinds(final)}",
     )
     require(np.isfinite(final[ended]).all(), "final_obs is not finite in a row that ended")

@@ -17,8 +17,10 @@ def pose_range(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
     """
     limited = model.jnt_limited.astype(bool)
     turn = np.where(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE, np.pi, 0.0)
-    low = np.where(limited, model.jnt_range[:, 0], model.qpos0 - turn)
-    high = np.where(limited, model.jnt_range[:, 1], model.qpos0 + turn)
+    ranges: np.ndarray = model.jnt_range
+    home: np.ndarray = model.qpos0
+    low = np.where(limited, ranges[:, 0], home - turn)
+    high = np.where(limited, ranges[:, 1], home + turn)
     return low, high
 
 
