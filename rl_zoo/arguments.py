@@ -3,6 +3,7 @@
 
 import argparse
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rl_zoo.environments import DEFAULT_ENV
 from rl_zoo.errors import UsageError
 from rl_zoo.hints import short
+from rl_zoo.tables import WIDTH
 
 if TYPE_CHECKING:
     from rl_zoo.policy_search import Found
@@ -42,11 +44,11 @@ class _Parser(argparse.ArgumentParser):
         return known
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """A parser in the commands' style."""
+def parser(name: str, *paragraphs: str) -> argparse.ArgumentParser:
+    """A parser in the commands' style, whose help begins with these paragraphs."""
     return _Parser(
         prog=f"motrix {name}",
-        description=description,
+        description="\n\n".join(textwrap.fill(paragraph, WIDTH) for paragraph in paragraphs),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

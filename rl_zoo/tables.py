@@ -3,6 +3,8 @@
 
 from collections.abc import Sequence
 
+WIDTH = 80  # of what is printed, where it can be broken into lines
+
 
 def number(value: float) -> str:
     """A figure for a table: four digits, without exponents where they can be done without."""

@@ -45,8 +45,8 @@ def _main(argv: Sequence[str] | None) -> int:
 def _arguments() -> argparse.ArgumentParser:
     p = arguments.parser(
         "compare",
-        "Compare trainers over seeds: return, goals, speed, and time until the goals are met.\n\n"
-        "Looks in the run folder for runs with these settings, trains what is missing, evaluates\n"
+        "Compare trainers over seeds: return, goals, speed, and time until the goals are met.",
+        "Looks in the run folder for runs with these settings, trains what is missing, evaluates "
         "the checkpoints of all, and writes comparison.md, comparison.png and comparison.json.",
     )
     add = p.add_argument

@@ -2,7 +2,8 @@
 """`motrix envs`: a table of the environments, or with `--env` all about one of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rl_zoo import arguments, cli, policies
@@ -40,11 +41,11 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.json:
         print(json.dumps(entries, indent=2))
         return 0
-    rows = [("id", "episode", "goals", "best known"), *map(_row, entries)]
     if args.markdown:
-        rows.insert(1, ("---", "---", "---", "---"))
+        rows = [("id", "episode", "goals", "best known"), ("---",) * 4, *map(_row, entries)]
         print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     else:
+        rows = [("id", "episode", "goal", "best"), *(row for e in entries for row in _rows(e))]
         print(table(rows, left=len(rows[0])))
     return 0
 
@@ -115,10 +116,21 @@ def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
 
 
 def _row(about: dict[str, Any]) -> tuple[str, ...]:
-    steps, best = about["episode_steps"], about["best"] or {}
-    return (
-        about["id"],
-        f"{steps:,} steps ({about['episode_seconds']:g} s)" if steps else "any length",
-        ", ".join(about["goals"]) or "-",
-        ", ".join(f"{name} {number(value)}" for name, value in best.items()) or "-",
-    )
+    """An environment's row of the Markdown table."""
+    best = [f"{name} {number(value)}" for name, value in (about["best"] or {}).items()]
+    goals = about["goals"]
+    return about["id"], _episode(about), ", ".join(goals) or "-", ", ".join(best) or "-"
+
+
+def _rows(about: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """An environment's rows of the plain table, one for each goal."""
+    first = about["id"], _episode(about)
+    best = list(map(number, (about["best"] or {}).values()))
+    for goal, figure in zip_longest(about["goals"] or ["return"], best, fillvalue="-"):
+        yield *first, goal, figure
+        first = "", ""
+
+
+def _episode(about: dict[str, Any]) -> str:
+    steps = about["episode_steps"]
+    return f"{steps:,} steps ({about['episode_seconds']:g} s)" if steps else "any length"

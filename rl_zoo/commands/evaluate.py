@@ -21,11 +21,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     p = arguments.parser(
         "evaluate",
-        "Measure a policy over a fixed number of whole episodes per environment.\n\n"
-        "A goal is met if all of the 95% interval of its figure meets it, and met on average if\n"
-        "only the mean does: then more episodes tell.\n\n"
-        "Exit status: 0 all goals of the environment are met (or it has none), 3 one is not, or\n"
-        "is met on average only, 1 something failed, 2 wrong arguments. A run's result goes to\n"
+        "Measure a policy over a fixed number of whole episodes per environment.",
+        "A goal is met if all of the 95% interval of its figure meets it, and met on average if "
+        "only the mean does: then more episodes tell.",
+        "Exit status: 0 all goals of the environment are met (or it has none), 3 one is not, or "
+        "is met on average only, 1 something failed, 2 wrong arguments. A run's result goes to "
         "its evaluation.json.",
     )
     arguments.add_policy_arguments(p)

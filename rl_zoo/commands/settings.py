@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from rl_zoo import arguments, cli
 from rl_zoo.environments import find_env
+from rl_zoo.tables import WIDTH
 
 if TYPE_CHECKING:
     from motrix_gym.settings import Setting
-
-WIDTH = 80
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     p = arguments.parser(
         "settings",
-        "List the settings of an algorithm: meaning, unit, range and default. With --env, those\n"
+        "List the settings of an algorithm: meaning, unit, range and default. With --env, those "
         "that the environment's file chooses otherwise, and why.",
     )
     p.add_argument("--algo", default="ppo", help="default ppo")

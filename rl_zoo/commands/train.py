@@ -62,8 +62,8 @@ def _main(argv: Sequence[str] | None) -> int:
 def _arguments() -> argparse.ArgumentParser:
     p = arguments.parser(
         "train",
-        "Train a policy, evaluate it, and leave a run folder.\n\n"
-        "Ctrl-C stops after the current update and leaves a checkpoint to resume from; a second\n"
+        "Train a policy, evaluate it, and leave a run folder.",
+        "Ctrl-C stops after the current update and leaves a checkpoint to resume from; a second "
         "Ctrl-C stops at once.",
     )
     add = p.add_argument

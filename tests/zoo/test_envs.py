@@ -10,13 +10,32 @@ from rl_zoo.__main__ import main as motrix
 from rl_zoo.commands.envs import details
 
 
-def test_every_environment_has_a_line(capsys):
+def test_every_environment_has_a_line_for_each_goal(capsys):
     assert motrix(["envs"]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["id", "episode", "goals"]
-    assert [line.split()[0] for line in lines] == motrix_gym.list_envs()
-    line = next(line for line in lines if "Motrix/CartPole-v0" in line)
-    assert line.split()[1:3] == ["1,000", "steps"] and "return >= 990" in line
+    assert header.split() == ["id", "episode", "goal", "best"]
+    assert [line.split()[0] for line in lines if line[0] != " "] == motrix_gym.list_envs()
+    cartpole = next(line for line in lines if "Motrix/CartPole-v0" in line)
+    assert cartpole.split()[1:-1] == ["1,000", "steps", "(10", "s)", "return", ">=", "990"]
+    go1 = lines.index(next(line for line in lines if "Motrix/Go1-v0" in line))
+    assert lines[go1 + 1].split()[:-1] == ["yaw_rate_error", "<=", "0.25"]
+    assert lines[go1 + 2].split()[:-1] == ["fall", "<=", "0.01"]
+
+
+def test_an_environment_without_goals_or_policy_has_a_line(monkeypatch, capsys):
+    about = {"id": "Mine/A-v0", "episode_steps": None, "goals": [], "best": None}
+    monkeypatch.setattr("rl_zoo.commands.envs.describe", lambda env_id: about)
+    monkeypatch.setattr(motrix_gym, "list_envs", lambda: ["Mine/A-v0"])
+    assert motrix(["envs"]) == 0
+    assert (
+        capsys.readouterr().out.splitlines()[1].split() == "Mine/A-v0 any length return -".split()
+    )
+
+
+@pytest.mark.parametrize("flags", [(), *(("--env", env_id) for env_id in motrix_gym.list_envs())])
+def test_what_is_printed_fits_80_columns(flags, capsys):
+    assert motrix(["envs", *flags]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_json_has_lengths_goals_and_the_result_of_the_shipped_policy(tmp_path, monkeypatch, capsys):

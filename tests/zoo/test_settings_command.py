@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix settings` tells what every setting means, and where a file chooses otherwise."""
 
+import contextlib
+
 import pytest
 
 from adapters import ALGORITHMS, PPOConfig
 from motrix_gym import list_envs
+from rl_zoo.__main__ import COMMANDS
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.commands.settings import choices
 
@@ -63,3 +66,12 @@ def test_choices_fit_80_columns(env_id):
 def test_a_wrong_name_is_told_with_the_nearest(flags, message, capsys):
     assert motrix(["settings", *flags.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_fits_80_columns(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        motrix([*command, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5 and max(map(len, lines)) <= 80
