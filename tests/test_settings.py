@@ -11,7 +11,7 @@ import pytest
 
 from motrix_gym import TaskConfig
 from motrix_gym.commands import VelocityCommands
-from motrix_gym.settings import interval, number, weights, whole
+from motrix_gym.settings import choice, interval, number, weights, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Config(TaskConfig):
     share: float = number(0.5, above=0, below=1)
     count: int | None = whole(3, least=1)
     places: tuple[float, float] = interval(0.1, 0.2, above=0)
+    terrain: str = choice("flat", "flat", "rough")
     reward_weights: Mapping[str, float] = weights(near=1.0, effort=-0.1)
     plain: float = 2.0
     highest: float = np.inf
@@ -58,6 +59,8 @@ class Mixed(TaskConfig):
     [
         ({"speed": -0.1}, "a finite number, >= 0, got -0.1"),
         ({"speed": np.inf}, "a finite number, >= 0, got inf"),
+        ({"terrain": "ruogh"}, "one of flat, rough, got 'ruogh' (did you mean 'rough'?)"),
+        ({"terrain": 1}, "one of flat, rough, got 1"),
         ({"speed": np.float32("nan")}, "a finite number, >= 0, got "),
         ({"speed": "fast"}, "a finite number, >= 0, got 'fast'"),
         ({"speed": None}, "a finite number, >= 0, got None"),
@@ -130,6 +133,7 @@ def test_true_and_false_may_be_numpys():
 def test_what_can_be_is_taken():
     config = Config(
         speed=np.float32(0.5),
+        terrain="rough",
         mass=9,
         count=None,
         places=(0.3, 0.3),
@@ -140,6 +144,7 @@ def test_what_can_be_is_taken():
         others=None,
     )
     assert (config.speed, config.mass, config.count) == (0.5, 9, None)
+    assert (config.terrain, Config().terrain) == ("rough", "flat")
     assert Child().reward_weights == {"far": 1.0} and Child().speed == 2.0
     assert Config().reward_weights == {"near": 1.0, "effort": -0.1}
     assert Config().reward_weights is not Config().reward_weights
