@@ -2,6 +2,7 @@
 """What stands in examples/ works."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -86,15 +87,36 @@ def test_ppo_in_one_file_learns():
     assert train(updates=100) > 2 * train(updates=4)
 
 
+@pytest.mark.parametrize(
+    ("example", "module", "steps"),
+    [("sb3_ppo", "stable_baselines3", 200_000), ("skrl_ppo", "skrl", 1500)],
+)
+def test_the_libraries_own_ppo_learns(example, module, steps):
+    pytest.importorskip("torch")
+    pytest.importorskip(module)
+    program = EXAMPLES / f"{example}.py"
+    assert len(program.read_text().splitlines()) <= 40
+    result = run(program, str(steps))
+    # Actions are drawn with a standard deviation of 1 at first, and the pole falls after some 40
+    # steps, with a standard deviation of 20: the mean of 100 episodes is then below 100 by many
+    # standard errors.
+    length = re.search(r"mean length of the last 100 episodes: (\d+) steps", result.stdout)
+    assert length and int(length[1]) > 100, result.stdout
+
+
+def run(program, *arguments, **options):
+    """Run an example as a program of its own; return what it printed."""
+    command = [sys.executable, str(program), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, **options)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
 def test_training_and_film_from_python(tmp_path, opengl):
     pytest.importorskip("imageio_ffmpeg")
     pytest.importorskip("torch")
-    program = [sys.executable, str(EXAMPLES / "train_and_film.py"), "70000"]
-    path = {"PYTHONPATH": str(EXAMPLES.parent)}
-    result = subprocess.run(
-        program, cwd=tmp_path, capture_output=True, text=True, env=os.environ | path
-    )
-    assert result.returncode == 0, result.stderr
+    result = run(EXAMPLES / "train_and_film.py", "70000", cwd=tmp_path)
     assert "200 whole episodes" in result.stdout
     assert (tmp_path / "cartpole.mp4").stat().st_size > 10_000
     assert len(list((tmp_path / "runs" / "CartPole-v0").iterdir())) == 2
