@@ -24,9 +24,13 @@ from motrix_gym import MotrixVectorEnv
 class RslRlVecEnv(VecEnv):
     """Makes a vector environment of this suite one of rsl_rl's.
 
-    Observations are the group "policy". `extras` of a step hold `time_outs`, the rows that reached
-    their time limit, and `log`, the means of reward terms and metrics, under the names that the
-    trainers here give them. To the reward of a row in `time_outs` rsl_rl adds discount x the value
+    Observations come in groups. "policy" is what the policy sees. Of an environment made with
+    `privileged=True`, "critic" is all that the value function sees: the same, and after it the
+    privileged channels. The runner's settings say which network takes which group:
+    `{"obs_groups": {"actor": ["policy"], "critic": ["critic"]}}`.
+
+    `extras` of a step hold `time_outs`, the rows that reached their time limit, and `log`, the means
+    of reward terms and metrics, under the names that the trainers here give them. To the reward of a row in `time_outs` rsl_rl adds discount x the value
     of the state before the limit.
 
     Args:
@@ -59,6 +63,7 @@ class RslRlVecEnv(VecEnv):
         self.num_envs = env.num_envs
         self.num_actions = env.single_action_space.shape[0]  # pyright: ignore
         self.cfg = env.unwrapped.config
+        self._policy_width = env.unwrapped.policy_width
         self.max_episode_length = self.cfg.max_episode_steps or sys.maxsize
         first = None if seed is None else first_stream(seed, "training")
         self._observations, _ = env.reset(seed=first)
@@ -85,8 +90,12 @@ class RslRlVecEnv(VecEnv):
         self._observations, _ = self.env.reset(options=options)
 
     def get_observations(self) -> TensorDict:
-        """Returns the current observations: {"policy": (N, observation) float32}."""
-        return TensorDict({"policy": self._tensor(self._observations)}, batch_size=[self.num_envs])
+        """Returns the current observations by group, (N, entries) float32 each."""
+        observations = self._tensor(self._observations)
+        groups = {"policy": observations[:, : self._policy_width]}
+        if observations.shape[1] > self._policy_width:
+            groups["critic"] = observations
+        return TensorDict(groups, batch_size=[self.num_envs])
 
     def step(
         self, actions: torch.Tensor

@@ -16,6 +16,8 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import TransformAction
 
 from adapters.seeds import LARGEST_SEED, first_stream
+from motrix_gym import Channel, MotrixVectorEnv
+from motrix_gym.tasks.basic.cartpole import BALANCE, CartPole
 
 torch = pytest.importorskip("torch")
 
@@ -36,6 +38,14 @@ def wrapper(monkeypatch):
     from adapters.rsl_rl import RslRlVecEnv
 
     return RslRlVecEnv
+
+
+class Told(CartPole):
+    """A cart-pole whose critic is told twice the pole's angle."""
+
+    def observation_channels(self):
+        told = Channel("told", "rad", 1, lambda v: 2 * v.qpos[:, 1], privileged=True)
+        return [*super().observation_channels(), told]
 
 
 def make(**kwargs):
@@ -65,6 +75,24 @@ def test_steps_are_those_of_the_environment(wrapper):
         assert sum(terms) == pytest.approx(reward.mean())
     env.close()
     plain.close()
+
+
+def test_privileged_channels_are_for_the_critic_alone(wrapper):
+    plain, env = (
+        wrapper(MotrixVectorEnv(Told(BALANCE), 4, privileged=privileged), seed=3)
+        for privileged in (False, True)
+    )
+    assert plain.get_observations().keys() == {"policy"}
+    for _ in range(8):
+        seen = env.get_observations()
+        assert seen.keys() == {"policy", "critic"}
+        np.testing.assert_array_equal(seen["policy"], plain.get_observations()["policy"])
+        np.testing.assert_array_equal(seen["policy"], seen["critic"][:, :4])
+        np.testing.assert_array_equal(seen["critic"][:, 4], 2 * seen["policy"][:, 1])
+        for each in (plain, env):
+            each.step(torch.zeros(4, 1))
+    plain.close()
+    env.close()
 
 
 def test_setting_the_episode_lengths_staggers_the_time_limits(wrapper):
