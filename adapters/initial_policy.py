@@ -14,7 +14,8 @@ from motrix_gym.names import shown
 from motrix_gym.policy import Policy
 from motrix_gym.policy_files import JSON_FILE
 
-# For how many samples its normaliser counts, lest the first rollout of a new training upset it.
+# How many samples the statistics of its normaliser count for: so many that the first rollout of the
+# new training hardly changes them.
 NORMALIZER_SAMPLES = 1e6
 
 Channels = dict[str, tuple[int, int]]  # name -> size of a frame, and number of frames
@@ -25,7 +26,7 @@ def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
 
     Where the policy and the environment name the channels of an observation, they are matched by
     name: weights of a channel that is new to the policy are 0, so that it does not change the
-    action at first, and its normaliser has mean 0 and standard deviation 1. Without names, the
+    action at first, and its statistics in the normaliser are learned anew. Without names, the
     numbers of observations must be equal.
 
     Args:
@@ -71,14 +72,22 @@ def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
     return policy
 
 
-def whole_normalizer(policy: Policy, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a policy's mean and standard deviation for observations of `size` entries.
+def whole_normalizer(policy: Policy, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what a normaliser of observations of `size` entries takes over from a policy.
 
-    Entries that the policy does not see, which come last, have mean 0 and standard deviation 1.
+    Returns:
+        Mean (size,), standard deviation (size,), and the number of samples that they count for: a
+        single number, or (size,) if it is 0 for some entries. Those are the entries whose
+        statistics do not change the action: the policy has no weights for them (a new channel), or
+        does not see them (privileged channels, which come last). Their statistics start anew, with
+        mean 0 and standard deviation 1 until the first samples.
     """
     hidden = size - policy.observation_size
     mean = np.concatenate([policy.observation_mean, np.zeros(hidden, np.float32)])
-    return mean, np.concatenate([policy.observation_std, np.ones(hidden, np.float32)])
+    std = np.concatenate([policy.observation_std, np.ones(hidden, np.float32)])
+    weighted = np.concatenate([policy.layers[0][0].any(axis=1), np.zeros(hidden, bool)])
+    samples = NORMALIZER_SAMPLES * weighted
+    return mean, std, np.array(NORMALIZER_SAMPLES) if weighted.all() else samples
 
 
 def _by_channels(policy: Policy, env: VectorEnv, width: int, name: str) -> Policy:

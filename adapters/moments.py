@@ -63,17 +63,27 @@ class Moments:
         return Scale(self.mean.astype(np.float32), std.astype(np.float32), np.float32(self.clip))
 
     def warm_up(self, samples: np.ndarray, least_std: float = 0.0) -> None:
-        """Takes the scale of some samples (n, *shape) until the first `fold`, which replaces it."""
-        if self.enabled and not self.count:
+        """Takes the scale of some samples (n, *shape) until the first `fold`, which replaces it.
+
+        Entries of which samples were counted before keep their scale.
+        """
+        if self.enabled:
             if self.reflection:
                 samples = np.concatenate([samples, self.reflection(samples)])
-            self.mean = samples.mean(axis=0, dtype=np.float64)
-            self.variance = samples.var(axis=0, dtype=np.float64).clip(least_std**2)
+            variance = samples.var(axis=0, dtype=np.float64).clip(least_std**2)
+            self.mean = np.where(self.count, self.mean, samples.mean(axis=0, dtype=np.float64))
+            self.variance = np.where(self.count, self.variance, variance)
 
-    def start_from(self, mean: np.ndarray, std: np.ndarray, count: float) -> None:
-        """Takes a scale's mean and std (*shape), as if `count` samples had given them."""
+    def start_from(self, mean: np.ndarray, std: np.ndarray, count: np.ndarray) -> None:
+        """Takes a scale's mean and std (*shape), as if samples had given them.
+
+        Args:
+            mean: Mean of each entry.
+            std: Standard deviation of each entry.
+            count: The number of samples, () or of each entry (*shape).
+        """
         if self.enabled:
-            self.mean, self.count = mean.astype(np.float64), np.array(count)
+            self.mean, self.count = mean.astype(np.float64), count
             self.variance = (std.astype(np.float64) - STD_EPSILON).clip(0.0) ** 2
 
     def fold(self, means: np.ndarray, variances: np.ndarray, size: int) -> None:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from adapters.base import Trainer
-from adapters.states import check_like, with_prefix, without_prefix
+from adapters.states import check_all_like, with_prefix, without_prefix
 
 
 class PhasedTrainer(Trainer):
@@ -74,8 +74,7 @@ class PhasedTrainer(Trainer):
             ValueError: an array is missing, or its shape or type is not that of this trainer.
         """
         own = {"num_updates": np.array(self.num_updates), **self._checked_state()}
-        for name, array in own.items():
-            check_like(name, array, state.get(name))
+        check_all_like(own, state)
         self._restore_learner(state)
         self.num_updates = int(state["num_updates"])
         self.statistics.restore(without_prefix("statistics/", state))

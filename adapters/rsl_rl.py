@@ -29,9 +29,9 @@ class RslRlVecEnv(VecEnv):
     privileged channels. The runner's settings say which network takes which group:
     `{"obs_groups": {"actor": ["policy"], "critic": ["critic"]}}`.
 
-    `extras` of a step hold `time_outs`, the rows that reached their time limit, and `log`, the means
-    of reward terms and metrics, under the names that the trainers here give them. To the reward of a row in `time_outs` rsl_rl adds discount x the value
-    of the state before the limit.
+    `extras` of a step hold `time_outs`, the rows that reached their time limit, and `log`, the
+    means of reward terms and metrics, under the names that the trainers here give them. To the
+    reward of a row in `time_outs` rsl_rl adds discount x the value of the state before the limit.
 
     Args:
         env: Its autoreset mode must be `AutoresetMode.SAME_STEP`. It is reset.

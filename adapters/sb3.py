@@ -13,7 +13,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtr
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from adapters.algorithm_config import FieldError
-from adapters.initial_policy import NORMALIZER_SAMPLES, whole_normalizer
+from adapters.initial_policy import whole_normalizer
 from adapters.kl_rule import adapted_rate
 from adapters.ppo_config import ADAM_EPSILON, MIN_LEARNING_RATE, PPOConfig
 from adapters.requirements import Requirements
@@ -86,12 +86,12 @@ class SB3Trainer(OnPolicyTrainer):
         load_linear_layers(policy.layers, *self._policy_modules())
         if self.normalizer.norm_obs:
             size = self.normalizer.observation_space.shape[0]  # pyright: ignore
-            mean, std = whole_normalizer(policy, size)
+            mean, std, count = whole_normalizer(policy, size)
             variance = std.astype(np.float64) ** 2 - self.normalizer.epsilon
             moments = {
                 "mean": mean.astype(np.float64),
                 "var": variance.clip(0.0),
-                "count": np.array(NORMALIZER_SAMPLES),
+                "count": count,
             }
             load_moments(self.normalizer.obs_rms, moments)  # pyright: ignore[reportArgumentType]
             first = self.normalizer.get_original_obs()  # of the reset

@@ -43,7 +43,7 @@ from skrl.models.jax import DeterministicMixin, GaussianMixin, Model
 from skrl.resources.schedulers.jax import KLAdaptiveLR
 
 from adapters.base import Layers
-from adapters.initial_policy import NORMALIZER_SAMPLES, whole_normalizer
+from adapters.initial_policy import whole_normalizer
 from adapters.jax_layers import Dense, elu
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
 from adapters.measured_env import MeasuredEnv
@@ -90,7 +90,6 @@ class SkrlJaxTrainer(PhasedTrainer):
         if self.initial_policy:
             self.agent.start_from(self.initial_policy)
         self.observations, _ = self.measured_env.reset(seed=config.seed)
-        # Of no effect on the moments of an initial policy.
         self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
 
     def _collect(self) -> None:
@@ -244,7 +243,7 @@ class SkrlJaxAgent(PPO):
         params = {"params": self.learner.policy["params"] | layers}
         self.learner = self.learner._replace(policy=params)
         size = len(self.observation_moments.mean)
-        self.observation_moments.start_from(*whole_normalizer(policy, size), NORMALIZER_SAMPLES)
+        self.observation_moments.start_from(*whole_normalizer(policy, size))
 
     def set_log_std(self, log_std: float) -> None:
         """Sets the logarithm of the actions' standard deviation."""

@@ -25,7 +25,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn import functional as F
 
-from adapters.initial_policy import NORMALIZER_SAMPLES, whole_normalizer
+from adapters.initial_policy import whole_normalizer
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
 from adapters.skrl_settings import skrl_settings
 from adapters.states import with_prefix, without_prefix
@@ -78,15 +78,14 @@ class SkrlTorchTrainer(TorchTrainer):
         model, scaler = self.agent.model, self.agent._observation_preprocessor
         load_linear_layers(policy.layers, model.trunks[0], model.policy_head)
         if isinstance(scaler, RunningStandardScaler):
-            mean, std = whole_normalizer(policy, model.num_observations)
+            mean, std, count = whole_normalizer(policy, model.num_observations)
             deviation = (std.astype(np.float64) - scaler.epsilon).clip(0.0)
             moments = {
-                "running_mean": mean,
+                "running_mean": mean.astype(np.float64),
                 "running_variance": deviation**2,
-                "current_count": NORMALIZER_SAMPLES,
+                "current_count": count,
             }
-            for name, array in moments.items():
-                scaler.get_buffer(name).copy_(torch.tensor(array))
+            self._load_scaler(scaler, moments)
 
     def _collect(self) -> None:
         now = {"timestep": 0, "timesteps": 0}  # skrl's clock, which its PPO does not read
@@ -137,8 +136,12 @@ class SkrlTorchTrainer(TorchTrainer):
         self.agent.noise.restore(state)
         self.agent.memory.reset()
         for name, scaler in self._scalers().items():
-            for key, array in without_prefix(name, state).items():
-                scaler.get_buffer(key).copy_(torch.from_numpy(np.array(array)))
+            self._load_scaler(scaler, without_prefix(name, state))
+
+    def _load_scaler(self, scaler: nn.Module, arrays: Arrays) -> None:
+        """Writes the buffers of a scaler, whose count may be one number or one for each entry."""
+        for name, array in arrays.items():
+            setattr(scaler, name, torch.tensor(array, device=self.torch_device))
 
     def _scalers(self) -> dict[str, nn.Module]:
         scalers = {

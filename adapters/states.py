@@ -14,6 +14,22 @@ def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
+def check_all_like(own: dict[str, np.ndarray], given: dict[str, np.ndarray]) -> None:
+    """Raises ValueError unless the arrays of a state fit those of the trainer, and are finite.
+
+    The count of samples of a mean may be one number, or one for each entry of the mean, as it is
+    where some entries have started later than others (`whole_normalizer`).
+    """
+    for name, array in own.items():
+        folder, _, last = name.rpartition("/")
+        found = given.get(name)
+        if last.endswith("count") and found is not None:
+            beside = (own[other].shape for other in own if other.rpartition("/")[0] == folder)
+            if found.shape in beside:
+                array = np.broadcast_to(array, found.shape)
+        check_like(name, array, found)
+
+
 def check_like(name: str, own: np.ndarray, given: np.ndarray | None) -> None:
     """Raises ValueError unless an array of a state fits that of the trainer, and is finite."""
     found = "missing" if given is None else f"{given.dtype} {given.shape}"

@@ -49,6 +49,17 @@ def test_the_first_fold_replaces_the_warm_up():
     np.testing.assert_array_equal(moments.mean, [7.0, 7.0])
 
 
+def test_entries_that_start_anew_take_the_moments_of_their_samples_alone():
+    moments = Moments((2,))
+    moments.start_from(np.array([1.0, 0.0]), np.array([2.0, 1.0]), np.array([1e6, 0.0]))
+    moments.warm_up(np.array([[9.0, 3.0], [9.0, 5.0]]))
+    np.testing.assert_array_equal(moments.mean, [1.0, 4.0])
+    moments.fold(np.full((1, 2), 7.0), np.full((1, 2), 4.0), size=10)
+    assert moments.mean[1] == 7.0 and moments.variance[1] == 4.0
+    assert moments.mean[0] == pytest.approx(1.0, abs=1e-4)
+    np.testing.assert_array_equal(moments.count, [1e6 + 10, 10])
+
+
 def test_a_scale_is_bounded_and_inverts():
     moments = Moments((), clip=5.0)
     moments.fold(np.array([2.0]), np.array([9.0]), size=4)

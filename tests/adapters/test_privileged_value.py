@@ -352,10 +352,34 @@ def test_channels_are_found_by_their_names(trained, privileged):
     seen = np.concatenate([speed, late, place], axis=1)
     assert_allclose(first.mean(seen), policy.mean(SEEN[:, :3]), atol=1e-5)
     assert not first.hidden[0][0][1:3].any()
-    assert not first.observation_mean[1:3].any()
-    assert_allclose(first.observation_std[1:3], 1.0, atol=1e-6)
     trainer.update()
     assert trainer.policy().hidden[0][0][1:3].any()  # they are learned from
+
+
+def test_statistics_of_new_channels_start_anew(trained):
+    trainer_class, policy, folder = trained
+    env = make_env(SPEED, LATE, PLACE, SECRET, pays=1.0)
+
+    def make_trainer(seed=0):
+        # A run goes on without the policy that it started from.
+        return make(trainer_class, env, seed=seed, initial_policy=None if seed else folder)
+
+    trainer = make_trainer()
+    trainer.update()
+    after = trainer.policy()
+    # The box starts from 0.5 to 1 and moves by at most 1 m/s for less than 0.1 s.
+    assert ((0.5 < after.observation_mean[1:3]) & (after.observation_mean[1:3] < 1)).all()
+    assert (after.observation_std[1:3] < 0.3).all()
+    speed, place = after.observation_mean[0], after.observation_mean[3:]
+    moved = abs(np.array([*place, speed]) - policy.observation_mean)
+    assert (moved < 0.01 * policy.observation_std).all()  # the others hardly change
+    counts = [array for name, array in trainer.state().items() if name.endswith("count")]
+    counts = next(array for array in counts if array.shape == (6,))
+    new = np.array(
+        [False, True, True, False, False, True]
+    )  # LATE, and SECRET, which the value sees
+    assert (counts[new] < 1e4).all() and (counts[~new] > 1e6).all()
+    assert_resumes_exactly(make_trainer, updates=1)
 
 
 def test_channels_that_are_gone_are_named(trained):
