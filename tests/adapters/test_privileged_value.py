@@ -375,9 +375,8 @@ def test_statistics_of_new_channels_start_anew(trained):
     assert (moved < 0.01 * policy.observation_std).all()  # the others hardly change
     counts = [array for name, array in trainer.state().items() if name.endswith("count")]
     counts = next(array for array in counts if array.shape == (6,))
-    new = np.array(
-        [False, True, True, False, False, True]
-    )  # LATE, and SECRET, which the value sees
+    # LATE is new, and SECRET, which the value alone sees.
+    new = np.array([False, True, True, False, False, True])
     assert (counts[new] < 1e4).all() and (counts[~new] > 1e6).all()
     assert_resumes_exactly(make_trainer, updates=1)
 
