@@ -90,6 +90,15 @@ class Engine(Protocol):
         """A world's state as an MjData, which is made if none is given."""
         ...
 
+    @property
+    def picture_model(self) -> mujoco.MjModel:
+        """The model that pictures show: the worlds', or another one with the same joints."""
+        ...
+
+    def picture(self, row: int, data: mujoco.MjData) -> mujoco.MjData:
+        """A world's state as ``data`` of the ``picture_model``, with positions derived."""
+        ...
+
     def render(
         self,
         rows: Iterable[int],

@@ -201,9 +201,11 @@ def whole(default: int | None, *, unit: str = "", doc: str = "", **limits: Any) 
     return _field(_Numbers(whole=True, **limits), default, unit, doc)
 
 
-def interval(low: float, high: float, *, unit: str = "", doc: str = "", **limits: Any) -> Any:
-    """A field for (low, high), finite, low <= high; bounded as ``number`` is."""
-    return _field(_Numbers(2, **limits), (low, high), unit, doc)
+def interval(
+    low: float | None, high: float | None, *, unit: str = "", doc: str = "", **limits: Any
+) -> Any:
+    """A field for (low, high), finite, low <= high; bounded as ``number`` is. Of None: None."""
+    return _field(_Numbers(2, **limits), None if low is None else (low, high), unit, doc)
 
 
 def weights(**default: float) -> Any:

@@ -18,8 +18,8 @@ This is the only module that touches ``mujoco.batch``.
 import ctypes
 import os
 import weakref
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from typing import Any
 
 import mujoco
@@ -61,6 +61,7 @@ class Simulation:
         per_world: Iterable[str] = (),
         without_constants: Iterable[str] = (),
         buffers: dict[str, np.ndarray] | None = None,
+        build_picture_model: Callable[[], mujoco.MjModel] | None = None,
     ):
         """Create the worlds in the model's default state.
 
@@ -73,6 +74,8 @@ class Simulation:
             without_constants: those of them for which the constants that MuJoCo derives from the
                 model (``mj_setConst``) need not be derived anew.
             buffers: the caller's own arrays, (num_envs, ...) each.
+            build_picture_model: makes the model that pictures show, if it is another one; it has
+                the same joints. It is called when the first picture is made.
 
         Raises:
             ValueError: if a field does not exist, or a buffer has a MuJoCo field's name.
@@ -110,6 +113,7 @@ class Simulation:
             for i, dim in enumerate(model.sensor_dim)
         }
         self.places: dict[tuple[str, str], Any] = {}
+        self._build_picture_model = build_picture_model
         self._renderer: Renderer | None = None
         self._threads_lost = False
         _simulations.add(self)
@@ -124,6 +128,7 @@ class Simulation:
             "per_world": self.per_world,
             "without_constants": self._without_constants,
             "buffers": {name: array.copy() for name, array in self.buffers.items()},
+            "build_picture_model": self._build_picture_model,
             "snapshot": self.snapshot(),
         }
 
@@ -247,6 +252,25 @@ class Simulation:
         self.batch.get_data(row, data)
         return data
 
+    @cached_property
+    def picture_model(self) -> mujoco.MjModel:
+        """The model that pictures show; ``picture`` brings it to a world's values."""
+        if self._build_picture_model is not None:
+            return self._build_picture_model()
+        return self.batch.get_model(0) if self.per_world else self.model
+
+    def picture(self, row: int, data: mujoco.MjData) -> mujoco.MjData:
+        """A world's state as ``data`` of the ``picture_model``, with positions derived."""
+        model = self.picture_model
+        if self._build_picture_model is not None:
+            data.qpos, data.qvel = self.fields["qpos"][row], self.fields["qvel"][row]
+        else:
+            if self.per_world:
+                self.batch.get_model(row, model)
+            self.data(row, data)
+        mujoco.mj_forward(model, data)
+        return data
+
     def render(
         self,
         rows: Iterable[int],
@@ -272,16 +296,13 @@ class Simulation:
         """
         if self._renderer is None or self._renderer.size != (width, height):
             self.close()
-            self._render_data = mujoco.MjData(self.model)
-            self._render_model = self.batch.get_model(0) if self.per_world else self.model
-            self._renderer = Renderer(self._render_model, width, height)
+            self._picture_data = mujoco.MjData(self.picture_model)
+            self._renderer = Renderer(self.picture_model, width, height)
         frames: list[np.ndarray] = []
         for row in rows:
-            if self.per_world:
-                self.batch.get_model(row, self._render_model)
-            mujoco.mj_forward(self._render_model, self.data(row, self._render_data))
+            data = self.picture(row, self._picture_data)
             decorate = None if draw is None else partial(_draw_row, draw, row)
-            frames.append(self._renderer.draw(self._render_data, camera, decorate))
+            frames.append(self._renderer.draw(data, camera, decorate))
         return tuple(frames)
 
     def close(self) -> None:

@@ -201,6 +201,10 @@ class Task:
         add_contact_sensors(spec, self.contacts)
         return spec.compile()
 
+    def build_picture_model(self) -> mujoco.MjModel:
+        """The model that pictures show; it has the joints of ``model``, and may show more."""
+        return self.model
+
     def observation_channels(self) -> Sequence[Channel]:
         """What the observation holds, in order."""
         raise NotImplementedError

@@ -2,7 +2,7 @@
 """The vector environment: the life cycle of an episode, once, for every task."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 name: np.full((num_envs, *buffer.shape), buffer.initial, buffer.dtype)
                 for name, buffer in self._declared.items()
             },
+            build_picture_model=_own(task.build_picture_model, Task.build_picture_model),
         )
         self._defaults = {
             name: np.array(getattr(self.model, name)) for name in self.simulation.per_world
@@ -323,13 +324,19 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         if self.render_mode is None:
             raise ValueError(f"make the environment with render_mode, one of {_RENDER_MODES}")
-        draw = None
-        if type(self.task).draw is not Task.draw:
-            draw = self._draw
-        frames = self.simulation.render(
-            self._render_rows, *self._render_size, self.task.camera, draw
-        )
+        frames = self.pictures(self._render_rows, *self._render_size, self.task.camera)
         return frames if self.render_mode == "rgb_array" else (tile(frames),)
+
+    def pictures(
+        self, rows: Iterable[int], width: int, height: int, camera: int | str
+    ) -> tuple[np.ndarray, ...]:
+        """Pictures of some rows, (height, width, 3) uint8 each, through a camera of the model.
+
+        Raises:
+            RenderingError: if OpenGL is not to be had, saying what to install.
+        """
+        draw = self._draw if _own(self.task.draw, Task.draw) else None
+        return self.simulation.render(rows, width, height, camera, draw)
 
     def _draw(self, scene: Any, row: int) -> None:
         self.task.draw(scene, self.simulation.rows(np.array([row])))
@@ -541,6 +548,11 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             "random_key": self._random.key,
             "random_count": self._random.count,
         } | self._frames.arrays
+
+
+def _own(method: Any, default: Any) -> Any:
+    """A task's method, if the task has overridden it; else None."""
+    return None if method.__func__ is default else method
 
 
 def _picture_size(given: Any) -> tuple[int, int]:

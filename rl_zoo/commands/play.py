@@ -149,22 +149,22 @@ def _show(
     import mujoco
     import mujoco.viewer
 
-    data = mujoco.MjData(env.model)
+    model = env.simulation.picture_model
+    data = mujoco.MjData(model)
     step_time, started = env.config.control_timestep, time.perf_counter()
     try:
-        viewer = mujoco.viewer.launch_passive(env.model, data)
+        viewer = mujoco.viewer.launch_passive(model, data)
     except RuntimeError as error:  # such as: macOS wants `mjpython`
         raise ZooError(f"no window can be opened: {error}; try --video PATH") from error
     with viewer:
-        number = env.model.camera(camera).id if isinstance(camera, str) else camera
+        number = model.camera(camera).id if isinstance(camera, str) else camera
         if number >= 0:
             viewer.cam.type, viewer.cam.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, number
         for count, _ in enumerate(steps):
             if not viewer.is_running() or (seconds and count * step_time >= seconds):
                 return
             with viewer.lock():
-                env.simulation.data(0, data)
-                mujoco.mj_forward(env.model, data)
+                env.simulation.picture(0, data)
             viewer.sync()
             time.sleep(max(0.0, started + count * step_time - time.perf_counter()))
 
@@ -189,7 +189,7 @@ def _record(
     fps = 1 / (stride * env.config.control_timestep)
     count = max(1, round(seconds * fps))
     # Without a GPU a picture takes a tenth of a second, and half as much again at full quality.
-    quality = env.model.vis.quality
+    quality = env.simulation.picture_model.vis.quality
     quality.offsamples = min(quality.offsamples, 4)
     quality.shadowsize = min(quality.shadowsize, 2048)
     pictures = _pictures(env, itertools.islice(steps, 0, count * stride, stride), camera, size)
@@ -210,7 +210,7 @@ def _pictures(
     from motrix_gym.rendering import tile
 
     for _ in steps:
-        sheet = tile(env.simulation.render(range(env.num_envs), *size, camera))
+        sheet = tile(env.pictures(range(env.num_envs), *size, camera))
         yield np.ascontiguousarray(sheet[: sheet.shape[0] // 2 * 2, : sheet.shape[1] // 2 * 2])
 
 

@@ -15,3 +15,23 @@ for _name in ("Go1", "Go2"):
             Goal("fall", "<=", 0.01),
         ],
     )
+
+for _name in ("Go1", "Go2"):
+    register_task(
+        f"Motrix/{_name}Rough-v0",
+        f"{__name__}.{_name.lower()}:{_name}Rough",
+        f"{__name__}.rough:ROUGH",
+        goals=[
+            Goal("linear_velocity_error", "<=", 0.25),
+            Goal("fall", "<=", 0.03),
+        ],
+    )
+
+for _name, _config in (("Go1Stairs", "STAIRS"), ("Go1StairsBlind", "STAIRS_BLIND")):
+    register_task(
+        f"Motrix/{_name}-v0",
+        f"{__name__}.go1:Go1Stairs",
+        f"{__name__}.stairs:{_config}",
+        goals=[Goal("success", ">=", 0.95)],
+        max_episode_steps=750,
+    )

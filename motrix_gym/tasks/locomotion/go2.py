@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from motrix_gym.tasks.locomotion.robot import LeggedRobot
+from motrix_gym.tasks.locomotion.rough import RoughTracking
 from motrix_gym.tasks.locomotion.velocity import VelocityTracking
 
 GO2 = LeggedRobot(
@@ -19,3 +20,4 @@ GO2 = LeggedRobot(
     gait_offsets=(0.0, 0.5, 0.5, 0.0),  # a trot: diagonal feet together
 )
 Go2 = partial(VelocityTracking, robot=GO2)
+Go2Rough = partial(RoughTracking, robot=GO2)

@@ -33,12 +33,16 @@ class LeggedRobot:
         feet: the feet's names.
         gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles.
         camera: the name of the camera that follows the robot; without it, a free camera.
+        trunk: the name of the trunk's geom, which must not touch rough ground.
+        shin_radius: of the capsules between knees and feet that meet rough ground (m).
     """
 
     model_file: Path
     feet: tuple[str, ...]
     gait_offsets: tuple[float, ...]
     camera: str = "track"
+    trunk: str = "trunk"
+    shin_radius: float = 0.014
 
     def compile(self) -> mujoco.MjModel:
         """The checked MjModel.
@@ -46,7 +50,14 @@ class LeggedRobot:
         Raises:
             ValueError: saying what is missing or wrong, by name.
         """
-        model = mujoco.MjModel.from_xml_path(str(self.model_file))
+        return self.checked(mujoco.MjModel.from_xml_path(str(self.model_file)))
+
+    def checked(self, model: mujoco.MjModel) -> mujoco.MjModel:
+        """A model of this robot, if it can work.
+
+        Raises:
+            ValueError: saying what is missing or wrong, by name.
+        """
         if len(self.gait_offsets) != len(self.feet):
             offsets, feet = len(self.gait_offsets), len(self.feet)
             raise ValueError(f"{self.model_file.name}: {feet} feet and {offsets} gait offsets")
@@ -57,6 +68,31 @@ class LeggedRobot:
         ):
             raise ValueError(f"{self.model_file.name}: {fault}")
         return model
+
+    def with_shins(self) -> tuple[mujoco.MjSpec, tuple[str, ...]]:
+        """The model's spec with a capsule for each shin, and the capsules' names.
+
+        A shin leads from the frame of the foot's body, its last joint, to the foot. A site of the
+        capsule's name is in its middle.
+        """
+        spec = mujoco.MjSpec.from_file(str(self.model_file))
+        names = tuple(f"{foot}_shin" for foot in self.feet)
+        for foot, name in zip(self.feet, names, strict=True):
+            geom = spec.geom(foot)
+            shared = {"name": name, "group": 3, "rgba": (0.9, 0.3, 0.3, 0.4)}
+            geom.parent.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_CAPSULE,
+                fromto=[*(0.1 * geom.pos), *(0.9 * geom.pos)],
+                size=[self.shin_radius, 0, 0],
+                mass=0,
+                contype=0,
+                conaffinity=0,
+                priority=1,
+                friction=geom.friction,
+                **shared,
+            )
+            geom.parent.add_site(pos=0.5 * geom.pos, **shared)
+        return spec, names
 
 
 def joint_names(model: mujoco.MjModel) -> tuple[str, ...]:

@@ -34,6 +34,20 @@ def swing_height(height: np.ndarray, swing: np.ndarray, peak: float) -> np.ndarr
     return (np.square(height - wanted) * (swing >= 0)).sum(-1)
 
 
+def swing_clearance(height: np.ndarray, swing: np.ndarray, peak: float, band: float) -> np.ndarray:
+    """Squared distance of swinging feet from a band above a half sine (m2), summed over feet.
+
+    Args:
+        height: (n, feet) of the soles above the ground that they have to cross (m).
+        swing: as for ``gait``.
+        peak: lowest height in the middle of the swing (m).
+        band: how much higher is as good (m).
+    """
+    over = height - peak * np.sin(np.pi * np.maximum(swing, 0.0))
+    outside = np.minimum(over, 0.0) + np.maximum(over - band, 0.0)
+    return (np.square(outside) * (swing >= 0)).sum(-1)
+
+
 def air_time(time: np.ndarray, contact: np.ndarray, target: float) -> np.ndarray:
     """Time in the air beyond a target, of the feet that touch down in this step (s).
 

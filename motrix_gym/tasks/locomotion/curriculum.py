@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A curriculum over a terrain's levels: each environment's ground gets harder as it copes.
+
+Each environment keeps a level for each kind of ground. An episode that went well raises the level
+of its kind by one, an episode that went badly lowers it. An environment beyond the hardest level
+goes on at a level drawn evenly, so that no level is forgotten.
+
+An episode is judged by its last command alone: over several commands the ways add up to little,
+and levels would stay low. A command shorter than 1 m is not judged.
+
+Source: the curriculum of legged_gym (Rudin et al., "Learning to walk in minutes using massively
+parallel deep reinforcement learning", 2021), which judges the distance from the start.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from motrix_gym.buffer import Buffer
+from motrix_gym.random import RowRandom
+from motrix_gym.view import View
+
+_UP, _DOWN = 0.8, 0.5  # shares of the distance that was asked for
+_LEAST_DISTANCE = 1.0  # that must have been asked for, to judge (m)
+
+
+class Curriculum:
+    """Levels by environment and kind of ground, kept in a view's buffers.
+
+    The buffers last for the training, since an episode is judged when the next one begins:
+    ``levels``, one for each kind; ``level`` and ``kind`` of the episode's tile; ``asked`` and
+    ``walked``, the way that the last command asked for and the part of it that was walked (m);
+    ``fell``, whether the episode ended in a fall.
+    """
+
+    def __init__(self, levels: int, kinds: int, grows: bool):
+        """Prepare for a terrain.
+
+        Args:
+            levels: number of levels.
+            kinds: number of kinds of ground.
+            grows: whether levels follow success; otherwise they are drawn evenly.
+        """
+        self._levels, self._kinds, self._grows = levels, kinds, grows
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """What must be remembered."""
+        return {
+            "levels": Buffer((self._kinds,), lasts="training"),
+            **{
+                name: Buffer(lasts="training")
+                for name in ("level", "kind", "asked", "walked", "fell")
+            },
+        }
+
+    def start(self, v: View, rng: RowRandom) -> tuple[np.ndarray, np.ndarray]:
+        """Judge the episodes that are over, and draw the tiles of the next.
+
+        Returns:
+            (n,) levels and (n,) kinds, int64.
+        """
+        rows = np.arange(v.n)
+        drawn = rng.integers(0, self._levels)
+        if self._grows:
+            judged = v.asked >= _LEAST_DISTANCE
+            down = judged & ((v.fell > 0) | (v.walked < _DOWN * v.asked))
+            up = judged & ~down & (v.walked >= _UP * v.asked)
+            level = np.maximum(v.level + up - down.astype(float), 0.0)
+            level = np.where(level >= self._levels, drawn, level)
+            v.levels[rows, v.kind.astype(np.int64)] = level
+        kind = rng.integers(0, self._kinds)
+        level = v.levels[rows, kind].astype(np.int64) if self._grows else drawn
+        v.level, v.kind = level, kind
+        v.asked = v.walked = v.fell = 0.0
+        return level, kind
