@@ -135,7 +135,7 @@ class Terrain:
     def surface(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Height (...) (m) and unit normal (..., 3) of the smooth part at ``places`` (..., 2).
 
-        Its cells are split as MuJoCo splits those of a height field: from (0, 1) to (1, 0).
+        Its cells are split as MuJoCo splits those of a height field: from (0, 0) to (1, 1).
         """
         smooth = self.smooth
         if smooth is None:
@@ -149,13 +149,12 @@ class Terrain:
         j = np.minimum(v.astype(np.int64), columns - 2)
         u, v = u - i, v - j
         flat, first = smooth.ravel(), i * columns + j
-        h01, h10 = flat[first + 1], flat[first + columns]
-        lower = u + v <= 1.0  # the triangle of (0, 0), else that of (1, 1)
-        third = flat[np.where(lower, first, first + columns + 1)]
-        slope_x = np.where(lower, h10 - third, third - h01)
-        slope_y = np.where(lower, h01 - third, third - h10)
-        u, v = np.where(lower, u, u - 1.0), np.where(lower, v, v - 1.0)
-        height = third + slope_x * u + slope_y * v
+        h00, h01 = flat[first], flat[first + 1]
+        h10, h11 = flat[first + columns], flat[first + columns + 1]
+        right = u >= v  # the triangle with (1, 0), else that with (0, 1)
+        slope_x = np.where(right, h10 - h00, h11 - h01)
+        slope_y = np.where(right, h11 - h10, h01 - h00)
+        height = h00 + slope_x * u + slope_y * v
         normal = np.stack([-slope_x, -slope_y, np.full_like(slope_x, side)], axis=-1)
         return height, normal / np.sqrt(np.square(normal).sum(-1, keepdims=True))
 
@@ -181,11 +180,10 @@ class Terrain:
         """
         corner = np.round(places * (1.0 / CELL))
         rows, columns = self.blocks.shape
-        index = corner.astype(np.int64)
+        index = np.clip(corner, 0, (rows, columns)).astype(np.int64)
         i, j = index[..., 0], index[..., 1]
-        left, right = np.clip(i - 1, 0, rows - 1), np.clip(i, 0, rows - 1)
-        near, far = np.clip(j - 1, 0, columns - 1), np.clip(j, 0, columns - 1)
-        left, right = left * columns, right * columns
+        left, right = np.maximum(i - 1, 0) * columns, np.minimum(i, rows - 1) * columns
+        near, far = np.maximum(j - 1, 0), np.minimum(j, columns - 1)
         around = np.stack([left + near, left + far, right + near, right + far], axis=-1)
         return corner * CELL, self.blocks.ravel()[around]
 
@@ -267,7 +265,6 @@ def _cells(
     places: np.ndarray, side: float, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the cells that hold ``places`` (..., 2); beyond the field the edge's."""
-    # Clipped before they become whole numbers: what is not finite has none.
     i, j = (
         np.clip(places[..., axis] * (1.0 / side), 0.0, shape[axis] - 1.0).astype(np.int64)
         for axis in (0, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Velocity tracking, for every robot that has it: commands, contacts, forces, frames, rewards."""
+"""Velocity tracking on flat ground, for every robot: commands, contacts, forces, frames, rewards."""
 
 import gymnasium
 import mujoco
@@ -16,7 +16,7 @@ from motrix_gym.tasks.locomotion.velocity import VelocityTracking
 ENV_IDS = [
     env_id
     for env_id in motrix_gym.list_envs()
-    if isinstance(registration.make_task(env_id), VelocityTracking)
+    if type(registration.make_task(env_id)) is VelocityTracking
 ]
 ALWAYS_MOVING = VelocityCommands(standing_share=0.0)
 STANDING = VelocityCommands(standing_share=1.0)

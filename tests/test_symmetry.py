@@ -14,7 +14,9 @@ from motrix_gym.tasks.control.hopper import Hopper
 from motrix_gym.tasks.control.reacher import Reacher
 from motrix_gym.tasks.control.walker import Walker
 from motrix_gym.tasks.locomotion.robot import joint_mirror
+from motrix_gym.tasks.locomotion.rough import RoughTracking
 from motrix_gym.tasks.locomotion.velocity import VelocityTracking
+from motrix_gym.terrain import TILE
 
 
 @st.composite
@@ -87,7 +89,8 @@ def test_go1_has_a_mirror():
 def test_the_mirror_fits_the_spaces(env_id):
     task = registration.make_task(env_id)
     assert task.mirror is not None
-    assert len(task.mirror.observation.source) == sum(c.size for c in task.observation)
+    seen = [channel for channel in task.observation if not channel.privileged]
+    assert len(task.mirror.observation.source) == sum(channel.width for channel in seen)
     assert len(task.mirror.action.source) == sum(c.size for c in task.action)
 
 
@@ -98,17 +101,24 @@ VELOCITY = [id for id in MIRRORED if isinstance(registration.make_task(id), Velo
 def test_a_mirrored_state_has_a_mirrored_future(env_id):
     """Five steps; robots differ between left and right by grams, so not exactly."""
     pairs = 32
-    env = gymnasium.make_vec(env_id, num_envs=2 * pairs, observation_noise=0.0).unwrapped
+    rough = issubclass(type(registration.make_task(env_id)), RoughTracking)
+    settings = {"terrain": "stairs_down", "terrain_levels": 1} if rough else {}
+    env = gymnasium.make_vec(
+        env_id, num_envs=2 * pairs, observation_noise=0.0, **settings
+    ).unwrapped
     env.reset(seed=0)
     mirror, joints, v = env.task.mirror, joint_mirror(env.model), env.simulation.all
     left, right = slice(0, pairs), slice(pairs, None)
     # Position; quaternion (w, x, y, z) and turning rate, which are axial; velocity.
     v.qpos[right] = (signs(1, -1, 1, 1, -1, 1, -1) + joints)(v.qpos[left])
+    if rough:
+        v.qpos[right, 1] += TILE  # in the plane through the middle of the tile
     v.qvel[right] = (signs(1, -1, 1, -1, 1, -1) + joints)(v.qvel[left])
     v.command[right] = v.command[left] * [1, -1, -1]
     v.command_time = 100.0
     v.gait_phase[right] = (v.gait_phase[left] + 0.5) % 1.0
     v.geom_friction[right] = v.geom_friction[left]
+    env.simulation.refresh(np.arange(2 * pairs))
     v.ctrl = env.task.default_pose
     generator = np.random.default_rng(0)
     for _ in range(5):

@@ -175,7 +175,7 @@ def test_unseeded_environments_differ(env_id, player):
 
 
 def test_start_states_are_diverse(env_id, player):
-    env = player.make(env_id, 16)
+    env = player.make(env_id, 64)
     starts = np.concatenate([env.reset(seed=None if k else SEED)[0] for k in range(8)])
     assert len(np.unique(starts, axis=0)) == len(starts)
     ends = np.concatenate([env.reset()[0] for _ in range(8)])
