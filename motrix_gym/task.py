@@ -23,6 +23,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import mujoco
@@ -54,6 +55,8 @@ class Metric:
     rate: bool = False
     """Whether an episode's value is 0 or 1, such as a fall, so that the mean over episodes is a
     rate and an evaluation gives a binomial interval."""
+    words: tuple[str, ...] = ()
+    """Names of the values 0, 1, ..., if they are classes, such as kinds of ground."""
 
     def __post_init__(self) -> None:
         """Check the reduction."""
@@ -162,7 +165,7 @@ class Task:
 
     model_file: ClassVar[Path]
     """The MJCF file, unless ``build_model`` is overridden."""
-    metrics: ClassVar[Mapping[str, Metric]] = {}
+    metrics: Mapping[str, Metric] = MappingProxyType({})
     """What ``measure`` returns."""
     derived: ClassVar[tuple[str, ...]] = ()
     """MjData fields that the functions read besides the state and sensors."""
@@ -173,7 +176,7 @@ class Task:
     settling_steps: ClassVar[int] = 0
     """Physics steps that a row makes with the controls that ``reset`` left, before its episode. A
     row that diverges in them starts from the model's own state."""
-    per_world: ClassVar[tuple[str, ...]] = ()
+    per_world: tuple[str, ...] = ()
     """MjModel fields that may differ between rows. Before ``reset`` a row's hold the model's own
     values; ``reset`` may write them, and ``act`` and ``disturb`` may at every step."""
     without_constants: ClassVar[tuple[str, ...]] = ()

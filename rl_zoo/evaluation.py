@@ -6,7 +6,7 @@ count more often than long ones. The policy acts in NumPy; no learning library i
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Evaluation:
         goals: What counts as solved.
         faults: Episodes that ended because the simulation diverged.
         rates: Names of the figures whose mean is a rate: "success" and the metrics declared so.
+        words: Words for the values 0, 1, ... of a metric that has them.
     """
 
     env_id: str
@@ -55,6 +56,11 @@ class Evaluation:
     goals: "tuple[Goal, ...]"
     faults: int = 0
     rates: frozenset[str] = frozenset()
+    words: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def word(self, figure: str, value: float) -> str | float:
+        """Returns the word for a figure's value, or the value where there is none."""
+        return self.words[figure][round(value)] if self.words.get(figure) else float(value)
 
     @property
     def episodes(self) -> int:
@@ -186,6 +192,7 @@ def evaluate_policy(
         figures, faults = _play_episodes(env, act, episodes // num_envs, first)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
         rates = {name for name, m in env.task.metrics.items() if m.rate} | {"success"}
+        words = {name: m.words for name, m in env.task.metrics.items() if m.words}
     finally:
         env.close()
     rates &= figures.keys()
@@ -211,6 +218,7 @@ def evaluate_policy(
         goals=goals,
         faults=faults,
         rates=frozenset(rates),
+        words=words,
     )
 
 

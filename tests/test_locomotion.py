@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Velocity tracking on flat ground, for every robot: commands, contacts, forces, frames, rewards."""
+"""Velocity tracking on flat ground, for every robot: commands, contacts, frames, rewards."""
 
 import gymnasium
 import mujoco

@@ -11,6 +11,7 @@ from pathlib import Path
 from rl_zoo import arguments, cli, evaluation
 from rl_zoo.errors import UNMET, ZooError
 from rl_zoo.evaluation import EPISODES, SEED
+from rl_zoo.groups import as_table, groups
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +40,12 @@ def _main(argv: Sequence[str] | None) -> int:
     seeds = arguments.whole(0, arguments.MAX_SEED)
     p.add_argument("--seed", type=seeds, default=SEED, metavar="S", help=f"default {SEED}")
     p.add_argument("--stochastic", action="store_true", help="draw actions, instead of their mean")
+    p.add_argument(
+        "--by",
+        nargs="+",
+        metavar="FIGURE",
+        help="a table of the episodes by the values of these figures, such as: kind measure",
+    )
     p.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     args = p.parse_args(argv)
 
@@ -58,9 +65,13 @@ def _main(argv: Sequence[str] | None) -> int:
         num_threads=args.num_threads,
     )
     print(result)
+    found_groups = groups(result, args.by) if args.by else []
+    if found_groups:
+        print(as_table(found_groups))
     if args.json:
+        content = result.as_dict() | ({"groups": found_groups} if found_groups else {})
         try:
-            write_file(args.json, json.dumps(result.as_dict(), indent=2).encode() + b"\n")
+            write_file(args.json, json.dumps(content, indent=2).encode() + b"\n")
         except OSError as error:
             raise ZooError(f"cannot write {args.json}: {error.strerror}") from error
     if found.run:

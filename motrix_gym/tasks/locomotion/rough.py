@@ -16,7 +16,7 @@ an evaluation, levels and kinds of ground are drawn evenly.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -111,7 +111,8 @@ class RoughTracking(VelocityTracking):
     metrics = {
         **VelocityTracking.metrics,
         "level": Metric("1", "last", "level of the tile on which the episode began"),
-        "kind": Metric("1", "last", "its kind of ground, a number from 0"),
+        "kind": Metric("1", "last", "kind of ground of that tile"),
+        "measure": Metric("m or rad", "last", "measure of that tile: rise, height or slope"),
         "progress": Metric("1", "last", "distance walked over the distance asked for"),
         "stumble": Metric("1", "mean", "share of the steps in which a foot presses on a wall"),
     }
@@ -133,6 +134,8 @@ class RoughTracking(VelocityTracking):
         model = self.model
         shins = [f"{foot}_shin" for foot in robot.feet]
         self._shin_sites = [model.site(shin).id for shin in shins]
+        words = tuple(kind.name for kind in self.terrain.kinds)
+        self.metrics = {**self.metrics, "kind": replace(self.metrics["kind"], words=words)}
         self._ground = None
         if config.ground == "moving":
             self._ground = MovingGround(self.terrain, model, [*robot.feet, *shins])
@@ -217,7 +220,7 @@ class RoughTracking(VelocityTracking):
     def _trunk_touches(self, v: View) -> np.ndarray:
         """(n,) bool: a point of the trunk's underside is below the ground."""
         points = rotations.rotate(v.qpos[:, None, 3:7], self._trunk_points) + v.qpos[:, None, :3]
-        return (points[..., 2] < self.terrain.height(points[..., :2])).any(axis=1)
+        return (points[..., 2] < self.terrain.height(points[..., :2])).max(axis=1)
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Tracking errors, falls, the tile and the progress."""
@@ -225,6 +228,7 @@ class RoughTracking(VelocityTracking):
         return super().measure(v) | {
             "level": v.level,
             "kind": v.kind,
+            "measure": self.terrain.measures[v.level.astype(np.int64), v.kind.astype(np.int64)],
             "progress": v.total_walked / np.maximum(v.total_asked, 1e-6),
             "stumble": (self._contact(v) & high).any(axis=1).astype(float),
         }

@@ -93,4 +93,4 @@ class Stairs(RoughTracking):
         foot, middle = v.site_xpos[:, self.foot_sites], v.site_xpos[:, self._shin_sites]
         along = np.array([0.4, 1.0, 1.6])[:, None]  # from the foot; 2 is the knee
         points = foot[:, :, None] + along * (middle - foot)[:, :, None]
-        return (points[..., 2] < self.terrain.height(points[..., :2])).any(axis=(1, 2))
+        return (points[..., 2] < self.terrain.height(points[..., :2])).max(axis=(1, 2))

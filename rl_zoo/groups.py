@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation's episodes by groups, such as those on each kind of ground."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motrix_gym.names import did_you_mean, shown
+from rl_zoo.errors import UsageError
+from rl_zoo.statistics import summarise
+from rl_zoo.tables import number, table
+
+if TYPE_CHECKING:
+    from rl_zoo.evaluation import Evaluation
+
+MOST = 200  # groups: more are no table
+
+
+def groups(result: "Evaluation", names: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the figures of the episodes that share the values of some figures.
+
+    Args:
+        result: An evaluation.
+        names: Figures by which to group, metrics for example.
+
+    Returns:
+        For each group, in order, plain JSON: "group", the values of `names`, in words where the
+        task has words for them; "episodes"; and "figures", the rates and what the goals are about.
+
+    Raises:
+        UsageError: There is no such figure, or it has too many values.
+    """
+    for name in names:
+        if name not in result.figures:
+            hint = did_you_mean(name, result.figures)
+            there = ", ".join(name for name in result.figures if "/" not in name)
+            raise UsageError(f"--by {shown(name)}: no such figure{hint}; there are: {there}")
+    keys = np.stack([np.round(result.figures[name], 4) for name in names], axis=1)
+    values, member = np.unique(keys, axis=0, return_inverse=True)
+    if len(values) > MOST:
+        raise UsageError(f"--by {' '.join(names)}: {len(values)} groups, at most {MOST} are shown")
+    wanted = [*sorted(result.rates), *(goal.figure for goal in result.goals)]
+    found = []
+    for index, value in enumerate(values):
+        rows = member.reshape(-1) == index
+        figures = {
+            name: summarise(result.figures[name][rows], name in result.rates).as_dict()
+            for name in dict.fromkeys(wanted)
+        }
+        group = {name: result.word(name, v) for name, v in zip(names, value, strict=True)}
+        found.append({"group": group, "episodes": int(rows.sum()), "figures": figures})
+    return found
+
+
+def as_table(found: Sequence[dict[str, Any]]) -> str:
+    """Returns the groups as a table for the user: means, and in brackets 95 % intervals."""
+    names, figures = list(found[0]["group"]), list(found[0]["figures"])
+    rows = [[*names, "episodes", *figures]]
+    for entry in found:
+        cells = []
+        for figure in entry["figures"].values():
+            low, high = figure["low"], figure["high"]
+            interval = "" if low is None else f" [{number(low)}, {number(high)}]"
+            cells.append(number(figure["mean"]) + interval)
+        rows.append([*map(str, entry["group"].values()), f"{entry['episodes']:,}", *cells])
+    return table(rows, left=len(names))
