@@ -33,6 +33,8 @@ class Randomization:
         centre_of_mass: shift of each body's centre of mass along x, y and z of its frame (m).
         gains: factor of each actuator's gains, within the same force limits.
         motor_strength: factor of each actuator's force, limits included.
+        damping: factor of each joint's damping.
+        dry_friction: added to each hinge's and slide's dry friction (N m, N).
         start_position: added to each hinge's and slide's start position (rad, m).
         start_velocity: added to each start velocity (m/s, rad/s).
         action_delay: steps, whole numbers, by which actions come late.
@@ -46,6 +48,8 @@ class Randomization:
     centre_of_mass: tuple[float, float] = interval(0.0, 0.0)
     gains: tuple[float, float] = interval(1.0, 1.0, least=0)
     motor_strength: tuple[float, float] = interval(1.0, 1.0, least=0)
+    damping: tuple[float, float] = interval(1.0, 1.0, least=0)
+    dry_friction: tuple[float, float] = interval(0.0, 0.0, least=0)
     start_position: tuple[float, float] = interval(0.0, 0.0)
     start_velocity: tuple[float, float] = interval(0.0, 0.0)
     action_delay: tuple[int, int] = interval(0, 0, least=0, most=100, whole=True)
@@ -69,6 +73,8 @@ _FIELDS = {  # the model fields that each setting writes
     "centre_of_mass": ("body_ipos",),
     "gains": ("actuator_gainprm", "actuator_biasprm"),
     "motor_strength": ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"),
+    "damping": ("dof_damping",),
+    "dry_friction": ("dof_frictionloss",),
 }
 
 
@@ -101,6 +107,7 @@ class Randomizer:
         self.per_world = tuple(dict.fromkeys(name for knob in on for name in _FIELDS[knob]))
         hinges = model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)
         self._positions = model.jnt_qposadr[hinges]
+        self._dofs = model.jnt_dofadr[hinges]
         self.buffers: dict[str, Buffer] = {}
         self._longest_delay = round(randomization.action_delay[1])
         if self._longest_delay:
@@ -171,6 +178,12 @@ class Randomizer:
 
     def _motor_strength(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
         _multiply(v, _FIELDS["motor_strength"], rng.uniform(*limits, v.actuator_gainprm.shape[1]))
+
+    def _damping(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        v.dof_damping *= rng.uniform(*limits, v.dof_damping.shape[1])
+
+    def _dry_friction(self, v: View, rng: RowRandom, limits: tuple[float, float]) -> None:
+        v.dof_frictionloss[:, self._dofs] += rng.uniform(*limits, len(self._dofs))
 
 
 def _multiply(v: View, names: tuple[str, ...], factor: np.ndarray) -> None:

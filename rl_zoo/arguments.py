@@ -101,7 +101,7 @@ def add_num_threads(p: argparse.ArgumentParser) -> None:
 
 
 def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
-    """Adds what `policy_asked_for` reads, and `--set`, `--num-envs`, `--num-threads`.
+    """Adds what `policy_asked_for` reads, and `--set`, `--num-envs` and the like.
 
     Returns:
         The group of arguments of which one says whose actions to take.
@@ -134,6 +134,11 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
         default=[],
         metavar="env.NAME=VALUE",
         help="settings of the task, such as env.observation_noise=0",
+    )
+    add(
+        "--randomize",
+        action="store_true",
+        help="physics that differs between environments, as the task says",
     )
     return source
 

@@ -20,6 +20,9 @@ XML = """
     <body name="slider" pos="3 0 1" simple="false">
       <joint name="rail" type="slide" axis="1 0 0"/><geom size=".1" mass="1" friction="0.5"/>
     </body>
+    <body name="wheel" pos="-3 0 1" simple="false">
+      <joint name="axle" axis="0 0 1" damping="0.2"/><geom size=".1" mass="1"/>
+    </body>
   </worldbody>
   <actuator><position name="servo" joint="rail" kp="10" forcerange="-4 4"/></actuator>
 </mujoco>
@@ -30,15 +33,18 @@ KNOBS = {
     "centre_of_mass": (-0.02, 0.02),
     "gains": (0.5, 2.0),
     "motor_strength": (0.5, 2.0),
+    "damping": (0.5, 2.0),
+    "dry_friction": (0.0, 0.1),
     "start_position": (-0.1, 0.1),
     "start_velocity": (-0.1, 0.1),
     "action_delay": (0, 3),
     "push_speed": 0.5,
 }
+ADDED = ("centre_of_mass", "dry_friction")  # to the model's values; others are factors
 
 
 class Servo(Task):
-    """A box on a rail that a servo holds, and a puck that floats."""
+    """A box on a rail that a servo holds, a puck that floats, and a wheel."""
 
     def build_model(self):
         return mujoco.MjModel.from_xml_string(XML)
@@ -48,8 +54,8 @@ class Servo(Task):
 
     def observation_channels(self):
         return [
-            Channel("qpos", "m", 8, lambda v: v.qpos),
-            Channel("qvel", "m/s", 7, lambda v: v.qvel),
+            Channel("qpos", "m", 9, lambda v: v.qpos),
+            Channel("qvel", "m/s", 8, lambda v: v.qvel),
         ]
 
 
@@ -137,6 +143,26 @@ def test_a_shifted_centre_of_mass_turns_what_is_pushed_at_its_middle():
     assert turn() == pytest.approx(turn(centre_of_mass=(0.02, 0.02)), abs=1e-9)
 
 
+def spun(**ranges):
+    """Speed of the wheel, let go at 1 rad/s, after 0.05 s."""
+    env = make(**ranges)
+    env.reset(seed=0)
+    env.simulation.fields["qvel"][:, 7] = 1.0
+    push(env, 5, 0.0)
+    return env.simulation.fields["qvel"][:, 7].copy()
+
+
+def test_damping_brakes_in_proportion_to_speed():
+    # The wheel's inertia is 0.004 kg m2: it slows down by 0.2 / 0.004 a second, and half as fast.
+    plain, half = spun(), spun(damping=(0.5, 0.5))
+    assert np.log(half) == pytest.approx(np.log(plain) / 2, rel=0.25)  # Euler's method
+
+
+def test_dry_friction_stops_what_is_slow():
+    assert (spun() > 1e-3).all()
+    assert spun(dry_friction=(0.5, 0.5)) == pytest.approx(np.zeros(16), abs=1e-2)
+
+
 def test_starts_are_spread():
     env = make(start_position=(-0.1, 0.1), start_velocity=(-0.2, 0.2))
     env.reset(seed=0)
@@ -208,13 +234,15 @@ def test_a_hundred_resets_do_not_drift(knob):
         for name in env.simulation.per_world:
             field, model = env.simulation.fields[name], getattr(env.model, name)
             ratio = (
-                field - model if name == "body_ipos" else field[:, model != 0] / model[model != 0]
+                field - model
+                if name in ("body_ipos", "dof_frictionloss")
+                else field[:, model != 0] / model[model != 0]
             )
             low, high = min(low, ratio.min()), max(high, ratio.max())
     if env.simulation.per_world:
         limits = KNOBS[knob]
-        lowest = min(limits[0], 0.0) if knob == "centre_of_mass" else min(limits[0], 1.0)
-        highest = max(limits[1], 0.0) if knob == "centre_of_mass" else max(limits[1], 1.0)
+        lowest = min(limits[0], 0.0) if knob in ADDED else min(limits[0], 1.0)
+        highest = max(limits[1], 0.0) if knob in ADDED else max(limits[1], 1.0)
         assert lowest - 1e-9 <= low < high <= highest + 1e-9
 
 

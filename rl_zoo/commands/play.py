@@ -20,6 +20,7 @@ from rl_zoo.environments import DEFAULT_ENV, find_env, make_env
 from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.hints import missing
 from rl_zoo.policies import check_fits
+from rl_zoo.robustness import randomized
 
 if TYPE_CHECKING:
     from motrix_gym import MotrixVectorEnv
@@ -51,6 +52,8 @@ def _main(argv: Sequence[str] | None) -> int:
         if found.run:
             video = found.run.folder / "play.mp4"
             num_envs = num_envs or found.run.config().play_num_envs
+    if args.randomize:
+        settings = randomized(env_id) | settings
     env = make_env(env_id, settings, num_envs or 1, args.num_threads)
     try:
         camera = _camera(env, args.camera)

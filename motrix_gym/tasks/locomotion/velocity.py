@@ -34,7 +34,7 @@ from motrix_gym.commands import VelocityCommands
 from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares, tracking
-from motrix_gym.settings import interval, number, weights
+from motrix_gym.settings import choice, interval, number, weights
 from motrix_gym.symmetry import Reflection
 from motrix_gym.task import Buffer, Metric, Task, TaskConfig
 from motrix_gym.tasks.locomotion import terms
@@ -73,6 +73,8 @@ class VelocityConfig(TaskConfig):
     """Tilt of the base from upright at which the robot counts as fallen (rad)."""
     friction: tuple[float, float] = interval(0.4, 1.0, above=0)
     """Range of the feet's sliding friction, drawn per episode."""
+    friction_cone: str = choice("pyramidal", "pyramidal", "elliptic")
+    """How contacts limit friction: "elliptic" is closer to Coulomb's law, and slower."""
     start_joint_spread: float = number(0.15, least=0)
     """Half-width of the start's joint offsets (rad)."""
     start_velocity_spread: float = number(0.5, least=0)
@@ -99,6 +101,10 @@ class VelocityConfig(TaskConfig):
 
 
 FLAT = VelocityConfig()
+_CONES = {
+    "pyramidal": mujoco.mjtCone.mjCONE_PYRAMIDAL,
+    "elliptic": mujoco.mjtCone.mjCONE_ELLIPTIC,
+}
 
 
 class VelocityTracking(Task):
@@ -119,6 +125,31 @@ class VelocityTracking(Task):
         "fall": Metric("1", "max", "whether the robot has fallen", rate=True),
     }
 
+    randomized = {
+        "friction": (0.3, 1.2),
+        "randomization.mass": (0.9, 1.3),
+        "randomization.motor_strength": (0.8, 1.2),
+        "randomization.damping": (0.5, 2.0),
+        "randomization.dry_friction": (0.0, 0.2),
+        "randomization.action_delay": (0, 1),
+        "randomization.push_speed": 0.5,
+    }
+    changes = {
+        **{f"friction {x:g}": {"friction": (x, x)} for x in (0.2, 0.4, 0.8, 1.2)},
+        **{f"mass {x - 1:+.0%}": {"randomization.mass": (x, x)} for x in (0.9, 1.1, 1.2, 1.3)},
+        **{
+            f"motor strength {x:g}": {"randomization.motor_strength": (x, x)}
+            for x in (0.8, 0.9, 1.1, 1.2)
+        },
+        **{f"delay of {n} steps": {"randomization.action_delay": (n, n)} for n in (1, 2)},
+        **{f"pushes of {x:g} m/s": {"randomization.push_speed": x} for x in (0.5, 1.0)},
+        "stiff joints": {
+            "randomization.damping": (4.0, 4.0),
+            "randomization.dry_friction": (0.2, 0.2),
+            "friction_cone": "elliptic",
+        },
+    }
+
     def __init__(self, config: VelocityConfig, robot: LeggedRobot):
         """Compile the robot's model and look up what the functions need.
 
@@ -128,6 +159,7 @@ class VelocityTracking(Task):
         self.robot = robot
         super().__init__(config)
         model = self.model
+        model.opt.cone = int(_CONES[config.friction_cone])
         home = model.keyframe(HOME)
         self.home_qpos = home.qpos.copy()
         self.default_pose = home.qpos[7:].copy()
