@@ -29,7 +29,7 @@ from adapters import TRAINERS, Policy, load_trainer
 from motrix_gym import list_envs
 from rl_zoo import config
 from rl_zoo.config import env_name
-from rl_zoo.policies import PRETRAINED
+from rl_zoo.policies import PRETRAINED, pretrained
 
 FOLDER = Path(__file__).parent / "recorded"
 STEPS = 200
@@ -157,8 +157,8 @@ def record() -> None:
     for env_id in list_envs():
         name = env_name(env_id)
         write(name, lambda env_id=env_id: transitions(env_id))
-        policy = Policy.load(PRETRAINED / name)
-        write(f"{name}-policy", lambda args=(env_id, policy): policy_actions(*args))
+        if (policy := pretrained(env_id)) is not None:
+            write(f"{name}-policy", lambda args=(env_id, policy): policy_actions(*args))
     policy = Policy.load(PRETRAINED / env_name(PPO_ENV))
     observation = policy_actions(PPO_ENV, policy)["observation"]
     for trainer in TRAINERS:

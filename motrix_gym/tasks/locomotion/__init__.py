@@ -4,11 +4,16 @@
 from motrix_gym.registration import register_task
 from motrix_gym.task import Goal
 
-for _name in ("Go1", "Go2"):
+for _name, _task, _config in (
+    ("AnymalCWalk", "anymal_c:AnymalCWalk", "anymal_c:FLAT"),
+    ("Go1", "go1:Go1", "velocity:FLAT"),
+    ("Go2", "go2:Go2", "velocity:FLAT"),
+    ("VBotWalk", "vbot:VBotWalk", "velocity:FLAT"),
+):
     register_task(
         f"Motrix/{_name}-v0",
-        f"{__name__}.{_name.lower()}:{_name}",
-        f"{__name__}.velocity:FLAT",
+        f"{__name__}.{_task}",
+        f"{__name__}.{_config}",
         goals=[
             Goal("linear_velocity_error", "<=", 0.20),
             Goal("yaw_rate_error", "<=", 0.25),
