@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a walk of Go1 must look like, in numbers."""
+"""What the walk of a quadruped must look like, in numbers."""
 
 import gymnasium
 import numpy as np
@@ -11,7 +11,7 @@ from motrix_gym.policy import Policy
 def assert_walks(policy: Policy, forward: float = 0.8) -> None:
     """Feet lift and do not drag, diagonal feet go together, and the base neither hops nor bobs."""
     commands = VelocityCommands((forward,) * 2, (0.0, 0.0), (0.0, 0.0), 0.0, (60.0, 60.0))
-    envs = gymnasium.make_vec("Motrix/Go1-v0", num_envs=16, commands=commands)
+    envs = gymnasium.make_vec(policy.metadata["env_id"], num_envs=16, commands=commands)
     env = envs.unwrapped
     observations, _ = envs.reset(seed=0)
     contacts, heights, bases = [], [], []
@@ -29,7 +29,8 @@ def assert_walks(policy: Policy, forward: float = 0.8) -> None:
     assert (share > 0.3).all() and (share < 0.7).all(), f"feet stand for {share} of the time"
     airborne = (~contact).all(axis=-1).mean()
     assert airborne < 0.2, f"it hops: no foot is on the ground for {airborne:.0%} of the time"
-    fr, fl, rr, rl = np.moveaxis(contact, -1, 0)
-    assert min((fr == rl).mean(), (fl == rr).mean()) > 0.8, "diagonal feet do not go together"
-    assert (fr == fl).mean() < 0.4, "left and right feet go together"
+    first, second, third, last = np.moveaxis(contact, -1, 0)  # two in front, then two behind
+    diagonal = min((first == last).mean(), (second == third).mean())
+    assert diagonal > 0.8, "diagonal feet do not go together"
+    assert (first == second).mean() < 0.4, "left and right feet go together"
     assert base.std(axis=0).max() < 0.02, f"the base bobs by {base.std(axis=0).max():.3f} m"

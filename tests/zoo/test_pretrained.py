@@ -8,6 +8,7 @@ from walking import assert_walks
 
 from adapters import Policy
 from motrix_gym import list_envs, registration
+from motrix_gym.tasks.locomotion.velocity import VelocityTracking
 from rl_zoo import policies
 from rl_zoo.config import env_name
 from rl_zoo.evaluation import evaluate_policy
@@ -36,5 +37,9 @@ def test_a_shipped_policy_does_what_its_evaluation_says(env_id):
         assert mean.mean() == expected, evaluation.report()
 
 
-def test_shipped_go1_walks():
-    assert_walks(Policy.load(policies.PRETRAINED / "Go1-v0"))
+WALKERS = [i for i in SHIPPED if isinstance(registration.make_task(i), VelocityTracking)]
+
+
+@pytest.mark.parametrize("env_id", WALKERS)
+def test_a_shipped_legged_robot_walks(env_id):
+    assert_walks(Policy.load(policies.PRETRAINED / env_name(env_id)))
