@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from motrix_gym.names import did_you_mean, shown
 from rl_zoo.errors import UsageError
 from rl_zoo.statistics import summarise
 from rl_zoo.tables import number, table
@@ -31,6 +30,8 @@ def groups(result: "Evaluation", names: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         UsageError: There is no such figure, or it has too many values.
     """
+    from motrix_gym.names import did_you_mean, shown
+
     for name in names:
         if name not in result.figures:
             hint = did_you_mean(name, result.figures)

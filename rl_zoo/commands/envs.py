@@ -84,10 +84,12 @@ def details(env_id: str) -> str:
     entry = registration.entry(env_id)
     about = describe(env_id)
     task = registration.make_task(env_id)
-    observed, done = (sum(c.width for c in kind) for kind in (task.observation, task.action))
+    seen = [channel for channel in task.observation if not channel.privileged]
+    privileged = [channel for channel in task.observation if channel.privileged]
     sections = {
-        f"observation ({observed})": _channels(task.observation),
-        f"action ({done}), each in [-1, 1]": _channels(task.action),
+        f"observation ({_width(seen)})": _channels(seen),
+        f"privileged ({_width(privileged)}), for a value function": _channels(privileged),
+        f"action ({_width(task.action)}), each in [-1, 1]": _channels(task.action),
         "metrics": [
             (name, "rate" if metric.rate else metric.unit, metric.description)
             for name, metric in task.metrics.items()
@@ -102,6 +104,10 @@ def details(env_id: str) -> str:
         if rows:
             blocks.append(f"\n{title}\n" + table(rows, left=len(rows[0])))
     return "\n".join(blocks)
+
+
+def _width(channels: "Sequence[Channel]") -> int:
+    return sum(channel.width for channel in channels)
 
 
 def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
@@ -124,7 +130,8 @@ def _row(about: dict[str, Any]) -> tuple[str, ...]:
 
 def _rows(about: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """An environment's rows of the plain table, one for each goal."""
-    first = about["id"], _episode(about)
+    seconds = about["episode_seconds"]
+    first = about["id"], f"{seconds:g} s" if seconds else "any length"
     best = list(map(number, (about["best"] or {}).values()))
     for goal, figure in zip_longest(about["goals"] or ["return"], best, fillvalue="-"):
         yield *first, goal, figure

@@ -85,7 +85,8 @@ def choices(env_id: str, algo: str, trainer: str | None = None) -> str:
     lines = [f"{env_id} chooses {len(other)} settings of {ALGORITHMS[algo].title} otherwise:", ""]
     for name in other:
         default = f"default {_yaml(settings[name].default)}"
-        lines.append(f"{name}: {_yaml(loaded[name])} ({default})")
+        chosen = f"{name}: {_yaml(loaded[name])} ({default})"
+        lines += textwrap.wrap(chosen, WIDTH, subsequent_indent=" " * 8)
         lines += _wrapped(settings[name].doc)
         if reason := _comment(values.places[name]):
             lines += _wrapped(f"Here: {reason}")

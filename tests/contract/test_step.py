@@ -28,7 +28,7 @@ def test_shapes_and_types(env_id, player):
     task, n = env.unwrapped.task, env.num_envs
     observations, info = env.reset(seed=0)
     assert info == {}
-    width = sum(channel.size for channel in task.observation)
+    width = sum(channel.width for channel in task.observation if not channel.privileged)
     assert (observations.dtype, observations.shape) == (np.float32, (n, width))
     assert env.single_action_space.shape == (sum(channel.size for channel in task.action),)
     assert env.single_action_space.low.min() == -1
@@ -102,11 +102,11 @@ def test_observations_describe_the_state_after_the_step(env_id, player):
     def forwarded():
         fresh.restore(env.simulation.snapshot())
         fresh.batch.forward()
-        return task.observe(fresh.all)
+        return task.observe(fresh.all)[:, : env.policy_width]
 
     np.testing.assert_allclose(env.reset(seed=0)[0], forwarded(), rtol=0, atol=1e-6)
     # Touch is the force of the last physics step, which brought this state about.
-    channels = [channel.name for channel in task.observation for _ in range(channel.size)]
+    channels = [channel.name for channel in env.channels for _ in range(channel.size)]
     of_state = np.array([not name.endswith("_touch") for name in channels])
     for action in player.actions(env, 60):
         seen = env.step(action)[0][:, of_state]
@@ -205,7 +205,7 @@ def test_every_action_channel_has_an_effect(env_id, player):
 def test_observation_noise_is_applied_and_can_be_switched_off(env_id, player):
     quiet = player.make(env_id, 64, observation_noise=0.0)
     loud = player.make(env_id, 64, observation_noise=1.0)
-    noise = np.concatenate([np.full(c.size, c.noise) for c in quiet.unwrapped.task.observation])
+    noise = np.concatenate([np.full(c.size, c.noise) for c in quiet.unwrapped.channels])
     difference = loud.reset(seed=0)[0] - quiet.reset(seed=0)[0]
     assert_array_equal(difference[:, noise == 0], 0)
     assert (abs(difference) <= noise + 1e-5).all()

@@ -114,7 +114,7 @@ class RoughTracking(VelocityTracking):
         "kind": Metric("1", "last", "kind of ground of that tile"),
         "measure": Metric("m or rad", "last", "measure of that tile: rise, height or slope"),
         "progress": Metric("1", "last", "distance walked over the distance asked for"),
-        "stumble": Metric("1", "mean", "share of the steps in which a foot presses on a wall"),
+        "stumble": Metric("1", "mean", "share of steps with a foot against a wall"),
     }
     without_constants = ("geom_pos", "geom_quat")
 
