@@ -16,14 +16,14 @@ def test_every_environment_has_a_line_for_each_goal(capsys):
     assert header.split() == ["id", "episode", "goal", "best"]
     assert [line.split()[0] for line in lines if line[0] != " "] == motrix_gym.list_envs()
     cartpole = next(line for line in lines if "Motrix/CartPole-v0" in line)
-    assert cartpole.split()[1:-1] == ["1,000", "steps", "(10", "s)", "return", ">=", "990"]
+    assert cartpole.split()[1:-1] == ["10", "s", "return", ">=", "990"]
     go1 = lines.index(next(line for line in lines if "Motrix/Go1-v0" in line))
     assert lines[go1 + 1].split()[:-1] == ["yaw_rate_error", "<=", "0.25"]
     assert lines[go1 + 2].split()[:-1] == ["fall", "<=", "0.01"]
 
 
 def test_an_environment_without_goals_or_policy_has_a_line(monkeypatch, capsys):
-    about = {"id": "Mine/A-v0", "episode_steps": None, "goals": [], "best": None}
+    about = {"id": "Mine/A-v0", "episode_seconds": None, "goals": [], "best": None}
     monkeypatch.setattr("rl_zoo.commands.envs.describe", lambda env_id: about)
     monkeypatch.setattr(motrix_gym, "list_envs", lambda: ["Mine/A-v0"])
     assert motrix(["envs"]) == 0

@@ -134,7 +134,9 @@ def odd_set(rng, algo, task):
     """A `name=value` of `--set`."""
     names = [*ALGORITHMS[algo].names(), *(f"env.{name}" for name in vars(task))]
     names += [f"env.reward_weights.{name}" for name in task.reward_weights]
-    text = f"{rng.choice(names)}={rng.choice(VALUES)}"
+    # Every fourth value is one that most numbers may have, so that some are accepted.
+    value = rng.choice(VALUES) if rng.randrange(4) else "1"
+    text = f"{rng.choice(names)}={value}"
     if rng.randrange(3):
         return text
     return mutated(rng, text.encode()).decode(errors="surrogateescape")  # as in sys.argv
