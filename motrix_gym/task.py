@@ -189,8 +189,8 @@ class Task:
     the net force of the first on the second (N, world frame; 0 without contact). It is of the state
     before the last physics step, also with ``derived_up_to_date``."""
     randomized: Mapping[str, Any] = MappingProxyType({})
-    """Settings, by dotted name, for physics that differs between environments as much as a policy
-    should cope with: those of ``evaluate --randomize`` and ``play --randomize``."""
+    """Settings, by dotted name, of the domain randomisation that ``evaluate --randomize`` and
+    ``play --randomize`` switch on."""
     changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     """Settings, by dotted name, of single changes of the physics, by a label for each: the rows of
     ``evaluate --robustness``."""

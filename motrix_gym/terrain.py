@@ -12,7 +12,7 @@ around a place are read from the arrays for many places at once, without a physi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -244,7 +244,7 @@ def generate(
     columns = kinds(name)
     if measure is not None:
         low, high = measure
-        columns = tuple(Kind(k.name, low, high, k.meaning, k.make) for k in columns)
+        columns = tuple(replace(kind, low=low, high=high) for kind in columns)
     blocks = np.zeros((levels * TILE_CELLS, len(columns) * TILE_CELLS))
     nodes = TILE_CELLS * PER_CELL
     smooth = np.zeros((levels * nodes + 1, len(columns) * nodes + 1))

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_zoo.errors import UsageError
 from rl_zoo.statistics import summarise
-from rl_zoo.tables import number, table
+from rl_zoo.tables import table, with_interval
 
 if TYPE_CHECKING:
     from rl_zoo.evaluation import Evaluation
@@ -59,10 +59,6 @@ def as_table(found: Sequence[dict[str, Any]]) -> str:
     names, figures = list(found[0]["group"]), list(found[0]["figures"])
     rows = [[*names, "episodes", *figures]]
     for entry in found:
-        cells = []
-        for figure in entry["figures"].values():
-            low, high = figure["low"], figure["high"]
-            interval = "" if low is None else f" [{number(low)}, {number(high)}]"
-            cells.append(number(figure["mean"]) + interval)
+        cells = [with_interval(x["mean"], x["low"], x["high"]) for x in entry["figures"].values()]
         rows.append([*map(str, entry["group"].values()), f"{entry['episodes']:,}", *cells])
     return table(rows, left=len(names))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a policy copes with physics that it is not evaluated on otherwise."""
+"""Evaluations under changed physics: randomised, or with one change at a time."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rl_zoo.errors import UsageError
 from rl_zoo.evaluation import Evaluation
-from rl_zoo.tables import number, table
+from rl_zoo.tables import table, with_interval
 
 AS_IS = "as it is"
 
@@ -53,7 +53,5 @@ def as_table(found: list[tuple[str, Evaluation]]) -> str:
     rows = [["change", *(names or ["return"])]]
     for label, result in found:
         cells = [result.summaries[name] for name in rows[0][1:]]
-        rows.append(
-            [label, *(f"{number(x.mean)} [{number(x.low)}, {number(x.high)}]" for x in cells)]
-        )
+        rows.append([label, *(with_interval(x.mean, x.low, x.high) for x in cells)])
     return table(rows)

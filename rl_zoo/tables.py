@@ -11,6 +11,12 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
+def with_interval(mean: float, low: float | None, high: float | None) -> str:
+    """A mean for a table, and in brackets its interval, if it has one."""
+    interval = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+    return number(mean) + interval
+
+
 def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Lines of aligned columns; the first `left` columns to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

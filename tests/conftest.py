@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import hypothesis
 import pytest
 
@@ -59,3 +60,24 @@ def python():
         return result.stdout
 
     return run
+
+
+@pytest.fixture
+def make_quiet():
+    """Make environments by id, without noise, on one thread and reset; they are closed in the end.
+
+    Keyword arguments are those of make_vec and ``seed``.
+    """
+    made = []
+
+    def make(env_id, num_envs=4, seed=0, **kwargs):
+        settings = {"observation_noise": 0.0, "num_threads": 1} | kwargs
+        env = gymnasium.make_vec(env_id, num_envs=num_envs, **settings).unwrapped
+        assert isinstance(env, motrix_gym.MotrixVectorEnv)
+        made.append(env)
+        env.reset(seed=seed)
+        return env
+
+    yield make
+    for env in made:
+        env.close()

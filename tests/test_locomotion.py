@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Velocity tracking on flat ground, for every robot: commands, contacts, frames, rewards."""
 
+from functools import partial
+
 import gymnasium
 import mujoco
 import numpy as np
 import pytest
 
 import motrix_gym
-from motrix_gym import MotrixVectorEnv, registration, rotations
+from motrix_gym import registration, rotations
 from motrix_gym.commands import VelocityCommands
 from motrix_gym.random import RandomStreams
 from motrix_gym.tasks.locomotion.robot import joint_names
@@ -23,24 +25,9 @@ STANDING = VelocityCommands(standing_share=1.0)
 
 
 @pytest.fixture(params=ENV_IDS)
-def make(request):
+def make(request, make_quiet):
     """Make environments of the task, without noise."""
-    made = []
-
-    def make(num_envs=4, seed=0, **kwargs):
-        env = gymnasium.make_vec(
-            request.param,
-            num_envs=num_envs,
-            **{"observation_noise": 0.0, "num_threads": 1} | kwargs,
-        ).unwrapped
-        assert isinstance(env, MotrixVectorEnv)
-        made.append(env)
-        env.reset(seed=seed)
-        return env
-
-    yield make
-    for env in made:
-        env.close()
+    return partial(make_quiet, request.param)
 
 
 def zeros(env):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rough ground: the ground that moves with the legs, the height scan, the curriculum, stairs."""
 
+from functools import partial
+
 import gymnasium
 import mujoco
 import numpy as np
@@ -21,7 +23,7 @@ ROUGH = [
     id for id in motrix_gym.list_envs() if isinstance(registration.make_task(id), RoughTracking)
 ]
 STAIRS = [id for id in ROUGH if isinstance(registration.make_task(id), Stairs)]
-ON_RIGHT_BALL = """
+BALL = """
 <mujoco>
   <option timestep="0.004" integrator="implicitfast"/>
   <worldbody>
@@ -41,7 +43,7 @@ def field(blocks):
 
 def make_moving(ground, num_envs):
     """Balls on moving ground: the ground and the simulation."""
-    spec = mujoco.MjSpec.from_string(ON_RIGHT_BALL)
+    spec = mujoco.MjSpec.from_string(BALL)
     MovingGround.add(spec, ground, ["ball"])
     model = spec.compile()
     moving = MovingGround(ground, model, ["ball"])
@@ -116,7 +118,7 @@ def test_a_ball_moves_as_on_shared_boxes():
     ring = np.maximum(*np.abs(np.indices((TILE_CELLS, TILE_CELLS)) - TILE_CELLS // 2))
     ground = field(0.1 * np.clip(12 - ring, 0, 10))
     moving, simulation = make_moving(ground, 2000)
-    spec = mujoco.MjSpec.from_string(ON_RIGHT_BALL)
+    spec = mujoco.MjSpec.from_string(BALL)
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], pos=[0, 0, 0])
     for height in range(1, 11):
         half = (12 - height + 0.5) * CELL
@@ -219,7 +221,8 @@ class Rows:
     def __init__(self, buffers, n):
         self.n = n
         for name, buffer in buffers.items():
-            object.__setattr__(self, name, np.full((n, *buffer.shape), buffer.initial))
+            value = np.full((n, *buffer.shape), buffer.initial, buffer.dtype)
+            object.__setattr__(self, name, value)
 
     def __setattr__(self, name, value):
         if name in self.__dict__:
@@ -235,7 +238,7 @@ def streams(n):
 
 
 def test_levels_rise_after_success_and_fall_after_failure():
-    curriculum = Curriculum(5, 2, grows=True)
+    curriculum = Curriculum(5, 2, adaptive=True)
     v = Rows(curriculum.buffers(), 6)
     v.levels = 2.0
     v.level, v.kind = 2.0, 1.0
@@ -249,7 +252,7 @@ def test_levels_rise_after_success_and_fall_after_failure():
 
 
 def test_beyond_the_last_level_one_is_drawn_and_below_the_first_is_none():
-    curriculum = Curriculum(5, 1, grows=True)
+    curriculum = Curriculum(5, 1, adaptive=True)
     v = Rows(curriculum.buffers(), 400)
     v.level, v.asked, v.walked = 4.0, 5.0, 5.0
     levels, _ = curriculum.start(v, streams(400))
@@ -260,7 +263,7 @@ def test_beyond_the_last_level_one_is_drawn_and_below_the_first_is_none():
 
 
 def test_in_an_evaluation_tiles_are_drawn_evenly():
-    curriculum = Curriculum(4, 3, grows=False)
+    curriculum = Curriculum(4, 3, adaptive=False)
     v = Rows(curriculum.buffers(), 6000)
     v.asked, v.walked = 5.0, 5.0
     levels, kinds = curriculum.start(v, streams(6000))
@@ -270,19 +273,9 @@ def test_in_an_evaluation_tiles_are_drawn_evenly():
 
 
 @pytest.fixture(params=ROUGH)
-def make(request):
-    made = []
-
-    def make(num_envs=8, seed=0, **kwargs):
-        settings = {"observation_noise": 0.0, "num_threads": 1} | kwargs
-        env = gymnasium.make_vec(request.param, num_envs=num_envs, **settings).unwrapped
-        made.append(env)
-        env.reset(seed=seed)
-        return env
-
-    yield make
-    for env in made:
-        env.close()
+def make(request, make_quiet):
+    """Make environments of the task, without noise."""
+    return partial(make_quiet, request.param, num_envs=8)
 
 
 def zeros(env):
@@ -320,7 +313,7 @@ def test_only_the_last_command_counts(make):
 
 
 def test_robots_start_above_the_middle_of_their_tile(make):
-    env = make(256)
+    env = make(num_envs=256)
     v, task = env.simulation.all, env.task
     middle = task.terrain.centre(v.level.astype(int), v.kind.astype(int))
     assert np.abs(v.qpos[:, :2] - middle).max() <= env.config.start_spread

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A curriculum over a terrain's levels: each environment's ground gets harder as it copes.
+"""A curriculum over a terrain's levels: the ground gets harder as the policy succeeds.
 
-Each environment keeps a level for each kind of ground. An episode that went well raises the level
-of its kind by one, an episode that went badly lowers it. An environment beyond the hardest level
-goes on at a level drawn evenly, so that no level is forgotten.
+Each environment keeps a level for each kind of ground. An episode raises the level of its kind by
+one if the robot walked at least 80 % of the distance that it was asked for, and lowers it if the
+robot fell or walked less than half. An environment that succeeds at the hardest level goes on at a
+level drawn evenly, so that the policy keeps practising all of them.
 
-An episode is judged by its last command alone: over several commands the ways add up to little,
-and levels would stay low. A command shorter than 1 m is not judged.
+Only the episode's last command counts. Commands change direction, so that a robot which follows
+several of them well may end near its start. A command for less than 1 m is not judged.
 
 Source: the curriculum of legged_gym (Rudin et al., "Learning to walk in minutes using massively
 parallel deep reinforcement learning", 2021), which judges the distance from the start.
@@ -28,20 +29,20 @@ class Curriculum:
     """Levels by environment and kind of ground, kept in a view's buffers.
 
     The buffers last for the training, since an episode is judged when the next one begins:
-    ``levels``, one for each kind; ``level`` and ``kind`` of the episode's tile; ``asked`` and
-    ``walked``, the way that the last command asked for and the part of it that was walked (m);
-    ``fell``, whether the episode ended in a fall.
+    ``levels``, one for each kind; ``level`` and ``kind`` of the episode's tile; ``asked``, the
+    distance that the last command has asked for, and ``walked``, the distance walked in its
+    direction (m); ``fell``, whether the episode ended in a fall.
     """
 
-    def __init__(self, levels: int, kinds: int, grows: bool):
+    def __init__(self, levels: int, kinds: int, adaptive: bool):
         """Prepare for a terrain.
 
         Args:
             levels: number of levels.
             kinds: number of kinds of ground.
-            grows: whether levels follow success; otherwise they are drawn evenly.
+            adaptive: whether levels follow success; otherwise they are drawn evenly.
         """
-        self._levels, self._kinds, self._grows = levels, kinds, grows
+        self._levels, self._kinds, self._adaptive = levels, kinds, adaptive
 
     def buffers(self) -> Mapping[str, Buffer]:
         """What must be remembered."""
@@ -61,15 +62,17 @@ class Curriculum:
         """
         rows = np.arange(v.n)
         drawn = rng.integers(0, self._levels)
-        if self._grows:
+        if self._adaptive:
             judged = v.asked >= _LEAST_DISTANCE
             down = judged & ((v.fell > 0) | (v.walked < _DOWN * v.asked))
             up = judged & ~down & (v.walked >= _UP * v.asked)
             level = np.maximum(v.level + up - down.astype(float), 0.0)
-            level = np.where(level >= self._levels, drawn, level)
-            v.levels[rows, v.kind.astype(np.int64)] = level
-        kind = rng.integers(0, self._kinds)
-        level = v.levels[rows, kind].astype(np.int64) if self._grows else drawn
-        v.level, v.kind = level, kind
+            v.levels[rows, v.kind.astype(np.int64)] = np.where(level >= self._levels, drawn, level)
+        v.kind = kind = rng.integers(0, self._kinds)
+        v.level = v.levels[rows, kind] if self._adaptive else drawn
         v.asked = v.walked = v.fell = 0.0
-        return level, kind
+        return self.tile(v)
+
+    def tile(self, v: View) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) levels and (n,) kinds of the tiles on which the episodes began, int64."""
+        return v.level.astype(np.int64), v.kind.astype(np.int64)

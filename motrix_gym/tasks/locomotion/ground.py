@@ -2,11 +2,11 @@
 """The ground of a terrain as a robot's model meets it, in two ways.
 
 Moving ground: each part of the robot that may touch the ground has a plane and three boxes of its
-own. Before each control step they are moved to where the part is. The plane lies at the lowest of
-the four blocks around the corner next to the part, the boxes on the higher ones. Within 0.15 m
-along x and y there is no other block, and in a control step a part moves less. So contacts are
-those of the whole terrain, at about the cost of flat ground. On a smooth surface the plane is
-tangent to it.
+own, which are moved to it before each control step. They stand for the four blocks that meet at
+the corner next to the part: the plane has the height of the lowest, and each box the place and
+the height of another one. All other blocks are at least 0.15 m away along x or y, further than a
+part moves in a control step. So contacts are those of the whole terrain, at about the cost of flat
+ground. On a smooth surface the plane is tangent to it.
 
 Static ground: the whole terrain as boxes and a height field. It is slower. It shows the terrain in
 pictures, and the moving ground is checked against it.
@@ -22,7 +22,7 @@ from motrix_gym.terrain import CELL, TILE, Terrain
 from motrix_gym.view import View
 
 _BOXES = 3  # of a part, beside its plane
-_HALF = 0.5  # sides of a box (m); its top and the walls next to the part matter
+_HALF = 0.5  # half of a box's side (m): more than a part can move in a control step
 _FAR_BELOW = -100.0  # where a box lies that is not needed (m)
 _FRICTION = (0.6, 0.005, 0.0001)
 _UNDERGROUND = 1.0  # how deep static ground goes below its lowest place (m)
@@ -108,9 +108,6 @@ class MovingGround:
         x, y = corner[..., 0], corner[..., 1]
         to_x = np.where(lowest & 2, _HALF, -_HALF)  # from the corner to the lowest block
         to_y = np.where(lowest & 1, _HALF, -_HALF)
-        # A box is widened under a neighbour that is at least as high, so that no edge shows where
-        # two boxes are level with one another.
-        under_x, under_y = along_y >= opposite, along_x >= opposite
         last = self._first + len(self._geoms) * (1 + _BOXES)
         plane, box_x, box_y, box_both = (
             v.geom_pos[:, self._first + index : last : 1 + _BOXES] for index in range(1 + _BOXES)
@@ -121,24 +118,26 @@ class MovingGround:
             v.geom_quat[:, self._first : last : 1 + _BOXES] = _tilt(normal)
         plane[..., :2] = places
         plane[..., 2] = base + surface
+        # Beside the lowest, a box reaches under an opposite block that is as high or higher, so
+        # that no edge lies between two that are level.
         box_x[..., 0] = x - to_x
         box_x[..., 1] = np.where(opposite >= along_x, y, y + to_y)
-        box_x[..., 2] = _top(along_x + surface, along_x > base)
+        box_x[..., 2] = _middle(along_x + surface, along_x > base)
         box_y[..., 0] = np.where(opposite >= along_y, x, x + to_x)
         box_y[..., 1] = y - to_y
-        box_y[..., 2] = _top(along_y + surface, along_y > base)
-        box_both[..., 0] = np.where(under_x, x, x - to_x)
-        box_both[..., 1] = np.where(under_y & ~under_x, y, y - to_y)
-        needed = (opposite > base) & (opposite != along_x) & (opposite != along_y)
-        box_both[..., 2] = _top(opposite + surface, needed)
+        box_y[..., 2] = _middle(along_y + surface, along_y > base)
+        box_both[..., 0] = x - to_x
+        box_both[..., 1] = y - to_y
+        alone = (opposite > base) & (opposite != along_x) & (opposite != along_y)
+        box_both[..., 2] = _middle(opposite + surface, alone)
 
 
 def _name(part: int, index: int) -> str:
     return f"ground{part}_{'plane' if index == 0 else f'box{index}'}"
 
 
-def _top(height: np.ndarray, needed: np.ndarray) -> np.ndarray:
-    """Where a box's middle lies (m) if its top is at a height, or far below."""
+def _middle(height: np.ndarray, needed: np.ndarray) -> np.ndarray:
+    """z of the middle (m) of boxes with the top at a height; of those not needed, far below."""
     return np.where(needed, height - _HALF, _FAR_BELOW)
 
 
@@ -150,7 +149,9 @@ def _tilt(normal: np.ndarray) -> np.ndarray:
 
 
 def add_static(spec: mujoco.MjSpec, terrain: Terrain, parts: Iterable[str]) -> None:
-    """Add a whole terrain to a model, as boxes, a height field and a plane around them.
+    """Add a whole terrain to a model: boxes, and a height field for each tile that is smooth.
+
+    Around the field lies level ground at height 0.
 
     Args:
         spec: the robot's model.

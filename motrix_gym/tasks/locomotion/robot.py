@@ -133,7 +133,7 @@ def joint_mirror(model: mujoco.MjModel) -> Reflection | None:
 
 def foot_mirror(model: mujoco.MjModel, feet: tuple[str, ...]) -> list[int] | None:
     """For each foot, the number of that on the other side at home; None if one has no other."""
-    data = _at_home(model)
+    data = at_home(model)
     places = np.array([data.site(foot).xpos for foot in feet])
     source = []
     for place in places * [1.0, -1.0, 1.0]:
@@ -144,7 +144,8 @@ def foot_mirror(model: mujoco.MjModel, feet: tuple[str, ...]) -> list[int] | Non
     return source
 
 
-def _at_home(model: mujoco.MjModel) -> mujoco.MjData:
+def at_home(model: mujoco.MjModel) -> mujoco.MjData:
+    """The state of a robot at home, with the places of all its parts."""
     data = mujoco.MjData(model)
     mujoco.mj_resetDataKeyframe(model, data, model.key(HOME).id)
     mujoco.mj_kinematics(model, data)
@@ -153,7 +154,7 @@ def _at_home(model: mujoco.MjModel) -> mujoco.MjData:
 
 def _axes(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
     """Axes and places, (joints, 3) each, of all joints but the free one, at home."""
-    data = _at_home(model)
+    data = at_home(model)
     return data.xaxis[1:], data.xanchor[1:]
 
 

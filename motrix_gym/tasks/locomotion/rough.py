@@ -11,8 +11,8 @@ starts in the middle of one. What is different:
 - heights in rewards are those above the ground beneath;
 - the episode terminates when the base tilts too far, or the trunk touches the ground.
 
-In a training, ``curriculum`` lets the level of the ground follow success; see ``curriculum``. In
-an evaluation, levels and kinds of ground are drawn evenly.
+Levels and kinds of ground are drawn evenly. In a training, the setting ``curriculum`` lets the
+level rise with success instead (the module ``curriculum``).
 """
 
 from collections.abc import Mapping
@@ -25,14 +25,15 @@ from motrix_gym import rotations, terrain
 from motrix_gym.commands import VelocityCommands
 from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
+from motrix_gym.rewards import sum_of_squares
 from motrix_gym.settings import choice, flag, interval, number, weights, whole
 from motrix_gym.symmetry import Reflection
 from motrix_gym.task import Buffer, Metric
 from motrix_gym.tasks.locomotion import terms
 from motrix_gym.tasks.locomotion.curriculum import Curriculum
 from motrix_gym.tasks.locomotion.ground import MovingGround, add_static
-from motrix_gym.tasks.locomotion.robot import LeggedRobot
-from motrix_gym.tasks.locomotion.velocity import VelocityConfig, VelocityTracking
+from motrix_gym.tasks.locomotion.robot import LeggedRobot, at_home
+from motrix_gym.tasks.locomotion.velocity import FLAT, VelocityConfig, VelocityTracking
 from motrix_gym.view import View
 
 
@@ -73,23 +74,16 @@ class RoughConfig(VelocityConfig):
     start_spread: float = number(0.4, least=0, most=0.7)
     """Half-width of the start's places around the middle of a tile, along x and y (m)."""
     reward_weights: Mapping[str, float] = weights(
-        linear_velocity=1.5,
-        yaw_rate=0.75,
-        gait=0.6,
-        swing_height=-20.0,
-        air_time=1.0,
-        slip=-0.1,
-        vertical_velocity=-0.5,
-        roll_pitch_rate=-0.03,
-        orientation=-1.0,
-        base_height=-8.0,
-        pose=-0.05,
-        abduction=-0.3,
-        stand_still=-0.5,
-        torque=-1e-4,
-        joint_acceleration=-1e-7,
-        action_rate=-0.02,
-        fall=-10.0,
+        **{
+            **FLAT.reward_weights,
+            "gait": 0.6,
+            "vertical_velocity": -0.5,
+            "roll_pitch_rate": -0.03,
+            "orientation": -1.0,
+            "base_height": -8.0,
+            "pose": -0.05,
+            "torque": -1e-4,
+        }
     )
 
 
@@ -141,15 +135,15 @@ class RoughTracking(VelocityTracking):
             self._ground = MovingGround(self.terrain, model, [*robot.feet, *shins])
             self.per_world = self._ground.per_world
         self._curriculum = Curriculum(self.terrain.levels, self.terrain.columns, config.curriculum)
-        data = mujoco.MjData(model)
-        mujoco.mj_resetDataKeyframe(model, data, model.key("home").id)
-        mujoco.mj_kinematics(model, data)
+        data = at_home(model)
         sites = [*self.foot_sites, *self._shin_sites]
         self._parts_at_home = data.site_xpos[sites, :2] - data.qpos[:2]
         reach = 1.5 * abs(self._parts_at_home[: len(robot.feet), 0]).max()
-        self._along = np.linspace(-reach, reach, 5)  # points beneath the robot (m)
+        along = np.linspace(-reach, reach, 5)
+        self._along = np.stack([along, np.zeros(5)], axis=1)  # points beneath the robot (m)
         self._trunk_points = _bottom(model, robot.trunk)
-        self._scan_points = _grid(config)
+        scan = _scan_grid(config)
+        self._scan_shape, self._scan_points = scan.shape[:2], scan.reshape(-1, 2)
 
     def build_model(self) -> mujoco.MjModel:
         """The robot's, with shins that meet the ground, and the ground."""
@@ -168,9 +162,7 @@ class RoughTracking(VelocityTracking):
     def observation_channels(self) -> list[Channel]:
         """What ``velocity`` lists, and the height scan."""
         config, points = self.config, len(self._scan_points)
-        across = round(points / len(np.unique(self._scan_points[:, 0])))
-        image = np.arange(points).reshape(-1, across)[:, ::-1].ravel()
-        channels = super().observation_channels()
+        image = np.arange(points).reshape(self._scan_shape)[:, ::-1].ravel()
         scan = Channel(
             "height_scan",
             "m",
@@ -178,12 +170,10 @@ class RoughTracking(VelocityTracking):
             self._scan,
             noise=config.scan_noise,
             delay=config.scan_delay,
-            mirror=None
-            if channels[0].mirror is None
-            else Reflection(tuple(map(int, image)), (1.0,) * points),
+            mirror=self._joint_mirror and Reflection(tuple(map(int, image)), (1.0,) * points),
             privileged=not config.height_scan,
         )
-        return [*channels, scan]
+        return [*super().observation_channels(), scan]
 
     def buffers(self) -> Mapping[str, Buffer]:
         """Those of ``velocity``, of the curriculum, and distances (m)."""
@@ -228,14 +218,14 @@ class RoughTracking(VelocityTracking):
         return super().measure(v) | {
             "level": v.level,
             "kind": v.kind,
-            "measure": self.terrain.measures[v.level.astype(np.int64), v.kind.astype(np.int64)],
+            "measure": self.terrain.measures[self._curriculum.tile(v)],
             "progress": v.total_walked / np.maximum(v.total_asked, 1e-6),
             "stumble": (self._contact(v) & high).any(axis=1).astype(float),
         }
 
     def advance(self, v: View, rng: RowRandom) -> None:
         """As on flat ground; add up the distances, anew for each command."""
-        speed = np.sqrt(np.square(v.command[:, :2]).sum(axis=1))
+        speed = np.sqrt(sum_of_squares(v.command[:, :2]))
         along = (self._linear_velocity(v)[:, :2] * v.command[:, :2]).sum(axis=1)
         asked, walked = speed * self.dt, along / np.maximum(speed, 1e-6) * self.dt
         v.total_asked += asked
@@ -248,28 +238,24 @@ class RoughTracking(VelocityTracking):
         new = v.command_time > last
         v.asked[new] = v.walked[new] = 0.0
 
-    def ground_height(self, v: View, places: np.ndarray) -> np.ndarray:
-        """(n, k) height of the ground at places (n, k, 2) in the world (m)."""
-        return self.terrain.height(places)
-
-    def rewards(self, v: View) -> dict[str, np.ndarray]:
-        """Every term, unweighted: feet clear what is before them, the base stays above them."""
+    def _soles(self, v: View) -> np.ndarray:
         feet = v.site_xpos[:, self.foot_sites]
-        way = v.command[:, :2] / np.maximum(
-            np.sqrt(np.square(v.command[:, :2]).sum(axis=1, keepdims=True)), 0.1
-        )
+        return super()._soles(v) - self.terrain.height(feet[:, :, :2])
+
+    def _swing_height_error(self, v: View, swing: np.ndarray) -> np.ndarray:
+        """As on flat ground, above what is highest from just behind to a step ahead of the foot."""
+        command = v.command[:, :2]
+        way = command / np.maximum(np.sqrt(sum_of_squares(command)), 0.1)[:, None]
         step = self._turned(v, way[:, None], origin=False)[:, 0]
+        feet = v.site_xpos[:, self.foot_sites]
         crossed = feet[:, :, None, :2] + _AHEAD[:, None] * step[:, None, None]
-        highest = self.terrain.height(crossed).max(axis=2)
-        clearance = feet[:, :, 2] - self.foot_radius - highest
-        below = self._turned(v, np.stack([self._along, 0 * self._along], axis=1))
-        base = v.qpos[:, 2] - self.terrain.height(below).mean(axis=1)
-        return super().rewards(v) | {
-            "swing_height": terms.swing_clearance(
-                clearance, self._swing(v), self.config.swing_height, self.config.swing_band
-            ),
-            "base_height": np.square(base - self.stand_height),
-        }
+        clearance = super()._soles(v) - self.terrain.height(crossed).max(axis=2)
+        config = self.config
+        return terms.swing_clearance(clearance, swing, config.swing_height, config.swing_band)
+
+    def _base_height(self, v: View) -> np.ndarray:
+        below = self._turned(v, self._along)
+        return super()._base_height(v) - self.terrain.height(below).mean(axis=1)
 
     def build_picture_model(self) -> mujoco.MjModel:
         """The robot on the whole terrain."""
@@ -277,11 +263,6 @@ class RoughTracking(VelocityTracking):
         spec.delete(spec.geom("floor"))
         add_static(spec, self.terrain, [])
         return spec.compile()
-
-    def _soles(self, v: View) -> np.ndarray:
-        """(n, feet) height of the soles above the ground beneath (m)."""
-        feet = v.site_xpos[:, self.foot_sites]
-        return feet[:, :, 2] - self.foot_radius - self.terrain.height(feet[:, :, :2])
 
     def _turned(self, v: View, points: np.ndarray, origin: bool = True) -> np.ndarray:
         """(n, k, 2) places in the world of points (k, 2) or (n, k, 2) in the heading's frame."""
@@ -311,11 +292,13 @@ def _bottom(model: mujoco.MjModel, trunk: str) -> np.ndarray:
     return geom.pos + rotations.rotate(geom.quat, middle + half * corners)
 
 
-def _grid(config: RoughConfig) -> np.ndarray:
-    """(points, 2) float32 of the scan, in the heading's frame (m), rows from right to left."""
+def _scan_grid(config: RoughConfig) -> np.ndarray:
+    """(rows, columns, 2) float32 points of the scan, in the heading's frame (m).
+
+    Rows lead forward, and each from right to left.
+    """
     low, high = config.scan_forward
     spacing, side = config.scan_spacing, config.scan_sideways
     forward = np.linspace(low, high, max(1, round((high - low) / spacing) + 1))
     sideways = np.linspace(-side, side, max(1, round(2 * side / spacing) + 1))
-    places = np.stack(np.meshgrid(forward, sideways, indexing="ij"), axis=-1)
-    return places.reshape(-1, 2).astype(np.float32)
+    return np.stack(np.meshgrid(forward, sideways, indexing="ij"), axis=-1).astype(np.float32)

@@ -83,7 +83,7 @@ class Stairs(RoughTracking):
 
     def _way_out(self, v: View) -> np.ndarray:
         """(n,) distance of the last foot from the tile's middle, along x or y (m)."""
-        middle = self.terrain.centre(v.level.astype(np.int64), v.kind.astype(np.int64))
+        middle = self.terrain.centre(*self._curriculum.tile(v))
         feet = v.site_xpos[:, self.foot_sites, :2] - middle[:, None]
         # Beyond the square of the last step, whatever side of it.
         return np.abs(feet).max(axis=2).min(axis=1)

@@ -376,9 +376,17 @@ class VelocityTracking(Task):
         moving, angle = self._moving(v), 2 * np.pi * v.gait_phase
         return np.stack([moving * np.sin(angle), moving * np.cos(angle)], axis=1)
 
-    def ground_height(self, v: View, places: np.ndarray) -> np.ndarray | float:
-        """(n, k) height of the ground at places (n, k, 2) in the world (m); flat ground is at 0."""
-        return 0.0
+    def _soles(self, v: View) -> np.ndarray:
+        """(n, feet) height of the soles above the ground beneath (m); flat ground is at 0."""
+        return v.site_xpos[:, self.foot_sites, 2] - self.foot_radius
+
+    def _swing_height_error(self, v: View, swing: np.ndarray) -> np.ndarray:
+        """(n,) the reward term for the height of swinging feet; ``swing`` as of ``_swing``."""
+        return terms.swing_height(self._soles(v), swing, self.config.swing_height)
+
+    def _base_height(self, v: View) -> np.ndarray:
+        """(n,) height of the base above the ground (m)."""
+        return v.qpos[:, 2]
 
     def _contact(self, v: View) -> np.ndarray:
         """(n, feet) bool: the foot pressed on the ground in the last substep."""
@@ -402,21 +410,19 @@ class VelocityTracking(Task):
         velocity, gravity = self._linear_velocity(v), self._gravity(v)
         contact, swing, moving = self._contact(v), self._swing(v), self._moving(v)
         feet = v.site_xpos[:, self.foot_sites]
-        soles = feet[:, :, 2] - self.foot_radius - self.ground_height(v, feet[:, :, :2])
-        base = v.qpos[:, 2:3] - self.ground_height(v, v.qpos[:, None, :2])
         offset = self._pose(v)
         acceleration = (v.qvel[:, 6:] - v.last_joint_velocity) / self.dt
         return {
             "linear_velocity": tracking(velocity[:, :2] - v.command[:, :2], config.tracking_scale),
             "yaw_rate": tracking(v.qvel[:, 5:6] - v.command[:, 2:3], config.tracking_scale),
             "gait": terms.gait(contact, swing),
-            "swing_height": terms.swing_height(soles, swing, config.swing_height),
+            "swing_height": self._swing_height_error(v, swing),
             "air_time": terms.air_time(v.air_time, contact, config.air_time_target) * moving,
             "slip": terms.slip(feet[:, :, :2], v.last_foot_position, contact, self.dt),
             "vertical_velocity": np.square(velocity[:, 2]),
             "roll_pitch_rate": sum_of_squares(v.qvel[:, 3:5]),
             "orientation": sum_of_squares(gravity[:, :2]),
-            "base_height": np.square(base[:, 0] - self.stand_height),
+            "base_height": np.square(self._base_height(v) - self.stand_height),
             "pose": sum_of_squares(offset),
             "abduction": sum_of_squares(offset[:, self.sideways_joints]),
             "stand_still": sum_of_squares(offset) * (1.0 - moving),
