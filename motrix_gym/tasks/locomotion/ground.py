@@ -84,7 +84,14 @@ class MovingGround:
                     group=4,
                 )
                 # Pairs that are named cost less than a search for those that may touch.
-                spec.add_pair(name=name, geomname1=name, geomname2=part, condim=3)
+                spec.add_pair(
+                    name=name,
+                    geomname1=name,
+                    geomname2=part,
+                    condim=3,
+                    solref=geom.solref,
+                    solimp=geom.solimp,
+                )
 
     def place(self, v: View, places: np.ndarray) -> None:
         """Move the ground to the parts, and give its contacts the parts' sliding friction.
