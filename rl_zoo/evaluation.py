@@ -6,6 +6,7 @@ count more often than long ones. The policy acts in NumPy; no learning library i
 """
 
 import itertools
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,7 @@ def evaluate_policy(
     stochastic: bool = False,
     settings: dict[str, Any] | None = None,
     num_threads: int = 0,
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Measures a policy.
 
@@ -166,10 +168,12 @@ def evaluate_policy(
         stochastic: Draw actions from the policy.
         settings: Task settings by dotted name.
         num_threads: Threads for the physics; 0: all cores.
+        by: Figures that the result is to be grouped by; a wrong name is refused before the
+            episodes are played.
 
     Raises:
         ZooError: the numbers do not fit, the seed is too large, the policy is of another task,
-            a goal names no figure, or a rate has values other than 0 and 1.
+            a goal or `by` names no figure, or a rate has values other than 0 and 1.
     """
     from adapters.seeds import first_stream
     from motrix_gym import registration
@@ -189,7 +193,18 @@ def evaluate_policy(
         check_ends(env.config, env_id)
         generator = np.random.default_rng(seed)
         act = policy.actor(generator if stochastic else None)
-        figures, faults = _play_episodes(env, act, episodes // num_envs, first)
+        goals = registration.entry(env_id).goals
+
+        def check_names(there: Collection[str]) -> None:
+            for goal in goals:
+                if goal.figure not in there:
+                    names = ", ".join(there)
+                    raise ZooError(
+                        f"the goal {goal} of {env_id} names no figure; there are: {names}"
+                    )
+            check_figures(by, there)
+
+        figures, faults = _play_episodes(env, act, episodes // num_envs, first, check_names)
         units = {name: f"{m.unit}, {m.reduce}" for name, m in env.task.metrics.items()}
         rates = {name for name, m in env.task.metrics.items() if m.rate} | {"success"}
         words = {name: m.words for name, m in env.task.metrics.items() if m.words}
@@ -200,12 +215,6 @@ def evaluate_policy(
         if len(odd := figures[name][~np.isin(figures[name], (0, 1))]):
             raise ZooError(
                 f"{name} of {env_id} is a rate, but an episode has {odd[0]:g}, not 0 or 1"
-            )
-    goals = registration.entry(env_id).goals
-    for goal in goals:
-        if goal.figure not in figures:
-            raise ZooError(
-                f"the goal {goal} of {env_id} names no figure; there are: {', '.join(figures)}"
             )
     return Evaluation(
         env_id=env_id,
@@ -220,6 +229,21 @@ def evaluate_policy(
         rates=frozenset(rates),
         words=words,
     )
+
+
+def check_figures(names: Sequence[str], there: Collection[str]) -> None:
+    """Refuses names of figures that an evaluation does not have.
+
+    Raises:
+        UsageError: there is no such figure.
+    """
+    from motrix_gym.names import did_you_mean, shown
+
+    for name in names:
+        if name not in there:
+            hint = did_you_mean(name, there)
+            known = ", ".join(name for name in there if "/" not in name)
+            raise UsageError(f"--by {shown(name)}: no such figure{hint}; there are: {known}")
 
 
 def side_by_side(episodes: int) -> int:
@@ -253,9 +277,16 @@ FOLDS = {
 
 
 def _play_episodes(
-    env: "MotrixVectorEnv", act: Any, per_env: int, first: int
+    env: "MotrixVectorEnv",
+    act: Any,
+    per_env: int,
+    first: int,
+    check_names: Callable[[Collection[str]], None],
 ) -> tuple[dict[str, np.ndarray], int]:
-    """Returns the figures of each row's first `per_env` episodes, and how many diverged."""
+    """Returns the figures of each row's first `per_env` episodes, and how many diverged.
+
+    `check_names` is called with the figures' names after the first step.
+    """
     observations, _ = env.reset(seed=first)
     rules: dict[str, str] = {}
     running: dict[str, np.ndarray] = {}  # of the episodes under way, (num_envs,)
@@ -271,6 +302,7 @@ def _play_episodes(
         step |= metrics
         step |= {f"reward/{name}": value for name, value in _columns(info["reward_terms"]).items()}
         if not rules:
+            check_names(step)
             rules = (
                 dict.fromkeys(step, "sum") | {"success": "last"} | dict.fromkeys(metrics, "mean")
             )

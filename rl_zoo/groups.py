@@ -2,21 +2,19 @@
 """An evaluation's episodes by groups, such as those on each kind of ground."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rl_zoo.errors import UsageError
+from rl_zoo.evaluation import Evaluation, check_figures
 from rl_zoo.statistics import summarise
 from rl_zoo.tables import table, with_interval
-
-if TYPE_CHECKING:
-    from rl_zoo.evaluation import Evaluation
 
 MOST = 200  # groups: more are no table
 
 
-def groups(result: "Evaluation", names: Sequence[str]) -> list[dict[str, Any]]:
+def groups(result: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
     """Returns the figures of the episodes that share the values of some figures.
 
     Args:
@@ -30,13 +28,7 @@ def groups(result: "Evaluation", names: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         UsageError: There is no such figure, or it has too many values.
     """
-    from motrix_gym.names import did_you_mean, shown
-
-    for name in names:
-        if name not in result.figures:
-            hint = did_you_mean(name, result.figures)
-            there = ", ".join(name for name in result.figures if "/" not in name)
-            raise UsageError(f"--by {shown(name)}: no such figure{hint}; there are: {there}")
+    check_figures(names, result.figures)
     keys = np.stack([np.round(result.figures[name], 4) for name in names], axis=1)
     values, member = np.unique(keys, axis=0, return_inverse=True)
     if len(values) > MOST:

@@ -78,19 +78,20 @@ def _main(argv: Sequence[str] | None) -> int:
             stochastic=args.stochastic,
             settings=settings | changes,
             num_threads=args.num_threads,
+            by=args.by or (),
         )
 
     if args.robustness:
         return _robustness(args, found.env_id, evaluate)
     result = evaluate({})
     print(result)
+    if found.run:
+        found.run.save_evaluation(result.as_dict())
     found_groups = groups(result, args.by) if args.by else []
     if found_groups:
         print(as_table(found_groups))
     if args.json:
         _write(args.json, result.as_dict() | ({"groups": found_groups} if found_groups else {}))
-    if found.run:
-        found.run.save_evaluation(result.as_dict())
     return 0 if result.solved else UNMET
 
 

@@ -95,7 +95,9 @@ class ScriptedEnv:
 
 
 def test_steps_become_episodes_as_the_metrics_say():
-    figures, faults = evaluation._play_episodes(ScriptedEnv(), lambda x, _: x, per_env=2, first=0)
+    figures, faults = evaluation._play_episodes(
+        ScriptedEnv(), lambda x, _: x, per_env=2, first=0, check_names=list
+    )
     by_row = {  # row 0, row 1; episodes end in the order 0, 1, 0, 1
         "return": (3, 6),
         "length": (2, 3),
