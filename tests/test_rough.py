@@ -419,6 +419,41 @@ def test_a_shin_inside_of_a_step_is_seen(env_id):
     env.close()
 
 
+@pytest.mark.parametrize("env_id", ROUGH)
+def test_a_shin_that_hits_a_step_stays_outside(env_id):
+    """At 3 m/s, its middle line; a critically damped contact gives way by v * timeconst / e.
+
+    With MuJoCo's default of 0.02 s that is 22 mm, more than the shin's radius.
+    """
+    task = registration.make_task(env_id)
+    shin = task.model.geom(f"{task.robot.feet[0]}_shin")
+    pair = task.model.pair("ground4_box1")
+    assert task.model.pair_geom2[pair.id] == shin.id
+    radius = float(shin.size[0])
+    model = mujoco.MjModel.from_xml_string(f"""
+        <mujoco>
+          <option timestep="{task.model.opt.timestep}" integrator="implicitfast" gravity="0 0 0"/>
+          <worldbody>
+            <geom name="step" type="box" size="1 1 1" pos="1 0 0"/>
+            <body pos="-0.1 0 0">
+              <joint type="slide" axis="1 0 0"/>
+              <geom name="shin" type="capsule" size="{radius} 0.1" mass="1"/>
+            </body>
+          </worldbody>
+          <contact>
+            <pair geom1="step" geom2="shin" solref="{" ".join(map(str, pair.solref))}"
+                  solimp="{" ".join(map(str, pair.solimp))}"/>
+          </contact>
+        </mujoco>""")
+    data = mujoco.MjData(model)
+    data.qvel[0] = 3.0
+    places = []
+    for _ in range(30):
+        mujoco.mj_step(model, data)
+        places.append(-0.1 + data.qpos[0])
+    assert -radius < max(places) < 0  # it touched
+
+
 def test_a_picture_shows_the_terrain(opengl):
     pictures = []
     for name in ("flat", "stairs_up"):
