@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Terrain: the generators, and heights, normals and blocks at any place."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -172,3 +174,9 @@ def test_the_blocks_around_a_corner_are_all_within_15_cm(seed):
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_documents_have_the_range_of_each_kind():
+    page = (Path(__file__).parents[1] / "docs" / "terrain.md").read_text()
+    for kind in KINDS.values():
+        assert f"| `{kind.name}` | {kind.low:g} | {kind.high:.3g} | {kind.meaning} |\n" in page
