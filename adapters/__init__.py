@@ -4,6 +4,7 @@
 from adapters import _threads  # noqa: F401, first, since it acts before Torch is loaded
 from adapters.algorithm_config import AlgorithmConfig, FieldError
 from adapters.base import Trainer
+from adapters.distill_config import DistillConfig
 from adapters.ppo_config import PPOConfig
 from adapters.registry import (
     ALGORITHMS,
@@ -40,6 +41,7 @@ __all__ = [
     "ARSConfig",
     "AlgorithmConfig",
     "CrossQConfig",
+    "DistillConfig",
     "FieldError",
     "MissingLibraryError",
     "PPOConfig",

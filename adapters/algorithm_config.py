@@ -35,6 +35,8 @@ class AlgorithmConfig(RunConfig):
         aliases: Names that others give to settings, and ours; `from_dict` and `replace` read both.
         only: Settings of others that have one value here, and why; `from_dict` and `replace`
             accept that value and drop it.
+        privileged_setting: The setting with which something in the training sees the task's
+            privileged channels, which the policy does not; "" for none.
         rollouts: Vector steps per update; this and what follows are fields in most subclasses.
         rewards_shaper_scale: Multiplies the rewards.
         activation: The function between layers, one of `ACTIVATIONS`.
@@ -49,6 +51,7 @@ class AlgorithmConfig(RunConfig):
     log_interval: ClassVar[int] = 1
     aliases: ClassVar[Mapping[str, str]] = {}
     only: ClassVar[Mapping[str, tuple[Any, str]]] = {}
+    privileged_setting: ClassVar[str] = ""
     rollouts: ClassVar[int]
     rewards_shaper_scale: ClassVar[float]
     activation: ClassVar[str]
@@ -86,6 +89,11 @@ class AlgorithmConfig(RunConfig):
                 f"max_env_steps={self.max_env_steps} is too small a budget: one update needs "
                 f"{self._batch} environment steps",
             )
+
+    @property
+    def sees_privileged(self) -> bool:
+        """Whether the training's environment must have the task's privileged channels."""
+        return bool(self.privileged_setting and getattr(self, self.privileged_setting))
 
     @property
     def _batch(self) -> str:

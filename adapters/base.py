@@ -44,7 +44,7 @@ class Trainer(ABC):
     Attributes:
         num_updates: Updates made so far; part of `state()`.
         policy_width: Entries of an observation that the policy sees; they come first. All, unless
-            `config.privileged_value` is on.
+            `config.sees_privileged`.
         initial_policy: The one of `config.initial_policy`, if the trainer has that; else None.
         mirror: The task's, of whole observations, if `config.symmetry_augmentation` and the trainer
             has that; else None.

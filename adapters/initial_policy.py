@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
+from adapters.channels import env_channels, places, stored_channels
 from motrix_gym.names import shown
 from motrix_gym.policy import Policy
 from motrix_gym.policy_files import JSON_FILE
@@ -17,8 +18,6 @@ from motrix_gym.policy_files import JSON_FILE
 # How many samples the statistics of its normaliser count for: so many that the first rollout of the
 # new training hardly changes them.
 NORMALIZER_SAMPLES = 1e6
-
-Channels = dict[str, tuple[int, int]]  # name -> size of a frame, and number of frames
 
 
 def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
@@ -92,7 +91,7 @@ def whole_normalizer(policy: Policy, size: int) -> tuple[np.ndarray, np.ndarray,
 
 def _by_channels(policy: Policy, env: VectorEnv, width: int, name: str) -> Policy:
     """Returns the policy for the environment's channels, matched by name where both have names."""
-    stored, wanted = _stored_channels(policy), _wanted_channels(env, width)
+    stored, wanted = stored_channels(policy), env_channels(env, width)
     if not (stored and wanted) or list(stored.items()) == list(wanted.items()):
         return policy
     if missing := [channel for channel in stored if channel not in wanted]:
@@ -105,7 +104,7 @@ def _by_channels(policy: Policy, env: VectorEnv, width: int, name: str) -> Polic
                 f"does not fit: channel {shown(channel)} has (size, history) {form} in the policy "
                 f"and {wanted[channel]} in this training",
             )
-    old, new = _places(stored), _places(wanted)
+    old, new = places(stored), places(wanted)
     into = np.concatenate([new[channel] for channel in stored])
     source = np.concatenate([old[channel] for channel in stored])
     (first, bias), *others = policy.layers
@@ -121,40 +120,6 @@ def _by_channels(policy: Policy, env: VectorEnv, width: int, name: str) -> Polic
         observation_mean=mean,
         observation_std=std,
     )
-
-
-def _stored_channels(policy: Policy) -> Channels:
-    """Returns the channels that a policy's metadata names, {} if they do not make its input."""
-    channels: Channels = {}
-    about = policy.metadata.get("observation")
-    for entry in about if isinstance(about, list) else ():
-        if not isinstance(entry, dict):
-            return {}
-        name, form = entry.get("name"), (entry.get("size"), entry.get("history", 1))
-        if not isinstance(name, str) or any(type(n) is not int or n < 1 for n in form):
-            return {}
-        channels[name] = form  # pyright: ignore[reportArgumentType]
-    return channels if _width(channels) == policy.observation_size else {}
-
-
-def _wanted_channels(env: VectorEnv, width: int) -> Channels:
-    """Returns the channels that a policy sees here, {} if the environment does not name them."""
-    channels = getattr(env.unwrapped, "channels", ())
-    forms = {c.name: (c.size, c.history) for c in channels if not c.privileged}
-    return forms if _width(forms) == width else {}
-
-
-def _width(channels: Channels) -> int:
-    return sum(size * history for size, history in channels.values())
-
-
-def _places(channels: Channels) -> dict[str, np.ndarray]:
-    """Returns the entries of an observation that each channel has."""
-    places, start = {}, 0
-    for name, (size, history) in channels.items():
-        places[name] = np.arange(start, start + size * history)
-        start += size * history
-    return places
 
 
 def _normalizes(policy: Policy) -> bool:

@@ -35,6 +35,7 @@ class PPOConfig(OnPolicyConfig):
 
     algo: ClassVar[str] = "ppo"
     title: ClassVar[str] = "PPO"
+    privileged_setting: ClassVar[str] = "privileged_value"
     aliases = {
         "learning_rate_scheduler_kl_threshold": "desired_kl",
         "kl_threshold": "early_stop_kl",

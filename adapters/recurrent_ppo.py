@@ -12,9 +12,9 @@ from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from adapters.sb3 import ppo_figures, sb3_settings
 from adapters.sb3_config import RecurrentPPOConfig
 from adapters.sb3_on_policy import OnPolicyTrainer, SeededGaussian, network_settings
-from adapters.torch_networks import to_array
+from adapters.torch_networks import lstm_layers, to_array
 from adapters.torch_states import Arrays
-from motrix_gym.policy import LSTMLayer, Policy
+from motrix_gym.policy import Policy
 
 LSTM_STATES = ("policy_output", "policy_cell", "value_output", "value_cell")
 
@@ -61,15 +61,3 @@ class RecurrentPPOTrainer(OnPolicyTrainer):
             torch.from_numpy(np.array(state[name])).to(self.torch_device) for name in LSTM_STATES
         ]
         self.model._last_lstm_states = RNNStates((parts[0], parts[1]), (parts[2], parts[3]))
-
-
-def lstm_layers(lstm: torch.nn.LSTM) -> tuple[LSTMLayer, ...]:
-    """Returns the layers of a Torch LSTM as `Policy.lstm` wants them."""
-
-    def part(name: str, layer: int) -> np.ndarray:
-        return to_array(getattr(lstm, f"{name}_l{layer}")).T
-
-    return tuple(
-        (part("weight_ih", i), part("weight_hh", i), part("bias_ih", i) + part("bias_hh", i))
-        for i in range(lstm.num_layers)
-    )

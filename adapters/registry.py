@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.algorithm_config import AlgorithmConfig
+from adapters.distill_config import DistillConfig
 from adapters.ppo_config import PPOConfig
 from adapters.sb3_config import (
     ARSConfig,
@@ -181,6 +182,7 @@ for _config in (
     TQCConfig,
     CrossQConfig,
     ARSConfig,
+    DistillConfig,
 ):
     register_algorithm(_config)
 
@@ -196,7 +198,10 @@ for _record in (
     TrainerRecord(
         name="skrl-torch",
         library="skrl on Torch",
-        classes={"ppo": "adapters.skrl_torch:SkrlTorchTrainer"},
+        classes={
+            "ppo": "adapters.skrl_torch:SkrlTorchTrainer",
+            "distill": "adapters.distill:DistillTrainer",
+        },
         packages=("torch", "skrl"),
         extra="skrl-torch",
         framework="torch",

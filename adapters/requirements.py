@@ -50,20 +50,22 @@ def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) ->
 def find_policy_width(env: VectorEnv, config: AlgorithmConfig) -> int:
     """Returns how many entries of an observation the policy sees; they come first.
 
-    With `privileged_value` these are all but the privileged channels, otherwise all.
+    Where something else in the training sees the privileged channels, such as with
+    `privileged_value`, these are all but those; otherwise all.
 
     Raises:
-        FieldError: `privileged_value` is on, and observations hold no privileged channel.
+        FieldError: such a setting is on, and observations hold no privileged channel.
         ValueError: it is off, and they do.
     """
     unwrapped: Any = env.unwrapped
     held = privileged_names(getattr(unwrapped, "channels", ()))
-    if getattr(config, "privileged_value", False):
+    setting = config.privileged_setting
+    if config.sees_privileged:
         if not held:
-            raise FieldError("privileged_value", f"privileged_value=True: {_why_none(env)}")
+            raise FieldError(setting, f"{setting}=True: {_why_none(env)}")
         return unwrapped.policy_width
     if held:
-        hint = ", or set privileged_value=True" if hasattr(config, "privileged_value") else ""
+        hint = f", or set {setting}=True" if setting else ""
         raise ValueError(
             f"observations of {_name(env)} hold the privileged channels {held}, which a policy "
             f"must not see: make the environment without privileged=True{hint}"

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from adapters.base import Layers
-from motrix_gym.policy import Layer
+from motrix_gym.policy import Layer, LSTMLayer
 
 # In place, ELU need not take the exponential again on the way back.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -56,6 +56,18 @@ def load_linear_layers(layers: Sequence[Layer], *modules: nn.Module) -> None:
     for (weight, bias), part in zip(layers, find_linears(*modules), strict=True):
         part.weight.copy_(torch.from_numpy(np.array(weight.T)))
         part.bias.copy_(torch.from_numpy(np.array(bias)))
+
+
+def lstm_layers(lstm: nn.LSTM) -> tuple[LSTMLayer, ...]:
+    """Returns the layers of a Torch LSTM as `Policy.lstm` wants them."""
+
+    def part(name: str, layer: int) -> np.ndarray:
+        return to_array(getattr(lstm, f"{name}_l{layer}")).T
+
+    return tuple(
+        (part("weight_ih", i), part("weight_hh", i), part("bias_ih", i) + part("bias_hh", i))
+        for i in range(lstm.num_layers)
+    )
 
 
 def find_linears(*modules: nn.Module) -> list[nn.Linear]:

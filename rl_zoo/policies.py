@@ -44,21 +44,35 @@ def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
         )
 
 
-def with_policy_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
-    """Returns the configuration with the folder of `initial_policy`, if a shipped one is named.
+def with_policies_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
+    """Returns the configuration with the folders of the stored policies that it names.
+
+    The settings are `initial_policy` and `teacher`. A name is that of a shipped policy, or an id
+    that has one; or the folder of a policy or of a run, of which it is the best one.
 
     Raises:
-        ZooError: there is neither a folder nor a shipped policy of the name.
+        ZooError: there is no such policy.
     """
-    from motrix_gym.names import did_you_mean
+    found = {
+        setting: _folder(setting, name)
+        for setting in ("initial_policy", "teacher")
+        if (name := getattr(config, setting, None))
+    }
+    return config.replace(**found) if found else config
 
-    name = getattr(config, "initial_policy", None)
-    if not name:
-        return config
+
+def _folder(setting: str, name: str) -> str:
+    """Returns the folder of the policy that a setting names."""
+    from motrix_gym.names import did_you_mean
+    from rl_zoo.config import env_name
+    from rl_zoo.runs import Run
+
     shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/policy.json"))
-    if name in shipped:
-        return config.replace(initial_policy=str(PRETRAINED / name))
+    if env_name(name) in shipped:
+        return str(PRETRAINED / env_name(name))
+    if os.path.isfile(os.path.join(name, "manifest.json")):
+        return str(Run.open(name).policy_folder())
     if not os.path.isdir(name):
         message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
-        raise UsageError(f"initial_policy={name!r} {message}; those are: {', '.join(shipped)}")
-    return config
+        raise UsageError(f"{setting}={name!r} {message}; those are: {', '.join(shipped)}")
+    return os.path.abspath(name)

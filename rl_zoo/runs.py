@@ -307,15 +307,22 @@ class Run:
         """
         return entries(self.manifest())
 
+    def policy_folder(self, which: str = "best") -> Path:
+        """Returns the folder of a policy, named as for `policy`.
+
+        Raises:
+            RunError: as `policy`.
+        """
+        return self._path(self._verified(which, (ARRAYS_FILE, JSON_FILE)))
+
     def policy(self, which: str = "best") -> Policy:
         """Returns the policy of the "best", the "latest", or a `history()` entry's folder.
 
         Raises:
             RunError: there is none yet, or it is damaged; the message names the last good one.
         """
-        entry = self._verified(which, (ARRAYS_FILE, JSON_FILE))
         try:
-            return Policy.load(self._path(entry))
+            return Policy.load(self.policy_folder(which))
         except PolicyError as error:
             raise RunError(str(error)) from error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from rl_zoo.environments import make_env
 from rl_zoo.errors import ZooError
 from rl_zoo.hints import command_line
-from rl_zoo.policies import with_policy_found
+from rl_zoo.policies import with_policies_found
 from rl_zoo.progress import RETURN
 
 if TYPE_CHECKING:
@@ -110,13 +110,13 @@ class Session:
                         plan.config.num_envs,
                         num_threads,
                         trainer_class.autoreset_mode,
-                        privileged=getattr(plan.config, "privileged_value", False),
+                        privileged=plan.config.sees_privileged,
                     )
                 )
             )
             try:
                 self.trainer = trainer_class(
-                    env, with_policy_found(plan.config), device=plan.device
+                    env, with_policies_found(plan.config), device=plan.device
                 )
             except (adapters.FieldError, adapters.PolicyError, ZooError):
                 raise

@@ -47,7 +47,8 @@ def train(
 
     Args:
         env_id: A registered id, or "module:id" to import a module that registers it.
-        algo: The algorithm: "ppo", "recurrent_ppo", "trpo", "sac", "td3", "tqc", "crossq" or "ars".
+        algo: The algorithm: "ppo", "recurrent_ppo", "trpo", "sac", "td3", "tqc", "crossq", "ars" or
+            "distill".
         trainer: "skrl-jax", "skrl-torch", "sb3", or "auto" for the best that is installed.
         device: What to learn on: "cpu", "cuda", or "auto".
         env: Task settings by dotted name, such as `{"reward_weights.alive": 2.0}`.

@@ -67,7 +67,10 @@ def _arguments() -> argparse.ArgumentParser:
         "Ctrl-C stops at once.",
     )
     add = p.add_argument
-    add("--algo", help="ppo, recurrent_ppo, trpo, sac, td3, tqc, crossq or ars (default ppo)")
+    add(
+        "--algo",
+        help="ppo, recurrent_ppo, trpo, sac, td3, tqc, crossq, ars or distill (default ppo)",
+    )
     add("--env", metavar="ID", help=f"environment, or module:ID (default {DEFAULT_ENV})")
     add("--trainer", help="auto, skrl-jax, skrl-torch or sb3 (default auto: the best installed)")
     add("--num-envs", type=int, metavar="N", help="environments side by side")
@@ -83,6 +86,7 @@ def _arguments() -> argparse.ArgumentParser:
         "motrix settings lists them",
     )
     add("--config", type=Path, metavar="FILE", help="YAML settings to use instead of the shipped")
+    add("--teacher", metavar="POLICY", help="of distill: a run, a policy's folder, or an id")
     add("--device", choices=("auto", "cpu", "cuda"), help="to learn on (default auto)")
     arguments.add_num_threads(p)
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
@@ -111,6 +115,8 @@ def _planned(args: argparse.Namespace) -> "Plan":
         values["num_envs"] = args.num_envs
     if args.seed is not None:
         values["seed"] = args.seed
+    if args.teacher is not None:
+        values["teacher"] = args.teacher
     if args.rand_seed:
         values["seed"] = secrets.randbelow(2**31)
     return plan_new(
@@ -128,7 +134,8 @@ def _resumed(args: argparse.Namespace) -> "Plan":
     """Returns the plan of a run that goes on, which keeps other processes from writing it."""
     from rl_zoo.plans import plan_resumed
 
-    for name in ("algo", "trainer", "num_envs", "seed", "rand_seed", "set", "config", "device"):
+    settings = "algo trainer num_envs seed rand_seed set config teacher device"
+    for name in settings.split():
         if getattr(args, name) is not None and getattr(args, name) is not False:
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"--resume goes on with the run's own settings: leave out {flag}")

@@ -22,7 +22,7 @@ from rl_zoo.environments import find_env, make_env
 from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.evaluation import check_ends
 from rl_zoo.hints import command_line
-from rl_zoo.policies import with_policy_found
+from rl_zoo.policies import with_policies_found
 from rl_zoo.runs import MANIFEST, Run, RunError
 from rl_zoo.task_settings import training_settings
 from rl_zoo.yaml_files import ConfigError
@@ -101,10 +101,10 @@ def wanted(request: Request, train: bool = True) -> list[Run]:
     for job in {(job.env_id, job.trainer): job for job, _ in commands}.values():
         trainer, config = (
             adapters.load_trainer(job.trainer, job.algo),
-            with_policy_found(job.config),
+            with_policies_found(job.config),
         )
         settings = training_settings(job.env_id, job.settings, config)
-        privileged = getattr(config, "privileged_value", False)
+        privileged = config.sees_privileged
         env = make_env(job.env_id, settings, 1, request.num_threads, privileged=privileged)
         with contextlib.closing(env):
             trainer.requirements(env, config)

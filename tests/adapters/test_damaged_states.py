@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from adapters import ALGORITHMS, TRAINERS
+from rl_zoo.policies import PRETRAINED
 from tests.adapters.trainers import load_or_skip
 
 ENV = "Motrix/CartPole-v0"
@@ -13,7 +14,15 @@ PAIRS = [(name, algo) for name in TRAINERS for algo in TRAINERS[name].classes]
 SIZES = {"policy_hidden_layer_sizes": (4,), "value_hidden_layer_sizes": (4,)}
 ROLLOUT = SIZES | {"rollouts": 4, "mini_batches": 1}
 REPLAY = SIZES | {"learning_starts": 8, "buffer_size": 64, "batch_size": 8}
-SETTINGS = {"ppo": ROLLOUT, "trpo": ROLLOUT, "recurrent_ppo": ROLLOUT, "ars": {}}
+TEACHER = str(PRETRAINED / "CartPole-v0")
+STUDENT = {"teacher": TEACHER, "policy_hidden_layer_sizes": (4,), "lstm_hidden_size": 4}
+SETTINGS = {
+    "ppo": ROLLOUT,
+    "trpo": ROLLOUT,
+    "recurrent_ppo": ROLLOUT,
+    "ars": {},
+    "distill": STUDENT | {"rollouts": 4, "mini_batches": 1},
+}
 
 ODD = {
     "missing": lambda array: None,

@@ -9,6 +9,7 @@ from adapters.seeds import LARGEST_SEED, MAX_ROWS, PURPOSES, first_stream
 from motrix_gym.random import RandomStreams
 from tests.adapters.envs import PointEnv
 from tests.adapters.trainers import load_or_skip
+from tests.zoo.fakes import make_policy
 
 EVERY = TRAINERS | STOCK
 
@@ -40,9 +41,13 @@ def test_other_seeds_are_refused(seed):
 
 
 @pytest.mark.parametrize(("name", "algo"), [(n, a) for n in EVERY for a in EVERY[n].classes])
-def test_trainers_reset_to_the_streams_of_their_seed(name, algo):
+def test_trainers_reset_to_the_streams_of_their_seed(name, algo, tmp_path):
     trainer, seed, env = load_or_skip(name, algo), 5, PointEnv(64)
     env.metadata = env.metadata | {"autoreset_mode": trainer.autoreset_mode}
-    trainer(env, ALGORITHMS[algo](seed=seed, num_envs=64))
+    teacher = {}
+    if algo == "distill":
+        make_policy(np.zeros((4, 2))).save(tmp_path)
+        teacher = {"teacher": str(tmp_path)}
+    trainer(env, ALGORITHMS[algo](seed=seed, num_envs=64, **teacher))
     first = np.uint64(first_stream(seed, "training"))
     np.testing.assert_array_equal(env.arrays["seed"], first + np.arange(64, dtype=np.uint64))

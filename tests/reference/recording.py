@@ -113,6 +113,8 @@ def train(trainer: str, algo: str, env_id: str, updates: int):
     small = {"num_envs": 32, "seed": 3}
     if algo in OFF_POLICY:
         small |= {"learning_starts": 64, "batch_size": 32, "buffer_size": 2048}
+    elif algo == "distill":
+        small |= {"teacher": str(PRETRAINED / env_name(env_id)), "rollouts": 16}
     elif algo != "ars":
         small |= {"rollouts": 16, "mini_batches": 2}
         small |= {} if algo == "trpo" else {"learning_epochs": 2}

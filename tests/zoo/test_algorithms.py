@@ -23,13 +23,15 @@ TINY += "check_point_interval=20 env.max_episode_steps=10".split()
 SMALL = {
     "ars": "n_top=1",
     "trpo": "rollouts=4 mini_batches=2",
+    "distill": "rollouts=4 mini_batches=2 lstm_hidden_size=4 teacher=CartPole-v0",
     "recurrent_ppo": "rollouts=4 mini_batches=2 learning_epochs=1 lstm_hidden_size=4",
 } | dict.fromkeys(("sac", "td3", "tqc", "crossq"), "learning_starts=20 batch_size=8")
 
 
 def words(algo):
-    sizes = "policy_hidden_layer_sizes=[4] value_hidden_layer_sizes=[4]" if algo != "ars" else ""
-    return ["--algo", algo, *TINY, *SMALL[algo].split(), *sizes.split()]
+    names = ("policy_hidden_layer_sizes", "value_hidden_layer_sizes")
+    sizes = [f"{name}=[4]" for name in names if name in ALGORITHMS[algo].names()]
+    return ["--algo", algo, *TINY, *SMALL[algo].split(), *sizes]
 
 
 def only(paths):
@@ -39,14 +41,15 @@ def only(paths):
 
 @pytest.mark.parametrize("algo", [name for name in ALGORITHMS if name != "ppo"])
 def test_a_run_is_trained_stopped_resumed_evaluated_and_played(here, monkeypatch, capsys, algo):
+    (library,) = adapters.trainers_with(algo)
     assert train.main([*words(algo), "--run-dir", "whole"]) == 0
     said = capsys.readouterr().out
-    assert "Motrix/CartPole-v0 with sb3 on cpu: the only one that has it" in said
+    assert f"Motrix/CartPole-v0 with {library} on cpu: the only one that has it" in said
     whole = Run.open(only(Path("whole").glob("*/*")))
-    assert whole.folder.name.endswith(f"_{algo}_sb3")
+    assert whole.folder.name.endswith(f"_{algo}_{library}")
     assert isinstance(whole.config(), ALGORITHMS[algo])
 
-    trainer = adapters.load_trainer("sb3", algo)
+    trainer = adapters.load_trainer(library, algo)
     update = trainer.update
 
     def stopping(self):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import motrix_gym
-from adapters import ALGORITHMS, TRAINERS, PPOConfig, TD3Config, TQCConfig
+from adapters import ALGORITHMS, TRAINERS, PPOConfig, TD3Config, TQCConfig, trainers_with
 from motrix_gym import registration
 from rl_zoo import config as zoo
 
@@ -186,9 +186,9 @@ def test_each_algorithm_has_a_block_of_its_own(write):
 
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_a_dumped_configuration_of_any_algorithm_loads_equal(tmp_path, algo):
-    config = ALGORITHMS[algo](seed=5)
+    config, trainer = ALGORITHMS[algo](seed=5), trainers_with(algo)[-1]
     (tmp_path / "config.yaml").write_text(zoo.dump(config, algo))
-    assert zoo.load(ENV, algo, "sb3", hyperparams=tmp_path / "config.yaml") == config
+    assert zoo.load(ENV, algo, trainer, hyperparams=tmp_path / "config.yaml") == config
 
 
 def test_set_knows_the_algorithms_settings():

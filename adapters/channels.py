@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The channels of an observation by name, of a stored policy and of an environment."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from motrix_gym.policy import Policy
+
+Channels = dict[str, tuple[int, int]]  # name -> size of a frame, and number of frames
+
+
+def stored_channels(policy: Policy) -> Channels:
+    """Returns the channels that a policy's metadata names, {} if they do not make its input."""
+    channels: Channels = {}
+    about = policy.metadata.get("observation")
+    for entry in about if isinstance(about, list) else ():
+        if not isinstance(entry, dict):
+            return {}
+        name, form = entry.get("name"), (entry.get("size"), entry.get("history", 1))
+        if not isinstance(name, str) or any(type(n) is not int or n < 1 for n in form):
+            return {}
+        channels[name] = form  # pyright: ignore[reportArgumentType]
+    return channels if _width(channels) == policy.observation_size else {}
+
+
+def env_channels(env: VectorEnv, width: int) -> Channels:
+    """Returns the channels of the first `width` entries of an environment's observations.
+
+    {} if the environment names no channels, or none that end there.
+    """
+    unwrapped: Any = env.unwrapped
+    channels: Channels = {}
+    for channel in getattr(unwrapped, "channels", ()):
+        if _width(channels) == width:
+            break
+        channels[channel.name] = (channel.size, channel.history)
+    return channels if _width(channels) == width else {}
+
+
+def places(channels: Channels) -> dict[str, np.ndarray]:
+    """Returns the entries of an observation that each channel has."""
+    found, start = {}, 0
+    for name, (size, history) in channels.items():
+        found[name] = np.arange(start, start + size * history)
+        start += size * history
+    return found
+
+
+def _width(channels: Channels) -> int:
+    return sum(size * history for size, history in channels.values())
