@@ -4,14 +4,17 @@
 import gymnasium
 import numpy as np
 
+from motrix_gym import registration
 from motrix_gym.commands import VelocityCommands
 from motrix_gym.policy import Policy
 
 
 def assert_walks(policy: Policy, forward: float = 0.8) -> None:
-    """Feet lift and do not drag, diagonal feet go together, and the base neither hops nor bobs."""
+    """On level ground, feet lift, diagonal feet go together, and the base neither hops nor bobs."""
     commands = VelocityCommands((forward,) * 2, (0.0, 0.0), (0.0, 0.0), 0.0, (60.0, 60.0))
-    envs = gymnasium.make_vec(policy.metadata["env_id"], num_envs=16, commands=commands)
+    env_id = policy.metadata["env_id"]
+    level = {"terrain": "flat"} if hasattr(registration.make_task(env_id), "terrain") else {}
+    envs = gymnasium.make_vec(env_id, num_envs=16, commands=commands, **level)
     env = envs.unwrapped
     observations, _ = envs.reset(seed=0)
     contacts, heights, bases = [], [], []
