@@ -124,9 +124,11 @@ class Terrain:
 
     def height(self, places: np.ndarray) -> np.ndarray:
         """(...) height of the ground (m) at ``places`` (..., 2); beyond the field the edge's."""
-        i, j = _cells(places, CELL, self.blocks.shape)
-        blocks = self.blocks[i, j]
-        return blocks if self.smooth is None else blocks + self.surface(places)[0]
+        blocks = _at(self.blocks, places, 1 / CELL)
+        if self.smooth is None:
+            return blocks
+        h00, middle, h11, u, v = self._triangle(self.smooth, places)
+        return blocks + h00 + (middle - h00) * np.maximum(u, v) + (h11 - middle) * np.minimum(u, v)
 
     def normal(self, places: np.ndarray) -> np.ndarray:
         """(..., 3) unit normal of the ground at ``places`` (..., 2), vertical walls aside."""
@@ -137,37 +139,44 @@ class Terrain:
 
         Its cells are split as MuJoCo splits those of a height field: from (0, 0) to (1, 1).
         """
-        smooth = self.smooth
-        if smooth is None:
+        if self.smooth is None:
             shape = places.shape[:-1]
             return np.zeros(shape), np.broadcast_to([0.0, 0.0, 1.0], (*shape, 3))
-        side = CELL / PER_CELL
-        rows, columns = smooth.shape
-        u = np.clip(places[..., 0] / side, 0.0, rows - 1.0)
-        v = np.clip(places[..., 1] / side, 0.0, columns - 1.0)
-        i = np.minimum(u.astype(np.int64), rows - 2)
-        j = np.minimum(v.astype(np.int64), columns - 2)
-        u, v = u - i, v - j
-        flat, first = smooth.ravel(), i * columns + j
-        h00, h01 = flat[first], flat[first + 1]
-        h10, h11 = flat[first + columns], flat[first + columns + 1]
-        right = u >= v  # the triangle with (1, 0), else that with (0, 1)
-        slope_x = np.where(right, h10 - h00, h11 - h01)
-        slope_y = np.where(right, h11 - h10, h01 - h00)
+        h00, middle, h11, u, v = self._triangle(self.smooth, places)
+        first, second = middle - h00, h11 - middle  # along the two sides of the triangle
+        right = u >= v
+        slope_x, slope_y = np.where(right, first, second), np.where(right, second, first)
         height = h00 + slope_x * u + slope_y * v
-        normal = np.stack([-slope_x, -slope_y, np.full_like(slope_x, side)], axis=-1)
+        normal = np.stack([-slope_x, -slope_y, np.full_like(slope_x, CELL / PER_CELL)], axis=-1)
         return height, normal / np.sqrt(np.square(normal).sum(-1, keepdims=True))
+
+    @staticmethod
+    def _triangle(smooth: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Heights of the nodes of the triangles at ``places``, and where in their cells these are.
+
+        Returns:
+            Heights at (0, 0), at (1, 0) or (0, 1), and at (1, 1) of a cell (m), and the place in
+            the cell, two shares u and v; the triangle has (1, 0) if u >= v. Each is (...).
+        """
+        rows, columns = smooth.shape
+        u = np.clip(places[..., 0] * (PER_CELL / CELL), 0.0, rows - 1.0)
+        v = np.clip(places[..., 1] * (PER_CELL / CELL), 0.0, columns - 1.0)
+        i = np.minimum(u.astype(np.int32), np.int32(rows - 2))
+        j = np.minimum(v.astype(np.int32), np.int32(columns - 2))
+        u -= i
+        v -= j
+        i *= np.int32(columns)
+        i += j
+        flat = smooth.ravel()
+        middle = i + np.where(u >= v, np.int32(columns), np.int32(1))
+        return flat.take(i), flat.take(middle), flat.take(i + np.int32(columns + 1)), u, v
 
     def nearest(self, places: np.ndarray) -> np.ndarray:
         """(...) float32 height (m) of the sample next to ``places`` (..., 2): fast.
 
         Samples are 5 cm apart. Blocks are exact; slopes are off by up to 3.5 cm times their rise.
         """
-        samples = self._fine
-        scaled = places * places.dtype.type(_SAMPLES / CELL)
-        last = np.array(samples.shape, scaled.dtype) - 1
-        index = np.clip(scaled, 0, last, out=scaled).astype(np.int32)
-        return samples.ravel().take(index[..., 0] * samples.shape[1] + index[..., 1])
+        return _at(self._fine, places, _SAMPLES / CELL)
 
     def corner(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The corner of blocks next to ``places`` (..., 2), and the four blocks around it.
@@ -261,15 +270,18 @@ def _measure(kind: Kind, level: float) -> float:
     return kind.low + level * (kind.high - kind.low)
 
 
-def _cells(
-    places: np.ndarray, side: float, shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the cells that hold ``places`` (..., 2); beyond the field the edge's."""
-    i, j = (
-        np.clip(places[..., axis] * (1.0 / side), 0.0, shape[axis] - 1.0).astype(np.int64)
-        for axis in (0, 1)
-    )
-    return i, j
+def _at(cells: np.ndarray, places: np.ndarray, scale: float) -> np.ndarray:
+    """(...) values of the cells, ``1 / scale`` wide, that hold ``places`` (..., 2).
+
+    Beyond the field they are the edge's.
+    """
+    rows, columns = cells.shape
+    factor = places.dtype.type(scale)
+    i = np.clip(places[..., 0] * factor, 0, rows - 1).astype(np.int32)
+    j = np.clip(places[..., 1] * factor, 0, columns - 1).astype(np.int32)
+    i *= np.int32(columns)
+    i += j
+    return cells.ravel().take(i)
 
 
 # The generators. Distances to a tile's middle count in blocks, d = 0 for the middle block.

@@ -266,15 +266,14 @@ class RoughTracking(VelocityTracking):
 
     def _turned(self, v: View, points: np.ndarray, origin: bool = True) -> np.ndarray:
         """(n, k, 2) places in the world of points (k, 2) or (n, k, 2) in the heading's frame."""
-        yaw = rotations.yaw(v.qpos[:, 3:7])[:, None].astype(points.dtype)
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        x, y = points[..., 0], points[..., 1]
-        places = np.empty((v.n, points.shape[-2], 2), points.dtype)
-        places[..., 0] = cos * x - sin * y
-        places[..., 1] = sin * x + cos * y
+        # As complex numbers x + iy, which a product turns.
+        kind = np.result_type(points.dtype, np.complex64)
+        yaw = rotations.yaw(v.qpos[:, 3:7])
+        turn = (np.cos(yaw) + 1j * np.sin(yaw)).astype(kind)
+        places = points.view(kind)[..., 0] * turn[:, None]
         if origin:
-            places += v.qpos[:, None, :2].astype(points.dtype)
-        return places
+            places += (v.qpos[:, 0] + 1j * v.qpos[:, 1]).astype(kind)[:, None]
+        return places[..., None].view(points.dtype)
 
     def _scan(self, v: View) -> np.ndarray:
         """(n, points) heights of the ground around the base (m)."""
