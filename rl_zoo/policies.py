@@ -64,14 +64,14 @@ def with_policies_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
 def _folder(setting: str, name: str) -> str:
     """Returns the folder of the policy that a setting names."""
     from motrix_gym.names import did_you_mean
-    from rl_zoo.config import env_name
+    from rl_zoo.manifests import MANIFEST
     from rl_zoo.runs import Run
 
     shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/policy.json"))
-    if env_name(name) in shipped:
-        return str(PRETRAINED / env_name(name))
-    if os.path.isfile(os.path.join(name, "manifest.json")):
-        return str(Run.open(name).policy_folder())
+    if name.removeprefix("Motrix/") in shipped:
+        return str(PRETRAINED / name.removeprefix("Motrix/"))
+    if os.path.isfile(os.path.join(name, MANIFEST)):
+        return os.path.abspath(Run.open(name).policy_folder())
     if not os.path.isdir(name):
         message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
         raise UsageError(f"{setting}={name!r} {message}; those are: {', '.join(shipped)}")

@@ -3,16 +3,19 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import adapters
-from adapters import ALGORITHMS
+from adapters import ALGORITHMS, DistillConfig
 from rl_zoo import choice, recorder
 from rl_zoo.commands import compare, evaluate, play, train
 from rl_zoo.environments import make_env
+from rl_zoo.errors import ZooError
+from rl_zoo.policies import PRETRAINED, with_policies_found
 from rl_zoo.progress import EPISODES, RETURN
 from rl_zoo.runs import Run
 
@@ -180,3 +183,37 @@ def test_a_trainer_without_the_algorithm_is_told_who_has_it(here, capsys):
         in error
     )
     assert error.count("\n") == 1 and not list(here.iterdir())
+
+
+def test_a_teacher_is_a_run_a_folder_or_an_id(here):
+    assert train.main([*words("distill"), "--eval-episodes", "0"]) == 0
+    folder = only(Path("runs").glob("*/*"))
+    shipped = PRETRAINED / "CartPole-v0"
+    checkpoint = only((folder / "checkpoints").glob("*320"))
+    for name, expected in {
+        "CartPole-v0": shipped,
+        "Motrix/CartPole-v0": shipped,
+        str(folder): checkpoint,
+        str(checkpoint): checkpoint,
+    }.items():
+        found = with_policies_found(DistillConfig(teacher=name)).teacher
+        assert found == str(expected.resolve()), name
+    for name in ("runs/CartPole-v1", "CartPole-v1"):
+        with pytest.raises(ZooError, match="teacher=.* is neither a folder nor a shipped policy"):
+            with_policies_found(DistillConfig(teacher=name))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--algo distill", "teacher=None: distillation needs a policy to imitate"),
+        ("--algo distill --teacher runs", "teacher='.*runs' is not a folder with policy.json"),
+        ("--algo distill --teacher Go1-v0", "does not fit: it has 12 actions, the task 1"),
+        ("--algo ppo --teacher Go1-v0", "PPO has no setting 'teacher'"),
+    ],
+)
+def test_a_wrong_teacher_is_told_and_leaves_no_run(here, capsys, arguments, message):
+    Path("runs").mkdir()
+    assert train.main([*arguments.split(), *TINY]) == 2
+    assert re.match(f"error: .*{message}", capsys.readouterr().err)
+    assert not list(Path("runs").glob("*"))
