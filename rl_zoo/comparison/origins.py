@@ -83,4 +83,4 @@ def differences_of(comparison: Comparison, result: Result) -> dict[str, str]:
     """Returns how a run of a comparison differs from one that `compare` would make here."""
     env_id, settings = comparison.env_id, comparison.settings
     wanted = shipped(env_id, result.algo, result.trainer, task_settings=settings)
-    return differences(result.origin, result.settings, wanted)
+    return differences(result.origin, result.fixed, wanted)

@@ -93,8 +93,12 @@ class Result:
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """The settings that decide what is learned."""
-        return fixed(self.settings)
+        """The settings that decide what is learned.
+
+        Of those that the run's version did not have yet, the defaults, which change nothing.
+        """
+        known = ALGORITHMS.get(self.algo)
+        return fixed(known().as_dict() if known else {}) | fixed(self.settings)
 
     def mean(self, figure: str) -> float:
         """The final policy's mean of a figure; NaN if it is not known."""
@@ -281,7 +285,7 @@ class Comparison:
             names = differing([group[0].fixed for group in groups])
             for group in groups:
                 notes = [algo] if len(algorithms) > 1 else []
-                notes += [setting(group[0].settings, name) for name in names]
+                notes += [setting(group[0].fixed, name) for name in names]
                 label = f"{trainer} ({', '.join(notes)})" if notes else trainer
                 rows[label] = sorted(group, key=lambda result: result.seed)
         return rows

@@ -880,6 +880,14 @@ def test_runs_are_of_one_row_if_all_their_settings_are_the_same():
     assert labels({"a": 1, "seed": 0}, {"a": 1, "keep_checkpoints": 3}) == {"sb3": [0, 1]}
 
 
+def test_a_setting_that_an_older_run_has_not_is_at_its_default():
+    stored = {"a": 1}, {"a": 1, "privileged_value": False}, {"a": 1, "privileged_value": True}
+    assert labels(*stored) == {
+        "sb3 (privileged_value=false)": [0, 1],
+        "sb3 (privileged_value=true)": [2],
+    }
+
+
 def test_a_setting_that_one_trainer_has_not_is_told():
     ours = make_result("sb3", 0, (1,), settings={"a": 1, "k": 1})
     theirs = make_result("stock-sb3", 0, (1,), settings={"a": 1})
