@@ -210,7 +210,7 @@ def rectangles(blocks: np.ndarray) -> list[tuple[int, int, int, int, float]]:
     Neighbours of equal height are joined, first along columns, then along rows.
     """
     left = np.ones(blocks.shape, bool)
-    found = []
+    found: list[tuple[int, int, int, int, float]] = []
     for i, j in np.ndindex(blocks.shape):
         if not left[i, j]:
             continue

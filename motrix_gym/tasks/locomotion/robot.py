@@ -122,7 +122,8 @@ def joint_mirror(model: mujoco.MjModel) -> Reflection | None:
     axes, places = _axes(model)
     hinge = model.jnt_type[1:] == _HINGE
     flip = np.where(hinge[:, None], [-1.0, 1.0, -1.0], [1.0, -1.0, 1.0])
-    source, sign = [], []
+    source: list[int] = []
+    sign: list[float] = []
     images = zip(axes * flip, places * [1.0, -1.0, 1.0], hinge, strict=True)
     for axis, place, is_hinge in images:
         along = axes @ axis
@@ -139,7 +140,7 @@ def foot_mirror(model: mujoco.MjModel, feet: tuple[str, ...]) -> list[int] | Non
     """For each foot, the number of that on the other side at home; None if one has no other."""
     data = at_home(model)
     places = np.array([data.site(foot).xpos for foot in feet])
-    source = []
+    source: list[int] = []
     for place in places * [1.0, -1.0, 1.0]:
         near = np.flatnonzero(np.linalg.norm(places - place, axis=1) < 1e-4)
         if len(near) != 1:

@@ -101,7 +101,7 @@ class RoughTracking(VelocityTracking):
         terrain: the field.
     """
 
-    config: RoughConfig
+    config: RoughConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
     metrics = {
         **VelocityTracking.metrics,
         "level": Metric("1", "last", "level of the tile on which the episode began"),
@@ -138,7 +138,7 @@ class RoughTracking(VelocityTracking):
         data = at_home(model)
         sites = [*self.foot_sites, *self._shin_sites]
         self._parts_at_home = data.site_xpos[sites, :2] - data.qpos[:2]
-        reach = 1.5 * abs(self._parts_at_home[: len(robot.feet), 0]).max()
+        reach = 1.5 * float(abs(self._parts_at_home[: len(robot.feet), 0]).max())
         along = np.linspace(-reach, reach, 5)
         self._along = np.stack([along, np.zeros(5)], axis=1)  # points beneath the robot (m)
         self._trunk_points = _bottom(model, robot.trunk)

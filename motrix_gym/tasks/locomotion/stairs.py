@@ -51,7 +51,8 @@ STAIRS_BLIND = replace(STAIRS, height_scan=False)
 class Stairs(RoughTracking):
     """Cross a flight of stairs with a legged robot."""
 
-    config: StairsConfig
+    config: StairsConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
+
     success_rule = SuccessRule("once")
     metrics = {
         **RoughTracking.metrics,
