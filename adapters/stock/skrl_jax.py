@@ -16,7 +16,8 @@ from skrl.utils import set_seed
 
 from adapters.base import Layers
 from adapters.ppo_config import PPOConfig
-from adapters.skrl_jax import find_device, make_networks, policy_arrays
+from adapters.skrl_jax import find_device
+from adapters.skrl_jax_models import make_networks, policy_arrays
 from adapters.stock.skrl_common import StockSkrlTrainer, ppo_settings
 from motrix_gym.policy import LOG_STD_RANGE
 

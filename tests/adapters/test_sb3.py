@@ -13,6 +13,7 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 
+from adapters import sb3
 from adapters.sb3 import SB3Trainer
 from adapters.sb3_env import BatchedTimeLimits, SB3VecEnv
 from tests.adapters.envs import CounterEnv, PointEnv
@@ -21,6 +22,7 @@ from tests.adapters.torch_contract import TorchTrainerContract
 
 class TestSB3Trainer(TorchTrainerContract):
     trainer = SB3Trainer
+    rate_module = sb3
 
     def network_actions(self, trainer: Any, observations: np.ndarray) -> np.ndarray:
         observations = trainer.normalizer.normalize_obs(observations)

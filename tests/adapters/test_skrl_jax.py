@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree  # noqa: E402
 from skrl.agents.jax.ppo import ppo as stock  # noqa: E402
 from skrl.resources.schedulers.jax import KLAdaptiveLR  # noqa: E402
 
-from adapters import skrl_jax  # noqa: E402
+from adapters import skrl_jax_agent  # noqa: E402
 from adapters.jax_ppo import chunk_size  # noqa: E402
 from adapters.kl_rule import adapted_rate  # noqa: E402
 from adapters.moments import STD_EPSILON  # noqa: E402
@@ -223,7 +223,7 @@ def test_an_update_in_chunks_learns_the_same(monkeypatch):
     """As a whole: where a gradient is hardly more than rounding, Adam's step may go either way."""
     moves = []
     for chunk in (10**6, 64):
-        monkeypatch.setattr(skrl_jax, "CHUNK", chunk)
+        monkeypatch.setattr(skrl_jax_agent, "CHUNK", chunk)
         trainer = SkrlJaxTrainer(PointEnv(16), config(num_envs=16, rollouts=16))
         before = weights_of(trainer)
         trainer.update()

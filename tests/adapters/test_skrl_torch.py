@@ -12,8 +12,10 @@ from skrl.envs.wrappers.torch import wrap_env
 from skrl.memories.torch import RandomMemory
 from skrl.trainers.torch import SequentialTrainer
 
-from adapters import skrl_torch, torch_devices
-from adapters.skrl_torch import ActorCritic, SkrlTorchTrainer, TimeLimitPPO
+from adapters import skrl_torch_agent, torch_devices
+from adapters.skrl_torch import SkrlTorchTrainer
+from adapters.skrl_torch_agent import TimeLimitPPO
+from adapters.skrl_torch_models import ActorCritic
 from adapters.torch_devices import computes_bfloat16
 from tests.adapters.envs import PointEnv
 from tests.adapters.torch_contract import (
@@ -30,6 +32,7 @@ has_bfloat16 = pytest.mark.skipif(
 
 class TestSkrlTorchTrainer(TorchTrainerContract):
     trainer = SkrlTorchTrainer
+    rate_module = skrl_torch_agent
 
     def network_actions(self, trainer: Any, observations: np.ndarray) -> np.ndarray:
         agent = trainer.agent
@@ -50,7 +53,7 @@ class TestSkrlTorchTrainer(TorchTrainerContract):
             seen.append(compute_gae(**arguments))
             return seen[0]
 
-        monkeypatch.setattr(skrl_torch, "compute_gae", spy)
+        monkeypatch.setattr(skrl_torch_agent, "compute_gae", spy)
         trainer._collect()
         trainer._learn()
         return seen[0][0][:, :, 0].numpy()

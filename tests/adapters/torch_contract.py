@@ -2,9 +2,9 @@
 """What both trainers on Torch promise, as tests; `test_skrl_torch` and `test_sb3` run them."""
 
 import functools
-import sys
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class TorchTrainerContract:
     """The contract; a subclass names the trainer and reaches into its library."""
 
     trainer: type[TorchTrainer]
+    rate_module: ModuleType  # the module that bounds the adaptive learning rate
 
     def network_actions(self, trainer: Any, observations: np.ndarray) -> np.ndarray:
         """Returns the mean actions by the library's own network and normaliser."""
@@ -189,7 +190,7 @@ class TorchTrainerContract:
         assert rates[-2:] == [2e-3, 2e-3]
 
         # The floor is raised: at a rate of 1e-6, rounding is as large as the divergence.
-        monkeypatch.setattr(sys.modules[self.trainer.__module__], "MIN_LEARNING_RATE", 5e-4)
+        monkeypatch.setattr(self.rate_module, "MIN_LEARNING_RATE", 5e-4)
         falling = self.make(learning_rate=1e-3, desired_kl=1e-9)
         assert falling.update()["Learning / Learning rate"] < 1e-3
         assert falling.update()["Learning / Learning rate"] == 5e-4

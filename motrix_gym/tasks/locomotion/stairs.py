@@ -52,7 +52,6 @@ class Stairs(RoughTracking):
     """Cross a flight of stairs with a legged robot."""
 
     config: StairsConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
-
     success_rule = SuccessRule("once")
     metrics = {
         **RoughTracking.metrics,
