@@ -19,9 +19,7 @@ While the best checkpoint is the latest one, the best of the earlier ones is kep
 training chooses between those two at its end.
 """
 
-import hashlib
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,11 +32,11 @@ import numpy as np
 from filelock import BaseFileLock
 
 from adapters import AlgorithmConfig, Policy, PolicyError
-from motrix_gym.files import pack_arrays, read_arrays, sync_folder, write_file
+from motrix_gym.files import write_file
 from motrix_gym.names import shown
 from motrix_gym.policy_files import ARRAYS_FILE, JSON_FILE
+from rl_zoo import checkpoints, evaluation, locks, manifests
 from rl_zoo import config as zoo_config
-from rl_zoo import evaluation, locks, manifests
 from rl_zoo.environments import env_of_run
 from rl_zoo.manifests import (
     CHECKPOINTS,
@@ -57,7 +55,6 @@ from rl_zoo.provenance import session, sessions
 
 CONFIG = "config.yaml"
 EVALUATION = "evaluation.json"
-REPLAY = "replay/"  # how the names of a state's arrays begin that only the latest needs
 ENDINGS = ("complete", "interrupted", "failed")
 
 
@@ -129,7 +126,7 @@ class Run:
         }
         text = encode(manifest)
         name = f"{now.astimezone():%Y-%m-%d_%H-%M-%S}_{algo}_{trainer}"
-        with _reported(f"make a run folder in {root}"):
+        with _as_run_error(f"make a run folder in {root}"):
             parent = Path(root) / zoo_config.env_name(env_id)
             parent.mkdir(parents=True, exist_ok=True)
             run = cls(_make_folder(parent, name))
@@ -137,7 +134,7 @@ class Run:
             run._keep = config.keep_checkpoints
             try:
                 run._lock = _locked(run.folder)
-                (run.folder / "checkpoints").mkdir()
+                (run.folder / checkpoints.FOLDER).mkdir()
                 write_file(run.folder / CONFIG, zoo_config.dump(config, algo).encode())
                 write_file(run.folder / MANIFEST, text)
             except BaseException:  # a full disk, or Ctrl-C: no half a run
@@ -171,7 +168,7 @@ class Run:
             raise RunError(f"{folder} is a run of {manifest['env_id']}, not of {env_id}")
         if resume:
             run._keep = run.config().keep_checkpoints  # the settings of a run never change
-            with _reported(f"resume {folder}"):
+            with _as_run_error(f"resume {folder}"):
                 run._lock = _locked(run.folder)
         return run
 
@@ -187,7 +184,7 @@ class Run:
         """
         self._check_writable()
         self._started = self._started if started is None else started
-        with _reported(f"resume {self.folder}"):
+        with _as_run_error(f"resume {self.folder}"):
             known = sessions(self.manifest())
             new = [session()] if known[-1] != session() else []
             self._commit(status="running", sessions=known + new)
@@ -235,12 +232,12 @@ class Run:
         self._check_writable()
         now = time.monotonic()
         try:
-            with _reported(f"write a checkpoint in {self.folder}", self._last_good):
+            with _as_run_error(f"write a checkpoint in {self.folder}", self._last_good):
                 manifest = self.manifest()
                 seconds = manifest["wall_seconds"] + now - self._started
                 score = float(score) if score is not None and math.isfinite(score) else None
                 entry = {"steps": int(steps), "seconds": seconds, "score": score}
-                entry |= self._write(str(int(steps)), policy, state)
+                entry |= checkpoints.write(self.folder, str(int(steps)), policy, state)
                 best = manifest["best"]
                 if best is None or rank(entry) >= rank(best):
                     best = entry
@@ -262,7 +259,7 @@ class Run:
         """
         self._check_writable()
         entry = self._verified(which, FILES)
-        with _reported(f"write {MANIFEST} in {self.folder}"):
+        with _as_run_error(f"write {MANIFEST} in {self.folder}"):
             self._commit_checkpoints(entry, self.manifest()["latest"])
         self._remove_litter()
 
@@ -272,7 +269,7 @@ class Run:
         Raises:
             RunError: it cannot be written, or is not plain JSON.
         """
-        with _reported(f"write {EVALUATION} in {self.folder}"):
+        with _as_run_error(f"write {EVALUATION} in {self.folder}"):
             write_file(self.folder / EVALUATION, encode(result))
 
     def finish(self, status: str) -> None:
@@ -285,7 +282,7 @@ class Run:
             raise ValueError(f"status={status!r} is not one of {', '.join(ENDINGS)}")
         self._check_writable()
         try:
-            with _reported(f"finish {self.folder}", self._last_good):
+            with _as_run_error(f"finish {self.folder}", self._last_good):
                 self._commit(status=status)
         finally:
             self.close()
@@ -313,7 +310,8 @@ class Run:
         Raises:
             RunError: as `policy`.
         """
-        return self._path(self._verified(which, (ARRAYS_FILE, JSON_FILE)))
+        entry = self._verified(which, (ARRAYS_FILE, JSON_FILE))
+        return checkpoints.path_of(self.folder, entry)
 
     def policy(self, which: str = "best") -> Policy:
         """Returns the policy of the "best", the "latest", or a `history()` entry's folder.
@@ -335,11 +333,7 @@ class Run:
             RunError: as `policy`.
         """
         entry = self._verified(which, (STATE_FILE, REPLAY_FILE))
-        state: dict[str, np.ndarray] = {}
-        for file in (STATE_FILE, REPLAY_FILE):
-            if digest := entry["sha256"].get(file):
-                state |= read_arrays(self._path(entry) / file, digest, RunError)
-        return state
+        return checkpoints.read_state(self.folder, entry)
 
     def evaluate(
         self,
@@ -375,26 +369,6 @@ class Run:
         if self._lock is None:
             raise RunError(f"{self.folder} is not open for writing: Run.open(..., resume=True)")
 
-    def _path(self, entry: dict[str, Any]) -> Path:
-        return self.folder / "checkpoints" / entry["folder"]
-
-    def _write(self, name: str, policy: Policy, state: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Writes a checkpoint folder and returns its name and digests."""
-        checkpoints = self.folder / "checkpoints"
-        temporary = checkpoints / f".{name}.tmp"
-        policy.save(temporary)
-        replay = {k: array for k, array in state.items() if k.startswith(REPLAY)}
-        rest = {k: array for k, array in state.items() if k not in replay}
-        write_file(temporary / STATE_FILE, pack_arrays(rest))
-        files = FILES
-        if replay:
-            write_file(temporary / REPLAY_FILE, pack_arrays(replay))
-            files = (*FILES, REPLAY_FILE)
-        final = _free(checkpoints, name)
-        os.rename(temporary, final)
-        sync_folder(checkpoints)
-        return {"folder": final.name, "sha256": {file: _digest(final / file) for file in files}}
-
     def _commit(self, **changes: Any) -> None:
         """Replaces the manifest on disk by a changed one."""
         manifest = self.manifest()
@@ -423,22 +397,10 @@ class Run:
         self._commit(best=best, latest=latest, history=history, **changes)
 
     def _remove_litter(self) -> None:
-        """Removes what the manifest does not name: checkpoints, replay buffers, temporary files.
-
-        Links are not followed: in a stranger's run they may lead anywhere.
-        """
+        """Removes what the manifest does not name: checkpoints, replay buffers, temporary files."""
         with suppress(RunError, OSError):  # what stays is ignored, and goes the next time
             kept = {entry["folder"]: entry for entry in self.history()}
-            checkpoints = self.folder / "checkpoints"
-            for path in () if checkpoints.is_symlink() else checkpoints.iterdir():
-                if path.name in kept:
-                    if REPLAY_FILE not in kept[path.name]["sha256"] and not path.is_symlink():
-                        (path / REPLAY_FILE).unlink(missing_ok=True)
-                    continue
-                if path.is_symlink():
-                    path.unlink()
-                else:
-                    shutil.rmtree(path, ignore_errors=True)
+            checkpoints.remove_others(self.folder, kept)
             for path in self.folder.glob(".*.tmp"):
                 path.unlink()
 
@@ -455,27 +417,18 @@ class Run:
                 f"{self.folder} has no checkpoint yet (status: {manifest['status']}): there is "
                 "nothing to play or to resume, only to train anew"
             )
-        if damage := self._damage(entry, files):
+        if damage := checkpoints.damage(self.folder, entry, files):
             raise RunError(f"{damage}; {self._last_good()}")
         return entry
-
-    def _damage(self, entry: dict[str, Any], files: tuple[str, ...]) -> str:
-        """Returns what is wrong with files of a checkpoint, "" if nothing is."""
-        for path in (self._path(entry) / file for file in files if file in entry["sha256"]):
-            try:
-                if _digest(path) != entry["sha256"][path.name]:
-                    return f"{path} is damaged or was changed: its SHA-256 is not the recorded one"
-            except OSError as error:
-                return f"{path} cannot be read: {error.strerror}"
-        return ""
 
     def _last_good(self) -> str:
         """Returns a phrase that names the last checkpoint without damage."""
         manifest = self.manifest()
         named = [(which, manifest[which]) for which in CHECKPOINTS if manifest[which]]
         for which, entry in named + [("older", entry) for entry in reversed(entries(manifest))]:
-            if not self._damage(entry, tuple(entry["sha256"])):
-                return f"the last good checkpoint is {self._path(entry)} ({which})"
+            if not checkpoints.damage(self.folder, entry, tuple(entry["sha256"])):
+                path = checkpoints.path_of(self.folder, entry)
+                return f"the last good checkpoint is {path} ({which})"
         return "there is no good checkpoint"
 
 
@@ -511,33 +464,20 @@ def _locked(folder: Path) -> BaseFileLock:
 
 
 @contextmanager
-def _reported(what: str, consolation: Callable[[], str] = str) -> Iterator[None]:
-    """Turns an OSError into a RunError that says what could not be done, and what is left."""
+def _as_run_error(what: str, remains: Callable[[], str] = str) -> Iterator[None]:
+    """Turns an OSError into a RunError that says what could not be done, and what remains."""
     try:
         yield
     except OSError as error:
         reason = f"{error.strerror or error} ({error.filename})" if error.filename else error
-        message = "; ".join(filter(None, (f"cannot {what}: {reason}", consolation())))
+        message = "; ".join(filter(None, (f"cannot {what}: {reason}", remains())))
         raise RunError(message) from error
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _free(parent: Path, name: str) -> Path:
-    """Returns parent/name, or the first of parent/name_1, _2, ... that does not exist."""
-    path, k = parent / name, 0
-    while path.exists():
-        k += 1
-        path = parent / f"{name}_{k}"
-    return path
 
 
 def _make_folder(parent: Path, name: str) -> Path:
     """Makes parent/name or a numbered sibling; several processes may do so at once."""
     while True:
-        path = _free(parent, name)
+        path = checkpoints.free_path(parent, name)
         with suppress(FileExistsError):
             path.mkdir()
             return path
