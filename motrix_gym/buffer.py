@@ -10,17 +10,25 @@ from motrix_gym.names import shown
 
 @dataclass(frozen=True)
 class Buffer:
-    """A per-environment array that a task keeps; the engine clears, saves and restores it."""
+    """A per-environment array that a task keeps.
+
+    The environment clears it, and its snapshots hold it.
+    """
 
     shape: tuple[int, ...] = ()
+    """Shape of one environment's entry; the array is (num_envs, *shape)."""
     dtype: type = np.float64
     initial: float = 0.0
     """The value of every entry where the buffer is cleared."""
     lasts: str = "episode"
-    """When the buffer is cleared: "episode" is at every reset of the row, "training" only when the
-    row is given a seed, such as the level that it has reached in a curriculum."""
+    """When the buffer is cleared: "episode" is at every reset of the row; "training" only when the
+    row is given a seed. A curriculum's level, for example, lasts for the training."""
 
     def __post_init__(self) -> None:
-        """Check when it is cleared."""
+        """Check ``lasts``.
+
+        Raises:
+            ValueError: if it is another word.
+        """
         if self.lasts not in ("episode", "training"):
             raise ValueError(f"lasts must be 'episode' or 'training', got {shown(self.lasts)}")

@@ -33,7 +33,7 @@ class VelocityCommands:
         settings.check(self)
 
     def draw(self, rng: RowRandom) -> np.ndarray:
-        """(n, 3) new commands."""
+        """(n, 3) new commands (vx, vy, wz), in m/s and rad/s."""
         low, high = np.transpose([self.forward, self.lateral, self.turn])
         commands = rng.uniform(low, high, 3)
         standing = rng.uniform() < self.standing_share

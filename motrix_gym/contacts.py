@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contact between named geoms, as sensors that are added to a model."""
+"""Contact sensors between named geoms, which are added to a model."""
 
 from collections.abc import Mapping
 
@@ -15,16 +15,16 @@ _ONE_SLOT = 1
 def add_contact_sensors(spec: mujoco.MjSpec, contacts: Mapping[str, tuple[str, str]]) -> None:
     """Add a sensor for each pair of geoms: the net force of the first on the second.
 
-    Its reading is (3,) in N, in the world's frame, and 0 without contact. MuJoCo finds contacts and
-    their forces from the state before a physics step. So after a step of the environment it is of
-    the state before the last physics step.
+    A reading is (3,), in N, in the world's frame, and 0 without contact. MuJoCo finds contacts and
+    their forces from the state before a physics step. So after a step of the environment, the
+    reading is of the state before the last physics step.
 
     Args:
         spec: the model, before it is compiled.
         contacts: pairs of geoms, by the name of the sensor.
 
     Raises:
-        ValueError: if there is no geom of a name, with the nearest one.
+        ValueError: if there is no geom of a name; the message has the nearest name.
     """
     names = [geom.name for geom in spec.geoms if geom.name]
     for name, pair in contacts.items():

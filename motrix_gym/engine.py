@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine is: everything that tasks, the vector environment and the commands use of one.
+"""The interface of an engine: all that tasks, the vector environment and the commands use of one.
 
 An engine holds ``num_envs`` worlds of one MuJoCo model and steps them together. Its arrays have
-one row per world. ``simulation.Simulation`` is the engine of the suite, on ``mujoco.batch``;
-another passes the tests in ``tests/engine`` and can take its place.
+one row per world. ``simulation.Simulation``, on ``mujoco.batch``, is the engine of the suite. Any
+class that passes the tests in ``tests/engine`` can take its place.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,7 +47,10 @@ class Engine(Protocol):
         ...
 
     def rows(self, ids: np.ndarray) -> View:
-        """A view of the rows ``ids`` (sorted, unique), whose arrays are copies."""
+        """A view of the rows ``ids`` (sorted, unique), whose arrays are copies.
+
+        ``View.commit`` writes them back.
+        """
         ...
 
     def step(
@@ -83,7 +86,11 @@ class Engine(Protocol):
         ...
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Return to a ``snapshot``; a ValueError, and no change, if it does not fit."""
+        """Return to a ``snapshot``.
+
+        Raises:
+            ValueError: if it does not fit; nothing is changed then.
+        """
         ...
 
     def data(self, row: int, data: mujoco.MjData | None = None) -> mujoco.MjData:
@@ -115,7 +122,11 @@ class Engine(Protocol):
         ...
 
     def sensor(self, name: str) -> slice:
-        """Where a sensor lies in the field ``sensordata``."""
+        """Where a sensor lies in the columns of the field ``sensordata``.
+
+        Raises:
+            AttributeError: if there is no such sensor; the message has the nearest name.
+        """
         ...
 
     def missing(self, name: str) -> str:

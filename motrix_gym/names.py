@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What messages say of what was given: hints for names that are nearly right, and short values."""
+"""Parts of error messages: the nearest allowed name, and values on one short line."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of channels: the only description of what a task observes.
+"""Channels: the list that describes what a task observes.
 
 A task lists its channels once. From the list follow the observation space, the array that ``step``
 returns, noise, delay and history, the mirror, and what a stored policy says of its inputs.
 
-In a step, after the physics and after the task has judged the transition, the channels are read;
-that is a frame. Noise is added to it once. Then delays and histories take what they deliver from
-the frames so far: a frame is never read or disturbed again.
+In each step, after the physics, the rewards and the ends of episodes, all channels are read once.
+What they read is a frame, and noise is added to it once. Observations are put together from the
+newest frame and, for channels with a delay or a history, from earlier ones, which keep their noise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,25 +29,26 @@ class Channel:
     name: str
     unit: str = "1"
     size: int = 1
-    """Entries of one frame."""
+    """Entries that the channel has in one frame, which is what is read in one step."""
     read: Read | None = None
-    """``read(view)`` gives the entries, (n, size), or (n,) for one; of an action, None."""
+    """``read(view)`` returns the entries, (n, size), or (n,) for a single one. None for the
+    channels of an action."""
     noise: float = 0.0
-    """Half-width of the uniform noise at the setting ``observation_noise=1``."""
+    """Half-width of the uniform noise, in the channel's unit, at ``observation_noise=1``."""
     delay: int = 0
-    """Steps by which what is observed is old."""
+    """Age of the newest observed frame, in steps."""
     history: int = 1
-    """Frames that an observation holds, the newest first; at the start of an episode all are the
-    first frame."""
+    """Number of frames that an observation holds, the newest first. At the start of an episode all
+    of them are the first frame."""
     mirror: float | Sequence[float] | Reflection | str | None = None
-    """The channel's image under the task's mirror: a sign, a sign for each entry, a reflection
-    of its entries, or the name of the channel with which it is exchanged, with "-" before it if
-    the signs change. None if the task has no mirror."""
+    """What becomes of the channel when left and right are exchanged (its mirror image): a sign, a
+    sign for each entry, a reflection of its entries, or the name of the channel with which it is
+    exchanged, with "-" before the name if the signs change. None if the task has no mirror."""
     full_turn: bool = False
-    """Whether it is the angle (rad) of a joint without limits, which is the same after a full turn:
-    the mirror image is shifted by 2 pi towards 0."""
+    """Whether it is the angle (rad) of a joint without limits. After a full turn such a joint is
+    where it was, so its mirror image is shifted by 2 pi towards 0 (``Mirror.image``)."""
     privileged: bool = False
-    """Whether only the value function may see it, in training. These come last."""
+    """Whether only the value function may see it, in training. Privileged channels come last."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -72,9 +73,11 @@ class Channel:
 
 
 def read_together(read: Read, channels: Iterable[Channel]) -> list[Channel]:
-    """Channels that one function reads side by side, ``read(view)`` being as wide as they together.
+    """Channels that one function reads at once, such as the angles of all joints, each by name.
 
-    Such as a name for each joint, where MuJoCo has one array of all.
+    Args:
+        read: ``read(view)`` returns (n, sum of the channels' sizes), in the order of the channels.
+        channels: without ``read`` functions of their own.
     """
     channels = list(channels)
     sizes = tuple(channel.size for channel in channels)
@@ -83,11 +86,11 @@ def read_together(read: Read, channels: Iterable[Channel]) -> list[Channel]:
 
 @dataclass(frozen=True)
 class _Part:
-    """The columns of one of the channels that a function reads together."""
+    """Reads one channel's columns of what a function reads for several channels."""
 
     whole: Read
-    group: tuple[int, ...]  # sizes of the channels
-    index: int
+    group: tuple[int, ...]  # sizes of all the channels
+    index: int  # which of them it is
 
     def __call__(self, view: View) -> np.ndarray:
         start = sum(self.group[: self.index])
@@ -95,15 +98,15 @@ class _Part:
 
 
 def check_channels(channels: Iterable[Channel], what: str) -> tuple[Channel, ...]:
-    """The channels as a tuple, if they can stand in one list.
+    """The channels of an observation or an action as a tuple, checked.
 
     Args:
         channels: the list.
         what: "observation" or "action".
 
     Raises:
-        ValueError: if two have one name, an ordinary one follows a privileged one, or one cannot be
-            read, naming it.
+        ValueError: if two channels have the same name, an ordinary one follows a privileged one,
+            or one of an observation has no ``read``. The message names the channel.
     """
     channels = tuple(channels)
     names: set[str] = set()
@@ -126,13 +129,13 @@ def check_channels(channels: Iterable[Channel], what: str) -> tuple[Channel, ...
 
 
 class Frames:
-    """Reads a list of channels, and delivers them with noise, delay and history.
+    """Reads channels into frames, and makes observations with delay and history of the frames.
 
     Attributes:
         channels: the channels, in order.
         width: entries of an observation.
         noise: (size,) float32, each entry's half-width of noise; None if all are 0.
-        arrays: what decides later observations, by name, (num_envs, ...) each.
+        arrays: the frames that later observations need, by name, (num_envs, ...) each.
     """
 
     def __init__(self, channels: Sequence[Channel], num_envs: int, noise: float = 0.0):
@@ -166,11 +169,11 @@ class Frames:
         return frame
 
     def deliver(self, frame: np.ndarray, rows: Any, first: bool) -> np.ndarray:
-        """The observations (n, width) of the ``rows``, whose newest frame is given.
+        """The observations (n, width) of some rows, after their newest frame was read.
 
         Args:
             frame: (n, size) with noise.
-            rows: a slice or an index array.
+            rows: which rows these are, a slice or an index array.
             first: whether it is the first frame of the rows' episodes.
         """
         if not self.arrays:
@@ -208,11 +211,11 @@ class Frames:
 
 
 def mirror(observation: Sequence[Channel], action: Sequence[Channel]) -> Mirror | None:
-    """The mirror of a task with these channels; None if none of them has an image.
+    """The mirror of a task with these channels; None if no channel has a mirror image.
 
     Raises:
-        ValueError: if some have an image and another does not, or an image does not undo itself,
-            naming the channel.
+        ValueError: if some channels have an image and another does not, or two images do not give
+            the channel back. The message names the channel.
     """
     if all(channel.mirror is None for channel in (*observation, *action)):
         return None
@@ -226,7 +229,10 @@ def mirror(observation: Sequence[Channel], action: Sequence[Channel]) -> Mirror 
 
 
 def _reads(channels: Sequence[Channel]) -> Iterator[tuple[Read, slice]]:
-    """Each read function, and the entries of a frame that it gives; one call for a whole group."""
+    """Each read function, and the entries of a frame that it fills.
+
+    Channels that are read together (``read_together``) need one call.
+    """
     start = i = 0
     while i < len(channels):
         read, count = channels[i].read, 1
@@ -241,7 +247,7 @@ def _reads(channels: Sequence[Channel]) -> Iterator[tuple[Read, slice]]:
 
 
 def _sources(channels: Sequence[Channel], size: int) -> np.ndarray:
-    """For each entry of an observation, where it lies in the frames so far, laid end to end."""
+    """For each entry of an observation, its index in the stored frames, laid end to end."""
     sources: list[int] = []
     start = 0
     for channel in channels:
@@ -263,7 +269,7 @@ def _reflection(channels: Sequence[Channel]) -> Reflection:
     sign: list[float] = []
     for channel in channels:
         image = _image(channel, by_name)
-        other = _other(channel)
+        other = _exchanged_with(channel)
         origin = starts[other if other is not None else channel.name]
         for frame in range(channel.history):
             source += [origin + frame * channel.size + i for i in image.source]
@@ -271,8 +277,8 @@ def _reflection(channels: Sequence[Channel]) -> Reflection:
     return Reflection(tuple(source), tuple(sign))
 
 
-def _other(channel: Channel) -> str | None:
-    """The name of the channel with which a channel is exchanged, if with any."""
+def _exchanged_with(channel: Channel) -> str | None:
+    """The name of the channel with which the mirror exchanges a channel, if with any."""
     return channel.mirror.removeprefix("-") if isinstance(channel.mirror, str) else None
 
 
@@ -282,7 +288,7 @@ def _image(channel: Channel, by_name: dict[str, Channel]) -> Reflection:
     if given is None:
         raise ValueError(f"channel {name} has no mirror, and others have: give it its sign")
     if isinstance(given, str):
-        twin, sign = _other(channel), -1.0 if given.startswith("-") else 1.0
+        twin, sign = _exchanged_with(channel), -1.0 if given.startswith("-") else 1.0
         other = by_name.get(twin or "")
         if other is None:
             hint = did_you_mean(twin, by_name)

@@ -4,9 +4,9 @@
 A saved policy is two files, an array file and a JSON that says what the arrays mean
 (`motrix_gym.policy_files`). Loading one and acting with it needs no learning library.
 
-The action for an observation does not depend on the other rows of its batch: row i has the same
-bits in a batch of any size, in any order. So a task may act through a trained policy, and a
-control loop with one row repeats what an evaluation with a thousand rows did.
+The action for an observation does not depend on the other rows of its batch: it has the same bits
+in a batch of any size and order. So a control loop with one row repeats exactly what an evaluation
+with a thousand rows did, and results stay reproducible where a task acts through a policy.
 """
 
 from collections.abc import Callable
@@ -28,22 +28,22 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 Layer = tuple[np.ndarray, np.ndarray]
 LSTMLayer = tuple[np.ndarray, np.ndarray, np.ndarray]
 LSTM_PARTS = ("input", "recurrent", "bias")
-LOG_STD_RANGE = (-20.0, 2.0)  # of a spread that depends on the observation
-NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a policy that is not drawn from
+LOG_STD_RANGE = (-20.0, 2.0)  # of a log standard deviation that depends on the observation
+NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a deterministic policy
 # Non-finite outputs are refused in `Policy.action`.
 IGNORE_OVERFLOW = np.errstate(over="ignore", invalid="ignore")
 
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """A Gaussian policy: action = bound(network(normalise(observation))), and a spread to sample.
+    """A Gaussian policy: its mean action is bound(network(normalise(observation))).
 
     Arrays are copied to read-only float32. A policy with an LSTM acts through `actor`.
 
     Attributes:
         hidden: Layers (weight (in, out), bias (out,)), each followed by the activation.
         output: The last layer (weight (in, act), bias (act,)), without activation.
-        log_std: (act,) logarithm of the spread of `sample`, before actions are bounded.
+        log_std: (act,) logarithm of the standard deviation of `sample`, before actions are bounded.
         activation: "elu", "relu" or "tanh".
         observation_mean: (obs,) subtracted from the observation.
         observation_std: (obs,) divides it, positive.
@@ -52,10 +52,12 @@ class Policy:
         action_high: (act,) upper bounds.
         metadata: Plain JSON: env_id, trainer, names and units of observation and action, steps, ...
         squash: Actions are bounded by tanh, scaled to the box; if not, by clipping to it.
-        log_std_weight: (in, act), what the last hidden layer adds to log_std, then bounded to
-            `LOG_STD_RANGE`; None if the spread does not depend on the observation.
-        lstm: Layers between normaliser and hidden ones, each of weights for its input (in, 4 h) and
-            its last output (h, 4 h), and biases (4 h,): input, forget, cell and output gate.
+        log_std_weight: (in, act) weights of the last hidden layer's output, of which the product is
+            added to log_std; the sum is bounded to `LOG_STD_RANGE`. None if the standard deviation
+            does not depend on the observation.
+        lstm: LSTM layers between the normaliser and the hidden layers. Each has weights for its
+            input (in, 4 h) and for its previous output (h, 4 h), and biases (4 h,), in the order
+            input, forget, cell and output gate.
 
     Raises:
         PolicyError: shapes do not fit together, or a number is not finite where it must be.
@@ -178,7 +180,7 @@ class Policy:
         return self.action(self._features(observation), generator)
 
     def actor(self, generator: np.random.Generator | None = None) -> "Actor":
-        """Returns the policy at work on one vector environment, remembering what it must.
+        """Returns what acts with the policy in one vector environment, with the LSTM's state.
 
         Args:
             generator: Draws actions; None for the deterministic ones.
@@ -199,7 +201,11 @@ class Policy:
         return np.clip(x, -self.observation_clip, self.observation_clip)
 
     def _features(self, observation: np.ndarray) -> np.ndarray:
-        """What the hidden layers get, where that is a matter of one observation."""
+        """Returns the hidden layers' input of a policy without memory.
+
+        Raises:
+            ValueError: the policy has an LSTM, or as `normalised`.
+        """
         if self.lstm:
             raise ValueError(
                 "the policy has an LSTM and acts by what it saw before: act = policy.actor(), and "
@@ -208,7 +214,7 @@ class Policy:
         return self.normalised(observation)
 
     def _head(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns mean and log_std, of features."""
+        """Returns mean and log_std, (n, act) or (act,), for the hidden layers' input."""
         for weight, bias in self.hidden:
             x = ACTIVATIONS[self.activation](_product(x, weight) + bias)
         log_std = self.log_std
@@ -257,8 +263,7 @@ class Policy:
         """Writes the two files into a folder, which is made if need be.
 
         The JSON also lists, for readers without this package, how an action is computed from the
-        arrays. A policy that squashes, has an LSTM or a spread that depends on the observation gets
-        schema version 2.
+        arrays. A policy with `squash`, `lstm` or `log_std_weight` gets schema version 2.
 
         Raises:
             PolicyError: `metadata` is not plain JSON; nothing is written.
@@ -291,7 +296,7 @@ class Policy:
         """Reads a policy.
 
         Raises:
-            PolicyError: a file is missing, torn, foreign, of an unknown version, or was changed.
+            PolicyError: a file is missing, damaged, of another format or version, or was changed.
         """
         folder = Path(folder)
         arrays, about = read_policy(folder)
@@ -339,7 +344,8 @@ class Actor:
 
         Args:
             observations: (n, obs).
-            starts: (n,) bool, rows whose episode begins with this observation; all, at first.
+            starts: (n,) bool, rows whose episode begins with this observation; in the first call,
+                all of them.
 
         Raises:
             ValueError, PolicyError: as `Policy.__call__`.

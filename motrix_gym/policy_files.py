@@ -2,7 +2,8 @@
 """The two files of a stored policy: `policy.safetensors`, and `policy.json`, which describes it.
 
 The JSON holds the format's name and version, the SHA-256 of the other file, the names and shapes
-of its arrays, and what the policy says of itself (`motrix_gym.policy`). Nothing is ever unpickled.
+of its arrays, and the policy's settings and metadata (`motrix_gym.policy`). Nothing is ever
+unpickled.
 """
 
 import hashlib
@@ -20,11 +21,12 @@ from motrix_gym.settings import is_mapping
 ARRAYS_FILE = "policy.safetensors"
 JSON_FILE = "policy.json"
 FORMAT = "motrix-policy"
-SCHEMA_VERSIONS = (1, 2)  # 2 marks features that a program of version 1 would pass over
+# Version 2 marks policies with features that a program which knows only version 1 would not see.
+SCHEMA_VERSIONS = (1, 2)
 
 
 class PolicyError(ValueError):
-    """A policy is malformed, or its files are missing, torn, foreign or of an unknown version."""
+    """A policy's numbers do not fit together, or its files cannot be read or are damaged."""
 
 
 def write_policy(
@@ -43,8 +45,8 @@ def write_policy(
         folder: Where to write.
         schema_version: One of `SCHEMA_VERSIONS`.
         arrays: All arrays by name.
-        settings: What the policy has beside arrays, as entries of the JSON.
-        metadata: What the policy says of itself, the JSON's entry `metadata`.
+        settings: Entries of the JSON that the computation of an action needs.
+        metadata: The JSON's entry `metadata`: where the policy comes from, its channels and units.
 
     Raises:
         PolicyError: the metadata is not plain JSON; nothing is written.
@@ -72,7 +74,7 @@ def read_policy(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Returns the arrays and the JSON of a stored policy.
 
     Raises:
-        PolicyError: a file is missing, torn, foreign, of an unknown version, or was changed.
+        PolicyError: a file is missing, damaged, of another format or version, or was changed.
     """
     about = _read_description(folder / JSON_FILE)
     arrays = read_arrays(folder / ARRAYS_FILE, about.get("sha256"), PolicyError)

@@ -90,7 +90,7 @@ class RowRandom:
         return low + (np.asarray(high) - low) * unit
 
     def uniform32(self, size: int) -> np.ndarray:
-        """(n, size) float32, uniform on [-1, 1): half the words of ``uniform``, for noise."""
+        """(n, size) float32, uniform on [-1, 1), for noise: uses half as many random words."""
         halves = self._words((size + 1) // 2).view(np.uint32)[:, :size]
         return (halves >> np.uint32(8)).astype(np.float32) * (2 * _TWO_TO_MINUS_24) - np.float32(1)
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Domain randomisation: physics that differs between environments, so that a policy relies on none.
+"""Domain randomisation: physics that differs between environments and episodes.
+
+A policy that is trained so does not rely on the exact values of one model.
 
 A task's setting ``randomization`` holds the ranges. All are off by default, and so in evaluations.
 A training switches them on, for example in the settings file of an environment:
 
     training_env: {randomization.mass: [0.8, 1.2], randomization.push_speed: 0.5}
 
-What is drawn holds for an episode. Each time it is written from what the model and the task's
-``reset`` say, so that nothing drifts.
+Values are drawn at each reset and hold for the episode. They change what the model and the task's
+``reset`` give, not what the last episode had, so that nothing drifts.
 """
 
 from dataclasses import dataclass, fields
@@ -25,7 +27,7 @@ from motrix_gym.view import View
 
 @dataclass(frozen=True)
 class Randomization:
-    """Ranges (low, high), uniform; factors multiply the model's values, and 1 changes nothing.
+    """Ranges (low, high) of uniform draws. A factor multiplies the model's values: 1 is no change.
 
     Attributes:
         friction: factor of each geom's sliding friction.
@@ -37,7 +39,7 @@ class Randomization:
         dry_friction: added to each hinge's and slide's dry friction (N m, N).
         start_position: added to each hinge's and slide's start position (rad, m).
         start_velocity: added to each start velocity (m/s, rad/s).
-        action_delay: steps, whole numbers, by which actions come late.
+        action_delay: delay of actions, in whole steps of the environment.
         push_speed: largest change of the base's horizontal velocity by a push, along x and y each
             (m/s); 0 for no pushes. The base is the first free joint's body.
         push_interval: time from one push to the next (s).
@@ -79,11 +81,11 @@ _FIELDS = {  # the model fields that each setting writes
 
 
 class Randomizer:
-    """Draws and writes what a ``Randomization`` asks for, in the rows of a view.
+    """Draws the values of a ``Randomization``, and writes them into the rows of a view.
 
     Attributes:
-        per_world: names of the model fields that differ between rows.
-        buffers: the arrays that it keeps per row.
+        per_world: names of the model fields that it writes, which differ between rows.
+        buffers: the arrays that it keeps per row, by name.
     """
 
     def __init__(
@@ -99,15 +101,15 @@ class Randomizer:
 
         Raises:
             ValueError: if there are pushes, and the model has no free joint; or centres of mass
-                shift, and MuJoCo compiled a body for a centre that stays.
+                shift, and a body was compiled as simple (``body_simple``), for which MuJoCo
+                assumes that its centre of mass stays.
         """
         self._ranges, self._dt = randomization, dt
-        on = [name for name in _FIELDS if randomization.on(name)]
-        self._scaled = on
-        self.per_world = tuple(dict.fromkeys(name for knob in on for name in _FIELDS[knob]))
-        hinges = model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)
-        self._positions = model.jnt_qposadr[hinges]
-        self._dofs = model.jnt_dofadr[hinges]
+        self._settings_on = on = [name for name in _FIELDS if randomization.on(name)]
+        self.per_world = tuple(dict.fromkeys(field for name in on for field in _FIELDS[name]))
+        one_dof = model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)  # hinges and slides
+        self._positions = model.jnt_qposadr[one_dof]
+        self._dofs = model.jnt_dofadr[one_dof]
         self.buffers: dict[str, Buffer] = {}
         self._longest_delay = round(randomization.action_delay[1])
         if self._longest_delay:
@@ -131,8 +133,8 @@ class Randomizer:
     def reset(self, v: View, rng: RowRandom) -> None:
         """Draw for a new episode, after the task's ``reset``."""
         ranges = self._ranges
-        for knob in self._scaled:
-            getattr(self, f"_{knob}")(v, rng, getattr(ranges, knob))
+        for name in self._settings_on:
+            getattr(self, f"_{name}")(v, rng, getattr(ranges, name))
         if ranges.on("start_position"):
             v.qpos[:, self._positions] += rng.uniform(*ranges.start_position, len(self._positions))
         if ranges.on("start_velocity"):
@@ -144,7 +146,10 @@ class Randomizer:
             v.push_time = rng.uniform(*ranges.push_interval)
 
     def late(self, v: View, action: np.ndarray) -> np.ndarray:
-        """The action that takes effect in this step: an earlier one; 0 before the first."""
+        """(n, act_dim) the actions that take effect in this step, by each row's delay.
+
+        Where the delay is longer than the episode so far, the action is 0.
+        """
         if not self._longest_delay:
             return action
         v.late_actions[:, 1:] = v.late_actions[:, :-1].copy()
@@ -152,7 +157,7 @@ class Randomizer:
         return v.late_actions[np.arange(v.n), v.action_delay]
 
     def push(self, v: View, rng: RowRandom) -> None:
-        """Change the base's velocity in the rows whose time has come."""
+        """Change the base's velocity in the rows whose next push is due."""
         if not self._ranges.push_speed:
             return
         v.push_time -= self._dt

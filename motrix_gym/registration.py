@@ -32,7 +32,7 @@ _ENV_OPTIONS = (
     "privileged",
 )
 MakeTask = Callable[[Any], Task]
-"""Makes the task of its settings: a task's class, or a function of the settings."""
+"""Makes a task from its settings: a task's class, or a function of the settings."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Entry:
 
     @cached_property
     def task(self) -> MakeTask:
-        """What makes the task of its settings."""
+        """What makes a task from its settings."""
         return _imported(self.given_task)
 
     @cached_property
     def config(self) -> TaskConfig:
-        """The settings."""
+        """The registered settings."""
         return _imported(self.given_config)
 
 
@@ -82,16 +82,16 @@ def register_task(
 
     Args:
         id: "Namespace/Name-v0".
-        task: the Task's class, or a function that makes the task of its settings; or
-            "module:name" of it, to be imported when an environment is made.
+        task: the Task's class, or a function that makes the task from its settings; or
+            "module:name" of either, to be imported when an environment is made.
         config: its settings; or "module:name" of them.
-        goals: when an evaluation counts as solved; one on "return" is also the spec's
-            ``reward_threshold``.
+        goals: when an evaluation counts as solved. The value of a goal on "return" is also the
+            spec's ``reward_threshold``.
         hyperparams: the environment's training settings: a YAML file, a mapping as such a file
             has it (``{"ppo": {"num_envs": 256}}``), or a config object of ``adapters``. Trainings
             check what is in it.
-        max_episode_steps: the time limit in the spec, for settings that are not yet imported; of
-            others it is their own.
+        max_episode_steps: the spec's time limit in steps, where ``config`` is given as
+            "module:name"; a TaskConfig has its own.
 
     Raises:
         ValueError: if the id is taken, has no version, or the YAML file does not exist.
@@ -128,7 +128,7 @@ def entry(env_id: str) -> Entry:
     """What is registered under ``env_id``.
 
     Raises:
-        UnknownEnvironmentError: with the nearest id.
+        UnknownEnvironmentError: if there is nothing; the message has the nearest id.
     """
     if env_id in _entries:
         return _entries[env_id]
@@ -151,7 +151,12 @@ def hyperparams(env_id: str) -> Any:
 
 
 def make_task(env_id: str, **overrides: Any) -> Task:
-    """The task of ``env_id``, its settings changed by ``overrides``."""
+    """The task of ``env_id``, its settings changed by ``overrides``.
+
+    Raises:
+        UnknownEnvironmentError: if the id is not registered.
+        TypeError, ValueError: for a setting that does not exist, or a value that is not allowed.
+    """
     found = entry(env_id)
     return found.task(found.config.override(**overrides))
 
@@ -163,7 +168,7 @@ def make_vector(env_id: str, num_envs: int = 1, **kwargs: Any) -> MotrixVectorEn
 
 
 def make_single(env_id: str, **kwargs: Any) -> MotrixEnv:
-    """Gymnasium's entry point for ``make``; the time limit is Gymnasium's wrapper's."""
+    """Gymnasium's entry point for ``make``, whose wrapper ``TimeLimit`` ends the episodes."""
     if "autoreset_mode" in kwargs:
         raise TypeError(
             f"{env_id} got an unexpected keyword argument 'autoreset_mode': one environment does "
@@ -174,7 +179,7 @@ def make_single(env_id: str, **kwargs: Any) -> MotrixEnv:
     return MotrixEnv(make_task(env_id, **kwargs | {"max_episode_steps": None}), **options)
 
 
-# Where these are known, Gymnasium makes the modes "human" and "rgb_array_list" of them.
+# From these, Gymnasium makes the render modes "human" and "rgb_array_list".
 make_single.metadata = MotrixEnv.metadata  # pyright: ignore[reportFunctionMemberAccess]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from motrix_gym.names import shown
 
 Draw = Callable[[Any, int], None]
-"""Draws, into a ``mujoco.MjvScene``, what belongs to a row and is no geom of the model."""
+"""``draw(scene, row)`` adds to a ``mujoco.MjvScene`` what a row shows beside the model's geoms."""
 
 
 class RenderingError(RuntimeError):
@@ -35,7 +35,7 @@ class Renderer:
 
         Raises:
             ValueError: if the model does not allow pictures of that size.
-            RenderingError: if OpenGL is not to be had, saying what to install.
+            RenderingError: if there is no OpenGL; the message says what to install.
         """
         for given, limit, side in (
             (width, model.vis.global_.offwidth, "width"),
@@ -73,7 +73,15 @@ class Renderer:
 
 
 def tile(frames: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
-    """Lay equal pictures (height, width, 3) out in a grid, as square as it goes; one picture."""
+    """One picture of pictures (height, width, 3) of equal size, in a grid.
+
+    Args:
+        frames: the pictures, row by row.
+        columns: of the grid; by default about as many as rows.
+
+    Returns:
+        (rows * height, columns * width, 3) uint8; places that are left are black.
+    """
     columns = columns or int(np.ceil(np.sqrt(len(frames))))
     rows = -(-len(frames) // columns)
     height, width, channels = frames[0].shape

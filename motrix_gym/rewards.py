@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reward kernels: functions of a quantity that say, from 0 to 1, how good it is."""
+"""Building blocks of rewards: functions that turn an error or a quantity into 0 to 1."""
 
 from typing import Any
 

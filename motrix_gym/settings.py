@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings: fields of a dataclass that say what they may be, in what unit, and what they mean.
+"""Settings: fields of a dataclass that declare their allowed values, unit and meaning.
 
     max_angle: float = number(0.2, above=0, unit="rad", doc="Tilt that ends an episode.")
     friction: tuple[float, float] = interval(0.4, 1.0, above=0)
     reward_weights: Mapping[str, float] = weights(alive=1.0)
     terrain: str = choice("flat", "flat", "rough")
 
-Tasks and algorithms declare their settings so. A subclass that gives a field another default keeps
-the rest. An ordinary field whose annotation is one type, None aside, is held to it, if that is a
-number (and the default is finite), bool, str, or the dataclass of the default.
+Tasks and algorithms declare their settings so. A subclass may give a field another default; the
+field keeps its declaration. An ordinary field is checked by its annotation, where that is one type,
+or one type and None, and the type is a number (and the default is finite), bool, str, or the
+dataclass of the default.
 
-``integer`` and ``integers`` check what is an argument and no setting.
+``integer`` and ``integers`` check arguments of functions.
 """
 
 import dataclasses
@@ -61,7 +62,10 @@ class _Rule:
 
 @dataclass(frozen=True)
 class _Numbers(_Rule):
-    """Numbers: ``parts`` is how many, None if they have names; a single one may be a word, too."""
+    """Numbers: ``parts`` is 1, 2 for (low, high), or None for numbers by name.
+
+    Where ``parts`` is 1, one of ``words`` is allowed as well.
+    """
 
     parts: int | None = 1
     least: float = -math.inf
@@ -204,7 +208,10 @@ def whole(default: int | None, *, unit: str = "", doc: str = "", **limits: Any) 
 def interval(
     low: float | None, high: float | None, *, unit: str = "", doc: str = "", **limits: Any
 ) -> Any:
-    """A field for (low, high), finite, low <= high; bounded as ``number`` is. Of None: None."""
+    """A field for (low, high), finite, low <= high; bounded as ``number`` is.
+
+    ``interval(None, None)`` has the default None.
+    """
     return _field(_Numbers(2, **limits), None if low is None else (low, high), unit, doc)
 
 
@@ -219,7 +226,7 @@ def flag(default: bool, *, doc: str = "") -> Any:
 
 
 def choice(default: str, *words: str, doc: str = "") -> Any:
-    """A field for one of some words."""
+    """A field for one of ``words``."""
     return _field(_Choice(words), default, doc=doc)
 
 
@@ -249,7 +256,7 @@ def is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number, finite as a float; True and False are none."""
+    """Whether a value is a real number, finite as a float; True and False do not count."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
@@ -260,14 +267,14 @@ def is_number(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a class says of one of its settings.
+    """The declaration of one setting.
 
     Attributes:
         name: Its name.
         default: Its value where none is given.
-        allowed: What it may be, as a phrase; "" if that is not said.
+        allowed: The allowed values, as a phrase; "" if not declared.
         unit: Its unit, "" if it has none.
-        doc: What it means, "" if that is not said.
+        doc: What it means, "" if not declared.
     """
 
     name: str
@@ -279,7 +286,7 @@ class Setting:
 
 def declared(cls: type) -> list[Setting]:
     """Returns the settings of a dataclass, those of its base classes first."""
-    said = _metadata(cls)
+    declarations = _metadata(cls)
     order = [
         name
         for owner in reversed(cls.__mro__)
@@ -292,7 +299,7 @@ def declared(cls: type) -> list[Setting]:
         default = field.default
         if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        rule, about = _rule(field, said), said[field.name]
+        rule, about = _rule(field, declarations), declarations[field.name]
         allowed = str(rule or "")
         if rule and "None" in _type_names(field.type):
             allowed += "; or None"
@@ -318,8 +325,8 @@ def check(settings: Any) -> None:
     """Checks the fields of a dataclass. One whose annotation allows None may be None.
 
     Raises:
-        FieldError: (a ValueError) naming the first setting whose value cannot be, the value, and
-            what is allowed.
+        FieldError: (a ValueError) naming the first setting whose value is not allowed, the value,
+            and what is allowed.
     """
     _plain_values(settings)
 
@@ -337,10 +344,10 @@ def make_plain(settings: Any) -> None:
 
 
 def _plain_values(settings: Any) -> dict[str, Any]:
-    """The checked values of those fields that say what they may be, as plain values."""
-    said, plain = _metadata(settings.__class__), dict[str, Any]()
+    """The checked values of the fields that have a rule, as plain values."""
+    declarations, plain = _metadata(settings.__class__), dict[str, Any]()
     for field in dataclasses.fields(settings):
-        value, rule = getattr(settings, field.name), _rule(field, said)
+        value, rule = getattr(settings, field.name), _rule(field, declarations)
         if rule is None or value is None and "None" in _type_names(field.type):
             continue
         if not rule.allows(value):
@@ -351,18 +358,18 @@ def _plain_values(settings: Any) -> dict[str, Any]:
 
 
 def _metadata(cls: type) -> dict[str, dict[str, Any]]:
-    """What is said of each field, by a class or else by those that it is derived from."""
-    said: dict[str, dict[str, Any]] = {}
+    """Each field's declaration (rule, unit, doc), by a class or else by its base classes."""
+    declarations: dict[str, dict[str, Any]] = {}
     for owner in reversed(cls.__mro__):
         for field in vars(owner).get("__dataclass_fields__", {}).values():
             about = {key: value for key, value in field.metadata.items() if value}
-            said[field.name] = said.get(field.name, {}) | about
-    return said
+            declarations[field.name] = declarations.get(field.name, {}) | about
+    return declarations
 
 
-def _rule(field: dataclasses.Field[Any], said: dict[str, dict[str, Any]]) -> _Rule | None:
-    """What a field may be; None if anything."""
-    return said[field.name].get("rule") or _rule_of_plain(field)
+def _rule(field: dataclasses.Field[Any], declarations: dict[str, dict[str, Any]]) -> _Rule | None:
+    """The rule for a field's values; None if all are allowed."""
+    return declarations[field.name].get("rule") or _rule_by_annotation(field)
 
 
 def as_json(value: Any) -> Any:
@@ -384,7 +391,7 @@ def as_json(value: Any) -> Any:
 
 
 def integer(name: str, value: Any, least: int, most: int) -> int:
-    """An argument as an int, whatever type of integer it is; True and False are none.
+    """An argument as an int, from any type of integer; True and False are refused.
 
     Raises:
         ValueError: naming the argument, what is allowed and what was given.
@@ -419,8 +426,8 @@ def _figure(limit: float) -> str:
     return f"{limit:,.0f}" if 1e4 < abs(limit) < 1e15 and limit % 1 == 0 else f"{limit:g}"
 
 
-def _rule_of_plain(field: dataclasses.Field[Any]) -> _Rule | None:
-    """What a field may be whose declaration does not say it."""
+def _rule_by_annotation(field: dataclasses.Field[Any]) -> _Rule | None:
+    """The rule for an ordinary field, by its annotation; None if all values are allowed."""
     default: Any = field.default
     if default is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()

@@ -9,10 +9,10 @@ Its fields are arrays with one row per world, of four kinds:
 - model fields that differ per world (``geom_friction``, ...): writable;
 - buffers: a task's own per-environment arrays (last action, command, ...).
 
-Derived fields lag the state by one physics step after ``step`` (as in MuJoCo), unless it is told
-to bring positions and velocities up to date.
+After ``step``, derived fields describe the state before the last physics step, as in MuJoCo. With
+``up_to_date``, positions and velocities among them describe the state after it.
 
-This is the only module that touches ``mujoco.batch``.
+This is the only module that uses ``mujoco.batch``.
 """
 
 import ctypes
@@ -71,10 +71,10 @@ class Simulation:
             num_threads: threads that step them, the caller's included; 0 takes all cores.
             derived: MjData fields to read besides the state; sensors are always there.
             per_world: MjModel fields that differ between worlds.
-            without_constants: those of them for which the constants that MuJoCo derives from the
-                model (``mj_setConst``) need not be derived anew.
+            without_constants: those of ``per_world`` for which the constants that MuJoCo derives
+                from the model (``mj_setConst``) need not be derived anew.
             buffers: the caller's own arrays, (num_envs, ...) each.
-            build_picture_model: makes the model that pictures show, if it is another one; it has
+            build_picture_model: makes the model that pictures show, if that is another model with
                 the same joints. It is called when the first picture is made.
 
         Raises:
@@ -205,7 +205,7 @@ class Simulation:
         arrays = {"state": self.batch.state.copy()}
         arrays |= {f"model/{name}": self.fields[name].copy() for name in self.per_world}
         arrays |= {f"buffer/{name}": array.copy() for name, array in self.buffers.items()}
-        # They are not a function of the state alone: after a step they lag by one substep.
+        # Derived fields are not a function of the state: after a step they lag by one substep.
         return arrays | {f"derived/{name}": array.copy() for name, array in self._derived().items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -292,7 +292,7 @@ class Simulation:
             One (height, width, 3) uint8 array per row.
 
         Raises:
-            RenderingError: if OpenGL is not to be had, saying what to install.
+            RenderingError: if there is no OpenGL; the message says what to install.
         """
         if self._renderer is None or self._renderer.size != (width, height):
             self.close()
@@ -312,10 +312,10 @@ class Simulation:
             self._renderer = None
 
     def enter_fork(self) -> None:
-        """Give up, in a forked process, what needs threads: only the one that forked is there.
+        """Give up, in a forked process, what needs threads: a fork has only the one that forked.
 
-        The batch or the renderer would wait for its threads for ever when it is used, and also when
-        it is freed. So it is kept until the process ends.
+        The batch or the renderer would wait for its threads for ever, when it is used and also when
+        it is freed. So it is kept, and never freed, until the process ends.
         """
         if self.batch.nthread > 1:
             self._threads_lost = True

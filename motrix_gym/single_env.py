@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One environment of a task, as a ``gymnasium.Env``: a view of a vector environment of one."""
+"""One environment of a task, as a ``gymnasium.Env``: a vector environment with one row."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,17 +16,17 @@ from motrix_gym.vector_env import MotrixVectorEnv
 
 
 class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
-    """The single-environment view, for ``gymnasium.make`` and its checkers and wrappers.
+    """One environment, for ``gymnasium.make`` and its checkers and wrappers.
 
     Time limits are left to Gymnasium's ``TimeLimit``, which ``gymnasium.make`` adds from the
     spec. Stepping many environments this way is slow: use ``gymnasium.make_vec`` for that.
 
-    ``info`` is a row of the vector environment's; a task's ``success`` is there as ``is_success``
-    too, the name that Stable-Baselines3 looks for.
+    ``info`` is the row of the vector environment's. A task's ``success`` is there a second time as
+    ``is_success``, the name that Stable-Baselines3 looks for.
 
     Attributes:
-        vector_env: the MotrixVectorEnv underneath, of one environment.
-        task, config, simulation, model, substeps: as there.
+        vector_env: the MotrixVectorEnv underneath, with one row.
+        task, config, simulation, model, substeps: those of ``vector_env``.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
@@ -55,8 +55,8 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """Start a new episode; ``seed`` restarts the environment's random stream.
 
         Raises:
-            ValueError: if the seed is no integer from 0 to 2**64 - 1, or there are options; only a
-                vector environment has some.
+            ValueError: if the seed is no integer from 0 to 2**64 - 1, or options are given, which
+                only a vector environment takes.
         """
         if options:
             raise ValueError(
@@ -73,10 +73,10 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         observations, rewards, terminated, truncated, info = self.vector_env.step(
             np.asarray(action)[None]
         )
-        said = _first(info)
-        if "success" in said:
-            said["is_success"] = said["success"]
-        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), said
+        own = _first(info)
+        if "success" in own:
+            own["is_success"] = own["success"]
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), own
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Everything that decides the future; see MotrixVectorEnv."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When reaching a task's goal counts as success: at the end of an episode, once, or held."""
+"""When an episode is a success: the goal is reached at its end, once, or for some time."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from motrix_gym.view import View
 
 @dataclass(frozen=True)
 class SuccessRule:
-    """What ``info["success"]`` says, of which the last step of an episode counts.
+    """How ``info["success"]`` is computed; an episode's success is that of its last step.
 
     Attributes:
-        counts: "end": whether the goal is reached now. "once": whether it was reached in some step
-            of the episode. "held": whether it was reached for ``seconds`` without a break.
-        seconds: of "held".
+        counts: "end": the goal is reached now. "once": it was reached in some step of the episode.
+            "held": it was reached for ``seconds`` without a break, at some time in the episode.
+        seconds: how long the goal must be held (s); 0 unless ``counts`` is "held".
     """
 
     counts: str = "end"
@@ -26,7 +26,7 @@ class SuccessRule:
         """Check the rule.
 
         Raises:
-            ValueError: if there is no such rule, or nothing to be held.
+            ValueError: if ``counts`` is another word, or ``seconds`` does not go with it.
         """
         if self.counts not in ("end", "once", "held"):
             raise ValueError(f"counts must be 'end', 'once' or 'held', got {self.counts!r}")
@@ -35,13 +35,19 @@ class SuccessRule:
 
     @property
     def buffers(self) -> dict[str, Buffer]:
-        """What must be remembered."""
+        """The per-environment arrays that the rule needs, by name."""
         if self.counts == "end":
             return {}
         return {"succeeded": Buffer(dtype=np.bool_), "time_at_goal": Buffer()}
 
     def judge(self, v: View, reached: np.ndarray, dt: float) -> np.ndarray:
-        """(n,) bool: success so far, after a step of ``dt`` seconds in which (n,) reached it."""
+        """(n,) bool: success so far.
+
+        Args:
+            v: the view of the rows, with ``buffers``; they are updated.
+            reached: (n,) bool, whether the goal is reached after this step.
+            dt: length of the step (s).
+        """
         if self.counts == "end":
             return reached
         v.time_at_goal = np.where(reached, v.time_at_goal + dt, 0.0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Symmetries of a task: what is seen and done when left and right are exchanged.
+"""Symmetries of a task: its observations and actions when left and right are exchanged.
 
-A joint without limits has another: after a full turn it is where it was.
+A joint without limits adds a second symmetry: after a full turn it is where it was.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Reflection:
-    """A reflection of arrays: entry i of the mirrored is ``sign[i]`` times entry ``source[i]``.
+    """A reflection of arrays: entry i of the result is ``sign[i]`` times entry ``source[i]``.
 
     Attributes:
         source: a permutation of 0..size-1 that undoes itself.
@@ -27,7 +27,7 @@ class Reflection:
         """Check that to reflect twice changes nothing.
 
         Raises:
-            ValueError: naming the first entry of which that is not so.
+            ValueError: if it does; the message names the first such entry.
         """
         if len(self.source) != len(self.sign):
             raise ValueError(f"{len(self.source)} sources and {len(self.sign)} signs")
@@ -67,16 +67,17 @@ def exchange(size: int) -> Reflection:
 
 @dataclass(frozen=True)
 class Mirror:
-    """A task's symmetry: an action's image in a state's image has the image of the outcome.
+    """A task's left-right symmetry.
 
-    Rewards, terminations and metrics are the same on both sides.
+    Mirror a state and an action, and the next state is mirrored as well. Rewards, terminations and
+    metrics are the same.
 
     Attributes:
-        observation: of observations.
-        action: of actions.
+        observation: the reflection of observations.
+        action: the reflection of actions.
         full_turns: entries of the observation that are angles of joints without limits (rad). They
-            are reflected and then shifted by 2 pi towards 0, where the state is the same: what was
-            learned of an angle holds after a somersault.
+            are reflected and then shifted by 2 pi towards 0, which is the same state. So what was
+            learned of an angle also holds one turn further, after a somersault.
     """
 
     observation: Reflection
@@ -87,7 +88,7 @@ class Mirror:
         """Check the entries.
 
         Raises:
-            ValueError: naming the first that an observation has not.
+            ValueError: if an observation has no such entry; the message names the first.
         """
         size = len(self.observation.source)
         for i in self.full_turns:
@@ -95,7 +96,7 @@ class Mirror:
                 raise ValueError(f"full_turns has entry {i}, an observation has 0 to {size - 1}")
 
     def image(self, observation: Any) -> Any:
-        """The images of observations (..., size), of NumPy or JAX."""
+        """The mirror images of observations (..., size), of NumPy or JAX."""
         image = self.observation(observation)
         if self.full_turns:
             image = image + self.turns * (image <= 0) - self.turns * (image > 0)

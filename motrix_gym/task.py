@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an author writes: a task, as a frozen configuration and a few functions of a view.
+"""What the author of a task writes: a frozen configuration, and a few functions of a view.
 
 The functions get a ``View``: MuJoCo's fields under MuJoCo's names and the task's own buffers,
-for all environments or for a few that were just reset, row axis first. The engine
+for all environments or for a few that were just reset, row axis first. The vector environment
 (``vector_env``) calls them in this order:
 
     reset    write the start state of the view's rows; the channels are read after it
@@ -13,9 +13,10 @@ for all environments or for a few that were just reset, row axis first. The engi
     advance  update buffers for the next step (timers, commands)
     the channels of ``observation_channels`` are read: the state as it is
 
-They must be functions of the view and of nothing else, and use element-wise NumPy, row sums,
-norms and einsum, whose results do not depend on the number of rows; BLAS ``@`` is not so. What
-several of them need of a step, ``v.cached`` computes once.
+They must be functions of the view and of nothing else. Their results must not depend on the number
+of rows: use element-wise NumPy, row sums, norms and einsum, and not ``@``, since BLAS adds up in
+another order for another number of rows. A quantity that several of them need is computed once per
+step by ``v.cached``.
 """
 
 import dataclasses
@@ -47,10 +48,11 @@ _COMPARISONS = {">=": operator.ge, "<=": operator.le}
 
 @dataclass(frozen=True)
 class Metric:
-    """A task's own measure, given per step; an episode's is the mean, max or last of them."""
+    """A task's own measure, computed in every step and reduced to one value per episode."""
 
     unit: str
     reduce: str = "mean"
+    """How the steps' values make the episode's: "mean", "max" or "last"."""
     description: str = ""
     rate: bool = False
     """Whether an episode's value is 0 or 1, such as a fall, so that the mean over episodes is a
@@ -59,7 +61,11 @@ class Metric:
     """Names of the values 0, 1, ..., if they are classes, such as kinds of ground."""
 
     def __post_init__(self) -> None:
-        """Check the reduction."""
+        """Check the reduction.
+
+        Raises:
+            ValueError: if it is another word, or a rate is a mean.
+        """
         if self.reduce not in ("mean", "max", "last"):
             raise ValueError(f"reduce must be 'mean', 'max' or 'last', got {self.reduce!r}")
         if self.rate and self.reduce == "mean":
@@ -68,14 +74,21 @@ class Metric:
 
 @dataclass(frozen=True)
 class Goal:
-    """A condition on an evaluation's mean figure ("return", "success" or a metric's name)."""
+    """A condition on the mean of a figure over the episodes of an evaluation."""
 
     figure: str
+    """Name of the figure: "return", "success" or a metric's."""
     comparison: str
+    """One of ">=" and "<="."""
     value: float
+    """In the figure's unit."""
 
     def __post_init__(self) -> None:
-        """Check the comparison."""
+        """Check the comparison.
+
+        Raises:
+            ValueError: if it is another.
+        """
         if self.comparison not in _COMPARISONS:
             raise ValueError(f"comparison must be one of {list(_COMPARISONS)}: {self.comparison!r}")
 
@@ -93,8 +106,8 @@ class TaskConfig:
     """The settings every task has; a task adds its own in a subclass, as ``settings`` says.
 
     Raises:
-        ValueError: if a setting cannot be, or the control period is not a whole number of physics
-            steps, 1 to 100,000.
+        ValueError: if a setting's value is not allowed, or the control period is not a whole number
+            of physics steps, 1 to 100,000.
     """
 
     control_timestep: float = number(0.02, least=1e-6, most=60)
@@ -130,8 +143,8 @@ class TaskConfig:
         """A copy with some settings changed; ``reward_weights`` are merged.
 
         Raises:
-            TypeError: for a setting that does not exist, with the nearest name.
-            ValueError: for a reward term that does not exist, or an impossible value.
+            TypeError: for a setting that does not exist; the message has the nearest name.
+            ValueError: for a reward term that does not exist, or a value that is not allowed.
         """
         names = [f.name for f in dataclasses.fields(self)]
         for name in changes:
@@ -166,34 +179,36 @@ class Task:
     model_file: ClassVar[Path]
     """The MJCF file, unless ``build_model`` is overridden."""
     metrics: Mapping[str, Metric] = MappingProxyType({})
-    """What ``measure`` returns."""
+    """The task's own measures by name, of which ``measure`` returns the values."""
     derived: ClassVar[tuple[str, ...]] = ()
     """MjData fields that the functions read besides the state and sensors."""
     derived_up_to_date: ClassVar[bool] = False
-    """Whether positions and velocities in derived fields must describe the state after the step,
-    not the one before its last physics step: needed if channels read them; costs about a fifth of
-    a physics step."""
+    """Whether positions and velocities in derived fields describe the state after the step; else
+    they describe the state before its last physics step. Needed if channels read them. It costs
+    about a fifth of a physics step."""
     settling_steps: ClassVar[int] = 0
-    """Physics steps that a row makes with the controls that ``reset`` left, before its episode. A
-    row that diverges in them starts from the model's own state."""
+    """Physics steps that a row makes between ``reset`` and the start of its episode, with the
+    controls that ``reset`` wrote. A row that diverges in them starts from the model's own state."""
     per_world: tuple[str, ...] = ()
-    """MjModel fields that may differ between rows. Before ``reset`` a row's hold the model's own
-    values; ``reset`` may write them, and ``act`` and ``disturb`` may at every step."""
+    """MjModel fields that may differ between rows. When ``reset`` is called, those of its rows hold
+    the model's own values. ``reset`` may write them, and ``act`` and ``disturb`` may in every
+    step."""
     without_constants: ClassVar[tuple[str, ...]] = ()
     """Those of ``per_world`` for which MuJoCo's derived constants (``mj_setConst``) are not needed,
-    such as ``geom_pos`` of geoms that never move; to derive them costs much, at each reset."""
+    such as ``geom_pos`` of geoms on bodies that never move. Deriving them anew costs much, at each
+    reset."""
     success_rule: ClassVar[SuccessRule] = SuccessRule()
     """Whether the goal must be reached at the end of an episode, once, or for some time."""
     contacts: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """Pairs of geoms by the name of a sensor that is added for each: ``v.sensor(name)``, (n, 3), is
-    the net force of the first on the second (N, world frame; 0 without contact). It is of the state
-    before the last physics step, also with ``derived_up_to_date``."""
+    """Pairs of geoms by the name of a sensor, which is added to the model for each. The reading
+    ``v.sensor(name)``, (n, 3), is the net force of the first geom on the second (N, world frame; 0
+    without contact) in the state before the last physics step, also with ``derived_up_to_date``."""
     randomized: Mapping[str, Any] = MappingProxyType({})
-    """Settings, by dotted name, of the domain randomisation that ``evaluate --randomize`` and
-    ``play --randomize`` switch on."""
+    """The domain randomisation that ``evaluate --randomize`` and ``play --randomize`` switch on:
+    settings by dotted name."""
     changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    """Settings, by dotted name, of single changes of the physics, by a label for each: the rows of
-    ``evaluate --robustness``."""
+    """The rows of ``evaluate --robustness``, by a label: each is one change of the physics, as
+    settings by dotted name."""
     camera: str | int = -1
     """The camera that ``render`` uses."""
 
@@ -239,18 +254,18 @@ class Task:
 
     @property
     def mirror(self) -> Mirror | None:
-        """The symmetry of the task, such as left and right exchanged, that the channels declare.
+        """The task's left-right symmetry, as the channels declare it; None if they declare none.
 
-        It is of observations without privileged channels.
+        Its observations are those without privileged channels.
         """
         return mirror([c for c in self.observation if not c.privileged], self.action)
 
     def deployment(self) -> dict[str, Any]:
         """Returns what a control loop outside of this package needs to run a policy of the task.
 
-        Trainers store it with the policy, so it is plain JSON. The base class gives the settings,
-        seconds between two actions and actions per second; a task adds the frames and offsets of
-        its channels, the numbers behind their scales, actuator gains and clocks.
+        It is plain JSON, which trainers store with the policy. The base class gives the settings,
+        the seconds between two actions and the actions per second. A task adds the frames, offsets
+        and scales of its channels, the gains of its actuators, and its clocks.
         """
         return {
             "settings": settings.as_json(self.config),
@@ -263,7 +278,7 @@ class Task:
         return {}
 
     def reset(self, v: View, rng: RowRandom) -> None:
-        """Write the start state of v's rows, which hold the model's defaults."""
+        """Write the start state of v's rows, which hold the model's default state."""
 
     def act(self, v: View, action: np.ndarray) -> None:
         """Turn ``action`` (n, act_dim), float32 in [-1, 1], into ``v.ctrl``; by default a copy."""
@@ -295,4 +310,9 @@ class Task:
         """Update buffers after the step was judged and before it is observed."""
 
     def draw(self, scene: Any, v: View) -> None:
-        """Add to the ``mujoco.MjvScene`` of a picture what is no geom of the model, v's one row."""
+        """Add to the ``mujoco.MjvScene`` of a picture what is no geom of the model.
+
+        Args:
+            scene: the scene.
+            v: a view of the one row that the picture shows.
+        """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vector environment: the life cycle of an episode, once, for every task."""
+"""The vector environment: the life cycle of an episode, the same for every task."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,24 +31,24 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """``num_envs`` copies of a task, stepped together.
 
     Observations (num_envs, obs_dim) are float32; rewards (num_envs,) float64; actions
-    (num_envs, act_dim) float32 in [-1, 1], clipped to it. Everything returned is fresh: it is
-    never written again. ``info`` holds, for every step,
+    (num_envs, act_dim) float32, clipped to [-1, 1]. Everything returned is fresh: it is never
+    written again. ``info`` holds, in every step,
 
     - ``reward_terms``: each weighted term (num_envs,), whose sum is the reward;
     - ``metrics``: the task's own measures (num_envs,);
-    - ``success`` (num_envs,) bool, if the task has a goal;
+    - ``success`` (num_envs,) bool, if the task has a goal.
 
-    all of the step just made, also in rows that were reset at its end, and when it applies
+    They are of the step just made, also in rows that were reset at its end. In some steps there are
 
-    - ``final_obs`` (num_envs, obs_dim) with the mask ``_final_obs``, ``final_info`` likewise:
-      the last observation and info of the episodes that ended (SAME_STEP only);
+    - ``final_obs`` (num_envs, obs_dim) and ``final_info``: the last observation and info of the
+      episodes that ended (SAME_STEP only);
     - ``fault`` (num_envs,) bool: simulations that diverged. Such a row terminates, with reward
-      and metrics 0, in the model's default state; the others do not notice.
+      and metrics 0, in the model's default state. The other rows are not affected.
 
-    A mask ``_key`` goes with every ``key``: the rows that made a step (with NEXT_STEP, not those
-    that were reset instead), or those that the key is about.
+    A mask ``_key`` (num_envs,) bool goes with every ``key``: the rows that made a step (with
+    NEXT_STEP, rows that were reset instead made none), or those whose episodes ended.
 
-    Environment i draws its randomness from a stream of its own, seeded ``seed + i``.
+    Environment i draws from a random stream of its own, seeded ``seed + i``.
 
     Attributes:
         task: the Task.
@@ -78,10 +78,10 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED.
             num_threads: threads for the physics, the caller's included, at most 1024; 0 takes all
                 cores.
-            render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one picture, with the
-                rows' in a grid as square as it goes) or None.
-            render_rows: the rows to draw, in this order; all by default, as Gymnasium's RecordVideo
-                and HumanRendering need it.
+            render_mode: "rgb_array" (a picture per row), "rgb_array_tiled" (one picture, of all
+                rows in a grid) or None.
+            render_rows: the rows to draw, in this order; by default all, which Gymnasium's
+                RecordVideo and HumanRendering need.
             render_size: (width, height) of a row's picture in pixels.
             privileged: whether observations hold the task's privileged channels too, after the
                 others: for a value function in training, never for a policy.
@@ -138,7 +138,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 name: np.full((num_envs, *buffer.shape), buffer.initial, buffer.dtype)
                 for name, buffer in self._declared.items()
             },
-            build_picture_model=_own(task.build_picture_model, Task.build_picture_model),
+            build_picture_model=_overridden(task.build_picture_model, Task.build_picture_model),
         )
         self._defaults = {
             name: np.array(getattr(self.model, name)) for name in self.simulation.per_world
@@ -177,7 +177,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def elapsed_steps(self) -> np.ndarray:
-        """(num_envs,) steps that the current episodes count (a copy)."""
+        """(num_envs,) age of the current episodes in steps, by the time limit's count (a copy)."""
         return self._elapsed.copy()
 
     def reset(
@@ -193,8 +193,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 s + i (modulo 2**64); a list gives each its own (None leaves that one as it is);
                 None goes on with the streams as they are.
             options: ``{"reset_mask": mask}``, (num_envs,) bool, resets those rows only.
-                ``{"elapsed_steps": steps}``, (num_envs,) integers, makes the new episodes count as
-                so many steps old: rows that begin together then reach their time limits apart.
+                ``{"elapsed_steps": steps}``, (num_envs,) integers, makes the time limit count the
+                new episodes as so many steps old, so that rows that begin together reach it at
+                different times.
 
         Returns:
             Observations (num_envs, obs_dim), of all rows, and an empty info.
@@ -237,7 +238,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             if self.autoreset_mode is AutoresetMode.DISABLED:
                 rows = np.flatnonzero(waiting)
                 raise RuntimeError(
-                    f"the episodes of environments {_some(rows)} are over: reset them with "
+                    f"the episodes of environments {_first_few(rows)} are over: reset them with "
                     "reset(options={'reset_mask': mask}) before the next step"
                 )
             ids = np.flatnonzero(~waiting)
@@ -256,14 +257,16 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         # The step has changed what the old view copied and kept.
         v = self.simulation.all if ids is None else self.simulation.rows(ids)
         # Copied, since a task may return a field or a buffer itself, which lives on.
-        terminated = self._spread(np.array(self.task.terminated(v), bool), rows)
-        terms = {k: self._spread(x, rows) for k, x in self._weighted(self.task.rewards(v)).items()}
-        metrics = {k: self._spread(np.array(x), rows) for k, x in self.task.measure(v).items()}
+        terminated = self._in_all_rows(np.array(self.task.terminated(v), bool), rows)
+        terms = {
+            k: self._in_all_rows(x, rows) for k, x in self._weighted(self.task.rewards(v)).items()
+        }
+        metrics = {k: self._in_all_rows(np.array(x), rows) for k, x in self.task.measure(v).items()}
         info: dict[str, Any] = {}
         success = self.task.success(v)
         if success is not None:
             success = self.task.success_rule.judge(v, success, self.config.control_timestep)
-            info["success"] = self._spread(np.array(success, bool), rows)
+            info["success"] = self._in_all_rows(np.array(success, bool), rows)
         self.task.advance(v, self._random.rows(rows))
         v.commit()
         if fault is not None:
@@ -276,7 +279,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             rewards += value
         limit = self.config.max_episode_steps
         truncated = self._elapsed >= limit if limit else np.zeros(self.num_envs, bool)
-        observations = self._spread(self._observe(v, first=False), rows)
+        observations = self._in_all_rows(self._observe(v, first=False), rows)
         if waiting is not None:
             truncated &= ~waiting
             reset_ids = np.flatnonzero(waiting)
@@ -311,7 +314,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         prefix = "simulation/"
         inner = {k[len(prefix) :]: v for k, v in snapshot.items() if k.startswith(prefix)}
         episode = {f"episode/{k}": v for k, v in self._episode_state().items()}
-        copy_into({k: v.copy() for k, v in episode.items()}, snapshot)  # a rehearsal
+        copy_into({k: v.copy() for k, v in episode.items()}, snapshot)  # raises before any change
         self.simulation.restore(inner)
         copy_into(episode, snapshot)
         self._seeded = True
@@ -320,7 +323,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Pictures of ``render_rows``, (height, width, 3) uint8 each; one, if tiled.
 
         Raises:
-            RenderingError: if OpenGL is not to be had, saying what to install.
+            RenderingError: if there is no OpenGL; the message says what to install.
         """
         if self.render_mode is None:
             raise ValueError(f"make the environment with render_mode, one of {_RENDER_MODES}")
@@ -333,9 +336,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Pictures of some rows, (height, width, 3) uint8 each, through a camera of the model.
 
         Raises:
-            RenderingError: if OpenGL is not to be had, saying what to install.
+            RenderingError: if there is no OpenGL; the message says what to install.
         """
-        draw = self._draw if _own(self.task.draw, Task.draw) else None
+        draw = self._draw if _overridden(self.task.draw, Task.draw) else None
         return self.simulation.render(rows, width, height, camera, draw)
 
     def _draw(self, scene: Any, row: int) -> None:
@@ -413,7 +416,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._observe(self.simulation.rows(ids), first=True)
 
     def _to_defaults(self, ids: np.ndarray) -> None:
-        """Put the model's defaults into the rows ``ids``: state, model fields and buffers."""
+        """Put the defaults into the rows ``ids``: the model's state and fields, and the buffers."""
         self.simulation.reset(ids)
         for name, value in self._defaults.items():
             self.simulation.fields[name][ids] = value
@@ -422,12 +425,17 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 self.simulation.buffers[name][ids] = buffer.initial
 
     def _neutralise(self, ids: np.ndarray) -> None:
-        """Give diverged rows a finite state, so that no term or observation is not finite."""
+        """Give diverged rows the default state, so that terms and observations are finite."""
         self._to_defaults(ids)
         self.simulation.refresh(ids)
 
     def _observe(self, v: View, first: bool) -> np.ndarray:
-        """(n, width) float32, fresh: what the channels deliver; ``first`` in their episodes."""
+        """(n, width) float32, fresh: the observations of v's rows.
+
+        Args:
+            v: the rows.
+            first: whether they are the first ones of their episodes.
+        """
         rows = slice(None) if v.ids is None else v.ids
         frame, noise = self._frames.read(v), self._frames.noise
         if noise is not None:
@@ -443,7 +451,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError(f"reward terms and reward_weights must have the same names: {odd}")
         return {name: weights[name] * value for name, value in terms.items()}
 
-    def _spread(self, values: np.ndarray, rows: Any) -> np.ndarray:
+    def _in_all_rows(self, values: np.ndarray, rows: Any) -> np.ndarray:
         """The rows' values in an array of all rows, 0 elsewhere."""
         if isinstance(rows, slice):
             return values
@@ -466,7 +474,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             )
         if not np.isfinite(action).all():
             rows = np.flatnonzero(~np.isfinite(action).all(axis=1))
-            raise ValueError(f"actions of environments {_some(rows)} are not finite")
+            raise ValueError(f"actions of environments {_first_few(rows)} are not finite")
         return np.clip(action, -1.0, 1.0)
 
     def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Any]:
@@ -550,7 +558,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         } | self._frames.arrays
 
 
-def _own(method: Any, default: Any) -> Any:
+def _overridden(method: Any, default: Any) -> Any:
     """A task's method, if the task has overridden it; else None."""
     return None if method.__func__ is default else method
 
@@ -590,6 +598,6 @@ def _copy(info: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _some(rows: np.ndarray) -> str:
+def _first_few(rows: np.ndarray) -> str:
     """The first few row numbers, for a message."""
     return ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A view: the fields of an engine's rows, as a task reads and writes them.
 
-A view of all rows shows the live arrays. A view of some rows, which were just reset, shows copies
-under the same names. So one function of a view serves both.
+A view of all rows has the live arrays. A view of some rows, such as those that were just reset, has
+copies under the same names. So a task's functions work on both.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from motrix_gym.settings import is_list
 if TYPE_CHECKING:
     from motrix_gym.engine import Engine
 
-# Under one object's name, the field that holds each attribute where it is not the plain name.
+# (kind of object, attribute) -> the field that holds it, where that has another name.
 _ELEMENT_FIELDS = {
     ("site", "xpos"): "site_xpos",
     ("site", "xmat"): "site_xmat",
@@ -27,7 +27,7 @@ _ELEMENT_FIELDS = {
     ("actuator", "ctrl"): "ctrl",
 }
 _COUNTS = {"joint": "njnt", "body": "nbody", "site": "nsite", "geom": "ngeom", "actuator": "nu"}
-_JOINT_SIZES = {  # of qpos and of qvel
+_JOINT_SIZES = {  # entries in qpos and in qvel
     mujoco.mjtJoint.mjJNT_FREE: (7, 6),
     mujoco.mjtJoint.mjJNT_BALL: (4, 3),
     mujoco.mjtJoint.mjJNT_SLIDE: (1, 1),
@@ -86,11 +86,10 @@ class View:
                     target[self.ids] = self.__dict__[name]
 
     def cached(self, quantity: Callable[["View"], Any]) -> Any:
-        """``quantity(view)``, an array or a tuple of some: computed once, kept, and read-only.
+        """``quantity(view)``, an array or a tuple of arrays: computed once, kept, and read-only.
 
-        The functions of a task are given the same view in a step, so that ``rewards`` and
-        ``observation`` can share what both need. The quantity must not read a buffer that
-        ``advance`` changes.
+        In a step, a task's functions get the same view, so that rewards and channels share what
+        both need. The quantity must not read a buffer that ``advance`` changes.
         """
         kept = self.__dict__.setdefault("_kept", {})
         if quantity not in kept:
@@ -99,7 +98,11 @@ class View:
         return kept[quantity]
 
     def sensor(self, name: str) -> np.ndarray:
-        """(n, dim) readings of a sensor."""
+        """(n, dim) readings of a sensor.
+
+        Raises:
+            AttributeError: if there is no such sensor; the message has the nearest name.
+        """
         return self.sensordata[:, self.__dict__["_engine"].sensor(name)]
 
     def joint(self, name: str) -> "_Element":
@@ -173,7 +176,13 @@ def _place(model: mujoco.MjModel, kind: str, name: str) -> Any:
 
 
 def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
-    """The message that there is nothing of a name, with the nearest one, or all."""
+    """A message for a name that does not exist, with the nearest one, or with all.
+
+    Args:
+        what: the kind of thing, such as "geom".
+        name: what was given.
+        allowed: what there is.
+    """
     names = sorted(str(a) for a in allowed)
     near = nearest(name, names)
     hint = f": did you mean {near!r}?" if near else f": there are {', '.join(names[:40])}"

@@ -2,7 +2,7 @@
 """The run folder: what a training run leaves behind, whole at any moment.
 
     runs/Go1-v0/2026-03-01_12-30-00_ppo_skrl-jax/
-      manifest.json              what is here; the one file that is believed
+      manifest.json              what is in the folder: only what it names belongs to the run
       config.yaml                the settings, as `rl_zoo.config` reads them
       events.out.tfevents.*      TensorBoard
       checkpoints/<env steps>/   policy.safetensors  policy.json  train_state.safetensors
@@ -12,8 +12,8 @@
 A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
 the best and the latest one and the older ones that are kept (`keep_checkpoints`), with their
 digests, is replaced in one piece; then the others are removed. So a full disk, Ctrl-C or kill -9
-costs the checkpoint being written and never an earlier one. What the manifest does not name is
-litter, and goes when the run is next written to.
+costs the checkpoint being written and never an earlier one. Files that the manifest does not name
+are removed when the run is next written to.
 
 While the best checkpoint is the latest one, the best of the earlier ones is kept too, since the
 training chooses between those two at its end.

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checker for vector environments that Gymnasium lacks.
+"""A checker for vector environments; Gymnasium has one for single environments only.
 
 ``check_vector_env(env)`` plays with an environment and raises a ``VectorEnvError`` at the first
 rule that it breaks. It works on any ``gymnasium.vector.VectorEnv``.
 
-Every rule is a function, and its name is the rule's: those on the environment itself
-(``env_rules``), those that look at every step of one long run (``step_rules``), and those that need
-runs of their own (``run_rules``).
+Every rule is a function, whose name is the rule's. Some look at the environment itself
+(``env_rules``), some at every step of one long run (``step_rules``), and some play runs of their
+own (``run_rules``).
 """
 
 from collections.abc import Callable, Collection
@@ -44,7 +44,7 @@ def check_vector_env(
     Raises:
         VectorEnvError: at the first rule that is broken, which the message names.
         ValueError: if ``skip`` has a name that is no rule.
-        TypeError: if ``env`` is no vector environment.
+        TypeError: if ``env`` is not a vector environment.
     """
     if not isinstance(env, VectorEnv):
         raise TypeError(f"{env} is no gymnasium.vector.VectorEnv: make it with gymnasium.make_vec")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules on the environment itself, which may be of any kind and is typed so."""
+"""Rules on the environment itself; it may be of any class, so its type is ``Any``."""
 
 import copy
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rule says when an environment breaks it."""
+"""The error that a rule raises when an environment breaks it."""
 
 from typing import Any
 
@@ -9,6 +9,6 @@ class VectorEnvError(AssertionError):
 
 
 def require(holds: Any, message: str) -> None:
-    """Raises a VectorEnvError with the message unless something holds."""
+    """Raises a VectorEnvError with the message unless a condition holds."""
     if not holds:
         raise VectorEnvError(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules that need runs of their own."""
+"""Rules that play runs of their own."""
 
 import copy
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def new_episodes(player: Player) -> None:
     """A reset without a seed starts a new episode, not the first one again."""
     starts = [next(player.play([], seed)).observations for seed in (player.seed, player.seed + 999)]
     if same(*starts):
-        return  # every episode starts alike
+        return  # every episode has the same start
     next(player.play([]))
     again, _ = player.env.reset()
     require(

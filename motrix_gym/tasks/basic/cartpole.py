@@ -35,9 +35,9 @@ class CartPoleConfig(TaskConfig):
     max_position: float = number(0.8, above=0)
     """Distance of the cart from the middle at which the episode terminates (m)."""
     start_spread: float = number(0.01, least=0)
-    """Half-width of the uniform start positions and velocities (m, rad, m/s, rad/s)."""
+    """Largest start position and velocity; uniform on both sides of 0 (m, rad, m/s, rad/s)."""
     max_control: float = number(3.0, above=0)
-    """Motor control at action 1; the motor's gear makes 100 N of each unit."""
+    """Motor control at action 1; a control of 1 is a force of 100 N."""
     reward_weights: Mapping[str, float] = weights(alive=1.0)
 
 

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounce a table-tennis ball to a given height, on a paddle that an arm of six joints holds.
 
-Places are seen from the middle of the paddle's top at home, 0.28 m above the floor: x leads away
-from the arm, z up. The ball's apex is as high as its present speed takes it, z + v_z^2 / 2g, and it
-lands where it falls back to z = 0; both are the same all through a flight.
+Home is the arm's start pose. Positions are relative to the middle of the paddle's top at home,
+which is 0.28 m above the floor; x points away from the arm, z up. The ball's apex is the height to
+which its present speed takes it, z + v_z^2 / 2g, and its landing place is where it falls back to
+z = 0; both stay the same during a flight.
 
 Observation (35): ball position (3, m) and velocity (3, m/s), paddle position (3, m) and normal
-(3), joint angles (6, rad), velocities (6, rad/s) and targets (6, rad), the angles and targets from
-home, target height of the ball (m), apex minus target height (m), where the ball lands (x and y in
-m) and when (s).
+(3), joint angles (6, rad), velocities (6, rad/s) and targets (6, rad), with angles and targets
+relative to home, target height of the ball (m), apex minus target height (m), where the ball lands
+(x and y in m) and when (s).
 Action (6): the speeds of the joints' targets, +-1 rad/s; targets stay within 0.3 rad of home.
-Reward: height (Gaussian in apex minus target, 0.15 m) times centre (Gaussian in the landing place's
-distance from the vertical axis, 0.1 m), a little for a paddle at home and level, and small
-penalties for the actions and the joints' velocities.
+Reward: height, a Gaussian of apex minus target height (1/e at 0.15 m), times centre, a Gaussian of
+the landing place's distance from the vertical axis through the paddle's home (1/e at 0.1 m); a
+tenth as much for a paddle at home and level; and small penalties for the actions and the joints'
+velocities.
 The episode terminates when the ball is dropped: 0.15 m below home or 0.4 m from the axis. It is
 truncated after 1000 steps (20 s).
 Start: arm at home within +-0.01 (rad, rad/s), ball 0.35 to 0.45 m up, x and y within +-0.02 m,
 rising or falling with at most 0.2 m/s; target height 0.25 to 0.55 m.
 
-Source: MotrixLab's ``bounce_ball``, with the target height of its later version. The action is
-another: the origin's is added to the measured angle, 0.0008 rad at most in 0.01 s, so that what the
-arm has not yet reached is forgotten; ours adds to the target, which is kept.
+Source: MotrixLab's ``bounce_ball``, with the target height of its later version. One thing differs,
+the action. MotrixLab adds it to the measured joint angle, at most 0.0008 rad in 0.01 s, so the part
+of a target that the arm has not reached yet is lost. Here it is added to the last target.
 
 v0: first version.
 """
@@ -41,8 +43,8 @@ from motrix_gym.view import View
 
 _JOINTS = tuple(f"joint{i}" for i in range(1, 7))
 _START_HEIGHT = 0.40
-# A bounce: after falling faster than this, the ball rises, to an apex at least so far above where
-# it rests on the paddle at home.
+# A bounce: the ball falls faster than _FALLING and then rises, to an apex at least _RISE above
+# where it rests on the paddle at home.
 _FALLING = -0.5  # m/s
 _RISE = 0.05  # m
 
@@ -59,7 +61,7 @@ class BounceBallConfig(TaskConfig):
     target_speed: float = number(1.0, above=0)
     """How fast a joint's target moves at action 1 (rad/s)."""
     target_range: float = number(0.3, above=0)
-    """How far from home a joint's target gets (rad)."""
+    """Largest distance of a joint's target from home (rad)."""
     height_scale: float = number(0.15, above=0)
     """Error of the apex at which the height reward is 1/e (m)."""
     centre_scale: float = number(0.1, above=0)
@@ -107,7 +109,7 @@ class BounceBall(Task):
         self._bounce_apex = self.model.geom("ball").size[0] + _RISE
 
     def observation_channels(self) -> list[Channel]:
-        """Ball, paddle, joints, what is asked for, and what will be."""
+        """Ball, paddle, joints, the target height, and the ball's predicted apex and landing."""
 
         def joints(what: str, unit: str, read: Read) -> list[Channel]:
             return read_together(read, [Channel(f"{joint}_{what}", unit) for joint in _JOINTS])
@@ -131,7 +133,7 @@ class BounceBall(Task):
         return [Channel(f"{joint}_target_speed", "target_speed rad/s") for joint in _JOINTS]
 
     def buffers(self) -> dict[str, Buffer]:
-        """The action, joint targets from home, target height, and the bounces."""
+        """The action, joint targets relative to home, target height, and the bounces so far."""
         return {
             "action": Buffer((6,)),
             "joint_target": Buffer((6,)),
@@ -179,7 +181,7 @@ class BounceBall(Task):
         }
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
-        """Bounces, errors, and whether it is over."""
+        """Bounces, errors, and whether the ball is dropped."""
         return {
             "bounces": v.bounces + self._bounced(v),
             "height_error": abs(v.cached(self._apex) - v.target_height),
@@ -194,15 +196,15 @@ class BounceBall(Task):
         v.falling = (v.falling & ~bounced) | (v.joint("ball").qvel[:, 2] < _FALLING)
 
     def _ball(self, v: View) -> np.ndarray:
-        """(n, 3) the ball's middle, from the paddle's home (m)."""
+        """(n, 3) the ball's middle, relative to the paddle's home (m)."""
         return v.joint("ball").qpos[:, :3] - self._home
 
     def _paddle(self, v: View) -> np.ndarray:
-        """(n, 3) the middle of the paddle's top, from its home (m)."""
+        """(n, 3) the middle of the paddle's top, relative to its home (m)."""
         return v.site("paddle").xpos - self._home
 
     def _apex(self, v: View) -> np.ndarray:
-        """(n,) how high the ball's speed takes it, from the paddle's home (m)."""
+        """(n,) height to which the ball's speed takes it, above the paddle's home (m)."""
         return self._ball(v)[:, 2] + v.joint("ball").qvel[:, 2] ** 2 / (2 * self._gravity)
 
     def _landing(self, v: View) -> tuple[np.ndarray, np.ndarray]:

@@ -56,8 +56,8 @@ class Cheetah(Task):
     config: CheetahConfig
     model_file = Path(__file__).with_suffix(".xml")
     camera = "side"
-    # As dm_control's, but for the first: theirs moves the random pose by accelerations that were
-    # derived before that pose was written, from the model's own.
+    # As many as dm_control's. Its first one differs: it moves the random pose by accelerations that
+    # were computed for the model's own pose.
     settling_steps = 200
     metrics = {"speed": Metric("m/s", "mean", "forward speed of the centre of mass")}
 
@@ -69,7 +69,7 @@ class Cheetah(Task):
         self._low[_TORSO_ANGLE] = self._high[_TORSO_ANGLE] = 0.0
 
     def observation_channels(self) -> list[Channel]:
-        """Positions, but for the way run, then velocities."""
+        """Positions, without the distance run, then velocities."""
         return [
             *read_together(
                 lambda v: v.qpos[:, 1:],

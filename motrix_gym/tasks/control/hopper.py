@@ -73,7 +73,7 @@ class Hopper(Task):
         self._foot_to_torso = torso - foot
 
     def observation_channels(self) -> list[Channel]:
-        """Positions, but for the way hopped, velocities, touch; the torso can turn over."""
+        """Positions, without the distance hopped, velocities, touch; the torso can turn over."""
         return [
             *read_together(
                 lambda v: v.qpos[:, 1:],

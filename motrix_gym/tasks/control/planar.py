@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What dm_control's robots share: random start poses, and the kinematics of those in a plane."""
+"""What dm_control's robots share: random start poses, and kinematics in a plane."""
 
 from functools import reduce
 
@@ -27,15 +27,16 @@ def pose_range(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
 class PlanarTree:
     """A tree of links in the x-z plane: closed forms of what MuJoCo derives from qpos and qvel.
 
-    They are current after a step, where MuJoCo's derived fields lag by one substep, and cost
-    less than having it derive them again. Link 0 is the root, MuJoCo's body 1, and slides freely
-    along x and z; every link has one hinge, about +y or -y, and no rotation of its own. A
-    link's angle turns z towards x.
+    They describe the state after a step, where MuJoCo's derived fields lag by one substep, and cost
+    less than having MuJoCo derive them again. Link 0 is the root, MuJoCo's body 1, and slides
+    freely along x and z. Every link has one hinge, about +y or -y, and its frame has the axes of
+    its parent's when all angles are 0. A positive angle turns z towards x.
+
+    A place on the robot is given as (links, 2): the vector from the root's origin to the place is
+    the sum of the rows. Row i is the part that turns with link i, (x, z) in that link's frame (m).
 
     Attributes:
-        centre_of_mass: (links, 2) the way from the root's origin to the robot's centre of mass,
-            which is the sum of its rows. Row i is the part that turns with link i: (x, z) in that
-            link's frame, in m.
+        centre_of_mass: (links, 2) the robot's centre of mass, as a place.
     """
 
     def __init__(self, model: mujoco.MjModel):
@@ -62,7 +63,7 @@ class PlanarTree:
         self.centre_of_mass = np.einsum("b,bkx->kx", shares, centre)
 
     def centre(self, body: int) -> np.ndarray:
-        """(links, 2) like ``centre_of_mass``, of one body's own centre of mass."""
+        """(links, 2) one body's centre of mass, as a place."""
         return self._centre[body]
 
     def angles(self, v: View) -> np.ndarray:
@@ -77,21 +78,24 @@ class PlanarTree:
         return angles
 
     def height(self, place: np.ndarray, v: View) -> np.ndarray:
-        """(n,) how far above the root's origin a place is, given as ``centre_of_mass`` is, in m."""
+        """(n,) height of a place (links, 2) above the root's origin, in m."""
         return _total(self._rises(place, v))
 
     def speed(self, v: View) -> np.ndarray:
         """(n,) velocity of the robot's centre of mass along x, in m/s."""
-        # A turning link moves forward what lies above its hinge.
+        # A link that turns at rate w moves what lies h above its hinge forward at w h.
         turned = self.turn(v.qvel) * self._rises(self.centre_of_mass, v)
         return v.qvel[:, self._forward] + _total(turned)
 
     def _rises(self, place: np.ndarray, v: View) -> np.ndarray:
-        """(links, n) how far up each link leads on the way to ``place``, in m."""
+        """(links, n) each link's part of the height of a place above the root's origin, in m."""
         length, phase = np.hypot(*place.T), np.arctan2(*place.T)
         return length[:, None] * np.cos(v.cached(self.angles) + phase[:, None])
 
 
 def _total(rows: np.ndarray) -> np.ndarray:
-    """The sum of the rows, one after the other: NumPy's own would depend on their length."""
+    """The sum of the rows, added one after the other.
+
+    The order in which NumPy's ``sum`` adds depends on the rows' length.
+    """
     return reduce(np.add, rows)

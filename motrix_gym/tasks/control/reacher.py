@@ -27,7 +27,7 @@ from motrix_gym.task import Metric, Task, TaskConfig
 from motrix_gym.tasks.control.planar import pose_range
 from motrix_gym.view import View
 
-_NEAREST, _FARTHEST = 0.05, 0.20
+_NEAREST, _FARTHEST = 0.05, 0.20  # distance of a target from the shoulder (m)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Reacher(Task):
         self._radius = config.target_size + self.model.geom("finger").size[0]
 
     def observation_channels(self) -> list[Channel]:
-        """Angles, way to the target, velocities; mirrored in the line through the shoulder."""
+        """Angles, vector to the target, velocities; the mirror reflects in the x axis."""
         return [
             Channel("shoulder_angle", "rad", 1, lambda v: v.qpos[:, 0], mirror=-1),
             Channel("wrist_angle", "rad", 1, lambda v: v.qpos[:, 1], mirror=-1),
@@ -104,13 +104,13 @@ class Reacher(Task):
         return v.cached(self._to_target).T
 
     def _to_target(self, v: View) -> np.ndarray:
-        """(2, n) the way from finger to target along x and y (m), from the state as it is."""
+        """(2, n) vector from finger to target along x and y (m), of the present state."""
         upper, lower = v.qpos.T.copy()
         lower += upper  # the angle from the world's x
-        way = v.mocap_pos[:, 0, :2].T.copy()
-        way[0] -= self._upper * np.cos(upper) + self._lower * np.cos(lower)
-        way[1] -= self._upper * np.sin(upper) + self._lower * np.sin(lower)
-        return way
+        vector = v.mocap_pos[:, 0, :2].T.copy()
+        vector[0] -= self._upper * np.cos(upper) + self._lower * np.cos(lower)
+        vector[1] -= self._upper * np.sin(upper) + self._lower * np.sin(lower)
+        return vector
 
     def _distance(self, v: View) -> np.ndarray:
         """(n,) distance from finger to target (m)."""

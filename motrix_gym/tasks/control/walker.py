@@ -75,7 +75,7 @@ class Walker(Task):
         self._torso_height = self.model.body("torso").pos[2]
 
     def observation_channels(self) -> list[Channel]:
-        """Directions of the links, height, velocities; the legs are alike."""
+        """Directions of the links, height, velocities; the mirror exchanges the legs."""
         links = [f"{link}_cos_sin" for link in _LINKS]
         joints = [f"{joint}_velocity" for joint in _JOINTS]
         return [
@@ -135,7 +135,7 @@ class Walker(Task):
 
 
 def _twin(name: str) -> str | float:
-    """The channel of the other leg, or the sign of one that has no other."""
+    """The mirror of a channel: the name of the other leg's, or 1 if it is of neither leg."""
     side, _, rest = name.partition("_")
     other = {"right": "left", "left": "right"}.get(side)
     return f"{other}_{rest}" if other else 1.0
