@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One module per learning library, imported when its trainer is asked for and not before."""
+"""Trainers: learning libraries behind one interface, `Trainer`.
+
+A library is imported when one of its trainers is asked for (`load_trainer`), and not before.
+"""
 
 from adapters import _threads  # noqa: F401, first, since it acts before Torch is loaded
 from adapters.algorithm_config import AlgorithmConfig, FieldError

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Torch's threads wait for work, decided before Torch is loaded, which is when it is read.
+"""Sets how Torch's threads wait for work: passively, unless the user chose otherwise.
 
-By default they spin, and an update takes about seven times as long as soon as another process
-wants one of the cores.
+By default they spin. Then an update takes about seven times as long as soon as another process
+wants one of the cores. Torch reads the variable when it is loaded, so it is set before.
 """
 
 import os

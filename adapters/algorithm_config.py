@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AlgorithmConfig: what the settings of all algorithms have alike, and how they are checked.
+"""AlgorithmConfig: the settings that all algorithms share, and how settings are checked.
 
 A configuration is frozen and checked when it is made: an impossible value raises `FieldError`,
 which names the field, the value and what is allowed.
@@ -30,11 +30,12 @@ class AlgorithmConfig(RunConfig):
     Attributes:
         algo: The algorithm's name in settings and commands.
         title: What messages call it.
-        log_interval: Vector steps between two entries of a run's log, which are as far apart as
-            two updates at least.
-        aliases: Names that others give to settings, and ours; `from_dict` and `replace` read both.
-        only: Settings of others that have one value here, and why; `from_dict` and `replace`
-            accept that value and drop it.
+        log_interval: Vector steps between two entries of a run's log. There is at most one entry
+            per update.
+        aliases: Other names of settings, such as MotrixLab's -> the names here. `from_dict` and
+            `replace` read both.
+        only: Settings of other programs that have a single value here -> that value, and why.
+            `from_dict` and `replace` accept the value and drop it.
         privileged_setting: The setting with which something in the training sees the task's
             privileged channels, which the policy does not; "" for none.
         rollouts: Vector steps per update; this and what follows are fields in most subclasses.
@@ -43,7 +44,7 @@ class AlgorithmConfig(RunConfig):
 
     Raises:
         FieldError: (a ValueError) a value has the wrong type or range, or the budget is shorter
-            than one rollout, or a rollout too large for any memory.
+            than one rollout, or a rollout is too large for any memory.
     """
 
     algo: ClassVar[str]
@@ -126,7 +127,7 @@ class AlgorithmConfig(RunConfig):
 
     @classmethod
     def by_our_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns values by the names of fields, for those that others use too.
+        """Returns values by the names of fields, `aliases` replaced.
 
         Raises:
             FieldError: a name is unknown (the nearest is offered), one setting is given by two

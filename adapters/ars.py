@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ARS by sb3-contrib, all candidates side by side."""
+"""ARS by sb3-contrib, with all candidate policies evaluated side by side."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,9 +39,9 @@ class TrainerARS(ARS):
 class ARSTrainer(TorchTrainer):
     """ARS by sb3-contrib; see `Trainer` and `ARSConfig`.
 
-    An update is one whole episode of every row, each with a candidate of its own. Rows whose
-    episode is over idle until the last one's is: what they do counts as environment steps, for the
-    environment makes them, and for nothing else.
+    An update is one whole episode of every row, each with a candidate policy of its own. A row
+    whose episode is over goes on until the last row's is over too. These steps count as environment
+    steps, since the environment makes them, and for nothing else.
 
     Raises:
         ValueError: the task has no time limit, or as `TorchTrainer`.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trainer: what every adapter offers, so that commands and tests know no library."""
+"""Trainer: the interface of all trainers; commands and tests need to know no learning library."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -29,29 +29,36 @@ Layers = list[tuple[np.ndarray, np.ndarray]]
 class Trainer(ABC):
     """An algorithm on one vector environment, one update at a time.
 
-    Our trainers seed everything they draw from `config.seed`, reset the environment first with
-    the seed that `adapters.seeds` derives from it, and give it actions inside of its box. A time
-    limit is not the end of the task: PPO and its like store the log-probability of the unclipped
-    sample, and add discount x V(final_obs) to the reward of rows that are truncated and not
-    terminated; algorithms with a replay buffer store final_obs as what came next. The libraries'
-    own loops (`adapters.stock`) do as their libraries do.
+    What our trainers have in common:
+
+    - Everything that is drawn is seeded from `config.seed`. The environment is reset first, with
+      the seed that `adapters.seeds` derives from it.
+    - Actions are clipped to the environment's box. PPO and its like store the log-probability of
+      the sample before it is clipped.
+    - A time limit is not the end of the task. PPO and its like add discount x V(final_obs) to the
+      reward of rows that are truncated and not terminated. Algorithms with a replay buffer store
+      final_obs as the next observation.
+
+    The libraries' own loops (`adapters.stock`) do as their libraries do.
 
     Args:
         env: With the class's `autoreset_mode`; observations `Box (n, obs)`, actions `Box (n, act)`.
-        config: The settings; `seed` must be an int by now and `num_envs` the environment's.
-        device: The library's name of the device to learn on.
+        config: The settings; `seed` must be an int, and `num_envs` the environment's.
+        device: The library's name of the device to learn on, such as "cpu".
 
     Attributes:
         num_updates: Updates made so far; part of `state()`.
         policy_width: Entries of an observation that the policy sees; they come first. All, unless
             `config.sees_privileged`.
-        initial_policy: The one of `config.initial_policy`, if the trainer has that; else None.
-        mirror: The task's, of whole observations, if `config.symmetry_augmentation` and the trainer
-            has that; else None.
-        elapsed_steps: For `MeasuredEnv`, if `config.stagger_episodes`; else None.
+        initial_policy: The policy that `config.initial_policy` names; None if it names none, or the
+            trainer lacks that setting.
+        mirror: The task's mirror, of whole observations; None if `config.symmetry_augmentation` is
+            off, or the trainer lacks that setting.
+        elapsed_steps: (n,) how many steps old the first episodes count as, for `MeasuredEnv`; None
+            if `config.stagger_episodes` is off.
 
     Raises:
-        ValueError: the environment or the seed is not as said above, or as `requirements`.
+        ValueError: the environment or the seed does not fit, or as `requirements`.
     """
 
     name: ClassVar[str]
@@ -78,7 +85,7 @@ class Trainer(ABC):
         """Returns what the settings need of the environment and of stored policies.
 
         Raises:
-            FieldError, PolicyError: (ValueErrors) something is not there.
+            FieldError, PolicyError: (ValueErrors) something that they need is missing.
             ValueError: observations hold privileged channels that the settings do not ask for.
         """
 
@@ -97,7 +104,7 @@ class Trainer(ABC):
     def ignored_settings(cls, config: AlgorithmConfig) -> list[str]:
         """Returns the names of settings that are on and that the library cannot honour.
 
-        Off are None and, for a setting that is not None by default, also 0 and False.
+        A setting is off if it is None or, unless None is its default, 0 or False.
         """
         defaults = {field.name: field.default for field in dataclasses.fields(config)}
 
@@ -108,7 +115,7 @@ class Trainer(ABC):
         return [name for name in cls.without_effect if is_on(name)]
 
     def notes(self) -> list[str]:
-        """Returns what the user must know of settings that have no effect here, a line each."""
+        """Returns lines for the user on settings that have no effect in this trainer."""
         ignored = self.ignored_settings(self.config)
         return [f"without effect in {self.name}: {', '.join(ignored)}"] if ignored else []
 
@@ -129,10 +136,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def update(self) -> dict[str, float]:
-        """Makes `config.rollouts` vector steps and learns; returns scalars by tag.
+        """Makes `config.rollouts` vector steps and learns; returns scalars by TensorBoard tag.
 
-        With a replay buffer, what is learned from are earlier steps too, and at first nothing is
-        learned. ARS makes one whole episode of every row, however many steps that is.
+        Algorithms with a replay buffer also learn from earlier steps, and at first learn nothing.
+        ARS makes one whole episode of every row, however many steps that is.
         """
 
     @abstractmethod
@@ -141,10 +148,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, np.ndarray]:
-        """Returns all that is needed to go on bit-identically.
+        """Returns all that is needed to go on with the same bits, as copies.
 
-        Weights, optimiser, rate, normalisers, random keys, last observation, counters, statistics,
-        and `env_state()`. The arrays are copies.
+        These are weights, optimiser, learning rate, normalisers, random keys, last observation,
+        counters, statistics, and `env_state()`.
         """
 
     @abstractmethod
@@ -164,7 +171,7 @@ class Trainer(ABC):
             layers: (inputs, outputs) weights and (outputs,) biases, in order.
             log_std: (act,) logarithm of the standard deviation.
             normalizer: (obs,) mean and standard deviation of whole observations, and the clip; None
-                for no normaliser. The policy gets those of its own entries.
+                for no normaliser. The policy gets those of the entries that it sees.
             **features: What else the policy has: `squash`, `log_std_weight`, `lstm`.
         """
         size = self.env.single_observation_space.shape

@@ -65,9 +65,10 @@ class CrossQTrainer(OffPolicyTrainer):
 
 
 def folded_layers(modules: Iterable[nn.Module]) -> Layers:
-    """Returns the linear layers of modules in order, as `linear_layers`.
+    """Returns the linear layers of modules in order, with the normalisations folded into them.
 
-    Each takes over what the normalisations between it and the activation before do to its input.
+    A layer's weights and biases include the normalisations between it and the activation before it,
+    which scale and shift its input. For the form see `linear_layers`.
     """
     layers: Layers = []
     scale, shift = np.ones(1), np.zeros(1)  # of the next linear layer's input

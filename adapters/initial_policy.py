@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stored policy from which PPO starts where `initial_policy` says so."""
+"""The setting `initial_policy`: PPO starts from a stored policy."""
 
 import dataclasses
 import math
@@ -15,18 +15,18 @@ from motrix_gym.names import shown
 from motrix_gym.policy import Policy
 from motrix_gym.policy_files import JSON_FILE
 
-# How many samples the statistics of its normaliser count for: so many that the first rollout of the
-# new training hardly changes them.
+# The number of samples that the statistics of its normaliser count for: so many that the first
+# rollout of the new training hardly changes them.
 NORMALIZER_SAMPLES = 1e6
 
 
 def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
     """Reads the policy in the folder `config.initial_policy`.
 
-    Where the policy and the environment name the channels of an observation, they are matched by
-    name: weights of a channel that is new to the policy are 0, so that it does not change the
-    action at first, and its statistics in the normaliser are learned anew. Without names, the
-    numbers of observations must be equal.
+    Where the policy and the environment name the channels of an observation, channels are matched
+    by name. A channel that is new to the policy gets weights of 0, so that it does not change the
+    action at first, and its statistics in the normaliser start anew. Where there are no names, the
+    observations must have the same size.
 
     Args:
         config: The settings of the training, a `PPOConfig`.
@@ -34,8 +34,8 @@ def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
         width: Entries of an observation that the policy sees; they come first.
 
     Raises:
-        FieldError: (a ValueError) there is no such policy, the training's is of another form, or
-            the environment lacks a channel that the policy sees.
+        FieldError: (a ValueError) there is no such policy, the policy of the training has another
+            form, or the environment lacks a channel that the stored policy sees.
         PolicyError: (a ValueError) its files cannot be read.
     """
     name = str(config.initial_policy)
@@ -72,14 +72,14 @@ def load_initial_policy(config: Any, env: VectorEnv, width: int) -> Policy:
 
 
 def whole_normalizer(policy: Policy, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what a normaliser of observations of `size` entries takes over from a policy.
+    """Returns the statistics with which a normaliser of `size` entries starts from a policy.
 
     Returns:
         Mean (size,), standard deviation (size,), and the number of samples that they count for: a
-        single number, or (size,) if it is 0 for some entries. Those are the entries whose
-        statistics do not change the action: the policy has no weights for them (a new channel), or
-        does not see them (privileged channels, which come last). Their statistics start anew, with
-        mean 0 and standard deviation 1 until the first samples.
+        single number, or (size,) if it is 0 for some entries. It is 0 for entries whose statistics
+        do not change the action, because the policy has no weights for them (a new channel) or does
+        not see them (privileged channels, which come last). Their statistics start anew, from mean
+        0 and standard deviation 1.
     """
     hidden = size - policy.observation_size
     mean = np.concatenate([policy.observation_mean, np.zeros(hidden, np.float32)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers of networks in JAX whose gradients a CPU computes faster than those that JAX derives.
+"""Layers of networks in JAX, with gradients that a CPU computes faster than those JAX derives.
 
 The values are the same; only the order of some additions differs.
 """
@@ -41,9 +41,9 @@ def _product_forward(x: jax.Array, weight: jax.Array):
 
 
 def _product_backward(saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
-    """Of x.T @ gradient and its transpose, takes the form that XLA's CPU library multiplies faster.
+    """Computes x.T @ gradient, or its transpose if XLA's CPU library multiplies that faster.
 
-    The barrier keeps XLA from turning the one back into the other.
+    The barrier keeps XLA from turning the transpose back.
     """
     x, weight = saved
     if x.shape[1] > gradient.shape[1]:
@@ -57,7 +57,7 @@ product.defvjp(_product_forward, _product_backward)
 
 
 class Dense(nn.Module):
-    """Is `flax.linen.Dense` for batches (n, in), with the same parameters."""
+    """The same as `flax.linen.Dense` for batches (n, in), with the same parameters."""
 
     features: int
     kernel_init: Callable[..., jax.Array]

@@ -6,10 +6,10 @@ A rollout is a dict of arrays (steps, n, ...):
     observations    as the environment gave them; one step more than the rest, (steps + 1, n, obs)
     actions         (steps, n, act), as drawn and not clipped
     log_probs       of the actions
-    values          what the value network put out, in normalised returns
-    rewards         in the units of all that is called reward here
+    values          outputs of the value network, in normalised returns
+    rewards         times `rewards_shaper_scale`; returns and advantages have the same unit
     ended           whether the step was the last of an episode
-    limited         whether it was that for its time limit alone: truncated and not terminated
+    limited         whether the episode was truncated and not terminated
     final_values    as values, for the final observation; read where `limited`
 """
 
@@ -47,17 +47,18 @@ class Learner(NamedTuple):
 class CompiledPPO:
     """The functions of one configuration and pair of networks.
 
-    In all of them `scale` normalises observations, and `value_scale` returns.
+    In all of them, `scale` normalises observations and `value_scale` normalises returns.
 
     Args:
         cfg: skrl's settings; the rate follows `learning_rate_scheduler_kwargs`.
         policy: Flax's `apply` of the policy: mean (n, act) and {"log_std": (act,)}.
         value: Flax's `apply` of the value network: (n, 1) and a dict.
         optimizers: Optax's for policy and value, without the rate.
-        chunk: Samples per gradient; divides a mini-batch.
-        mirror: Epochs take each sample or, as often, its mirror image; None for no mirroring.
-        noise_correlation: Of the actions' noise with that of the step before.
-        learn_log_std: Whether the spread of actions is learned.
+        chunk: Samples of which a gradient is computed at once; divides a mini-batch.
+        mirror: With it, an epoch takes either each sample or its mirror image, at equal chances;
+            None for no mirroring.
+        noise_correlation: Of the actions' noise with that of the step before, from 0 to 1.
+        learn_log_std: Whether the standard deviation of actions is learned.
         box: Lowest and highest actions, (act,) each.
         bounds_loss_scale: Weight of the mean actions' squared distance from the box.
 
@@ -161,8 +162,8 @@ class CompiledPPO:
         }
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
         size = len(batch["returns"])
-        batch["own"] = jnp.ones(size)
-        if self.mirror:  # mirror images come after all samples, as likely as they
+        batch["own"] = jnp.ones(size)  # 1 for samples, 0 for mirror images
+        if self.mirror:  # mirror images come after all samples; an epoch takes one or the other
             mirrored = scale.normalize(self.mirror.image(observations))
             images = batch | {
                 "observations": mirrored.reshape(batch["observations"].shape),
@@ -250,7 +251,7 @@ class CompiledPPO:
             distance = jnp.square(mean - mean.clip(*self._box)).sum(axis=-1).mean()
             losses["bounds_loss"] = self._bounds_loss_scale * distance
         outside = jnp.abs(ratio - 1.0) > cfg.ratio_clip
-        # The policy drew no mirror images: they say nothing about its divergence.
+        # Mirror images are left out of the divergence: the policy did not draw them.
         own = samples["own"] / jnp.maximum(samples["own"].mean(), 1e-8)
         figures = {"kl": (own * (ratio - 1.0 - log_ratio)).mean(), "clipped": outside.mean()}
         return sum(losses.values(), start=jnp.zeros(())), losses | figures
@@ -269,8 +270,8 @@ class CompiledPPO:
         value, value_state = step(
             self._value_optimizer, gradients[1], learner.value_optimizer, learner.value
         )
-        # skrl's networks bound what they put out instead, where a parameter that has once gone
-        # beyond the bound has no gradient that leads back.
+        # The parameter itself is bounded. skrl's networks bound their output instead: once the
+        # parameter is beyond the bound, no gradient leads it back.
         policy = with_log_std(policy, policy["params"]["log_std"].clip(*LOG_STD_RANGE))
         return Learner(policy, value, policy_state, value_state, learner.rate, learner.key)
 
@@ -289,6 +290,6 @@ def log_probability(actions: jax.Array, mean: jax.Array, log_std: jax.Array) -> 
 
 
 def chunk_size(samples: int, limit: int) -> int:
-    """Returns the largest divisor within the limit, or all samples where that one is tiny."""
+    """Returns the largest divisor of `samples` up to `limit`; `samples` if it is a tiny one."""
     size = next(size for size in range(min(limit, samples), 0, -1) if samples % size == 0)
     return size if size >= LEAST_CHUNK else samples

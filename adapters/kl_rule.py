@@ -14,11 +14,11 @@ def adapted_rate(
 ) -> Any:
     """Returns the learning rate after an epoch.
 
-    It falls where the policy moved too far from the one that acted, and rises where it hardly did.
+    It falls if the policy moved too far from the one that acted, and rises if it hardly moved.
 
     Args:
         rate: The learning rate before.
-        divergence: Mean KL divergence of the epoch; where it is not a number, the rate stays.
+        divergence: Mean KL divergence of the epoch; if it is NaN, the rate stays.
         threshold: The divergence to aim at.
         lowest: Floor of the rate.
         highest: Ceiling of the rate.

@@ -18,11 +18,11 @@ class MeasuredEnv(VectorWrapper):
     Args:
         env: The environment.
         statistics: Takes in every step.
-        reward_scale: Multiplies what the learner gets; the statistics have the reward as it is.
+        reward_scale: Multiplies the learner's rewards; the statistics get the reward as it is.
         elapsed_steps: How many steps old the first episodes count as, (N,); None for 0.
 
     Attributes:
-        seconds: Time spent in the environment's own `step`, a counter that its reader may reset.
+        seconds: Time spent in the environment's own `step`; whoever reads it may set it to 0.
         counted: (N,) bool, the rows that the statistics take in; None: all.
     """
 

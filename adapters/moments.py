@@ -8,11 +8,11 @@ import numpy as np
 
 from motrix_gym import Reflection
 
-STD_EPSILON = 1e-4  # added to the std, so that what never varies is not divided by zero
+STD_EPSILON = 1e-4  # added to the std, so that a constant entry is not divided by zero
 
 
 class Scale(NamedTuple):
-    """A normaliser as it stands, float32; takes and gives arrays of NumPy or JAX.
+    """A normaliser with fixed statistics, float32, for arrays of NumPy or JAX.
 
     Attributes:
         mean: Subtracted from a sample.
@@ -40,8 +40,8 @@ class Moments:
         shape: Shape of one sample.
         enabled: Whether to normalise; if not, the scale is and stays the identity.
         clip: Bound on normalised samples.
-        reflection: Counts every sample's mirror image too, so that to normalise and to mirror
-            commute.
+        reflection: Counts every sample's mirror image too. So the normalised mirror image is the
+            mirror image of the normalised sample.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Moments:
         return Scale(self.mean.astype(np.float32), std.astype(np.float32), np.float32(self.clip))
 
     def warm_up(self, samples: np.ndarray, least_std: float = 0.0) -> None:
-        """Takes the scale of some samples (n, *shape) until the first `fold`, which replaces it.
+        """Uses the scale of some samples (n, *shape) until the first `fold`, which replaces it.
 
         Entries of which samples were counted before keep their scale.
         """
@@ -87,7 +87,13 @@ class Moments:
             self.variance = (std.astype(np.float64) - STD_EPSILON).clip(0.0) ** 2
 
     def fold(self, means: np.ndarray, variances: np.ndarray, size: int) -> None:
-        """Takes in g groups of `size` samples each, given each group's moments (g, *shape)."""
+        """Takes in g groups of `size` samples each.
+
+        Args:
+            means: (g, *shape) mean of each group.
+            variances: (g, *shape) variance of each group.
+            size: Samples of a group.
+        """
         if not self.enabled:
             return
         means = means.astype(np.float64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Correlated noise of actions: each draw resembles the one before, and is as wide."""
+"""Noise of actions that is correlated in time and has the same distribution in every step."""
 
 import math
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SAC and TD3 by Stable-Baselines3, and what all its algorithms with a replay buffer have alike."""
+"""SAC and TD3 by Stable-Baselines3, and what all its algorithms with a replay buffer share."""
 
 import copy
 from typing import Any, ClassVar
@@ -36,10 +36,10 @@ TAGS = {
 
 
 class FinalObservations:
-    """Makes an algorithm store the final observation of an episode just as it was.
+    """A mixin: replay buffers get the final observation of an episode as the environment gave it.
 
-    By itself, Stable-Baselines3 takes it back from VecNormalize, rounded and clipped. `env` must be
-    VecNormalize on `SB3VecEnv`.
+    Stable-Baselines3 itself computes it back from the normalised one, which is rounded and clipped.
+    `env` must be VecNormalize on `SB3VecEnv`.
     """
 
     env: Any
@@ -64,9 +64,10 @@ class FinalObservations:
 class OffPolicyTrainer(TorchTrainer):
     """An algorithm of Stable-Baselines3 with a replay buffer; see `Trainer`.
 
-    Transitions hold observations as they were, and a time limit does not end the task in them.
-    Before `learning_starts` environment steps actions are random and nothing is learned. The
-    library draws from global generators, which are seeded for each update and put back after it.
+    Transitions hold observations before they are normalised, and do not mark a time limit as the
+    end of the task. In the first `learning_starts` environment steps, actions are random and
+    nothing is learned. The library draws from global generators; they are seeded for each update
+    and restored after it.
     """
 
     config: OffPolicyConfig
@@ -203,7 +204,7 @@ class OffPolicyTrainer(TorchTrainer):
 
     @property
     def _entropy(self) -> torch.Tensor | None:
-        """The logarithm of the entropy's weight, where it is learned."""
+        """The logarithm of the entropy's weight; None if it is not learned."""
         return getattr(self.model, "log_ent_coef", None)
 
 
@@ -272,7 +273,7 @@ class TD3Trainer(OffPolicyTrainer):
 
 
 class ActionNoise(NormalActionNoise):
-    """Noise of all rows at once, with nothing to forget when one of them is reset."""
+    """Independent noise of all rows at once, so a reset of some rows changes nothing."""
 
     def reset(self, indices: Any = None) -> None:
         pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PhasedTrainer: a trainer whose update collects experience and then learns from it."""
+"""PhasedTrainer: a trainer whose update first collects steps and then learns from them."""
 
 import time
 from abc import abstractmethod
@@ -13,7 +13,7 @@ from adapters.states import check_all_like, with_prefix, without_prefix
 class PhasedTrainer(Trainer):
     """A trainer whose update is two timed phases, and whose state is checked before it is used.
 
-    A subclass writes the phases and what the learner itself stores and restores.
+    A subclass writes the two phases, and stores and restores the learner.
     """
 
     @abstractmethod

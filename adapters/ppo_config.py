@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """PPOConfig: the settings of one PPO run, the same for every trainer.
 
-Names and defaults are MotrixLab's where it has the setting (`initial_log_std` and `play_num_envs`
-apart, 1.0 and 16 there); what it has not is off by default. Where a name of MotrixLab's misleads,
-`aliases` has it beside ours. One block of numbers drives every library.
+Names and defaults are MotrixLab's where MotrixLab has the setting, except for the defaults of
+`initial_log_std` and `play_num_envs`, which are 1.0 and 16 there. Settings that it does not have
+are off by default. Where a name of MotrixLab's misleads, another one is used here, and `aliases`
+has MotrixLab's.
 """
 
 from dataclasses import dataclass

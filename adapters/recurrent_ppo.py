@@ -22,9 +22,9 @@ LSTM_STATES = ("policy_output", "policy_cell", "value_output", "value_cell")
 class RecurrentPPOTrainer(OnPolicyTrainer):
     """RecurrentPPO by sb3-contrib; see `Trainer`.
 
-    The library itself pays rows at their time limits, since the value of a final observation is a
-    matter of the LSTM's state. It draws mini-batches from NumPy's global generator, which is seeded
-    for each update and put back after it.
+    The library itself adds the value of the final observation at time limits, since that value
+    depends on the LSTM's state. It draws mini-batches from NumPy's global generator, which is
+    seeded for each update and restored after it.
     """
 
     config: RecurrentPPOConfig

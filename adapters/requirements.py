@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training needs of its environment, and the messages where that is missing."""
+"""What a training needs of its environment, and the errors if that is missing."""
 
 from typing import Any, NamedTuple
 
@@ -12,13 +12,13 @@ from motrix_gym.policy import Policy
 
 
 class Requirements(NamedTuple):
-    """What the settings of a training ask for.
+    """What the settings of a training need.
 
     Attributes:
         policy_width: Entries of an observation that the policy sees; they come first.
-        initial_policy: The one of `initial_policy`, for these entries; None if none is asked for.
-        mirror: The task's, of whole observations; None if none is asked for.
-        time_limit: Steps of an episode; 0 if not asked for.
+        initial_policy: The policy to start from, for these entries; None if none is needed.
+        mirror: The task's mirror, of whole observations; None if none is needed.
+        time_limit: Steps of a whole episode; 0 if not needed.
     """
 
     policy_width: int
@@ -50,8 +50,8 @@ def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) ->
 def find_policy_width(env: VectorEnv, config: AlgorithmConfig) -> int:
     """Returns how many entries of an observation the policy sees; they come first.
 
-    Where something else in the training sees the privileged channels, such as with
-    `privileged_value`, these are all but those; otherwise all.
+    These are the entries of all channels, without the privileged ones if another part of the
+    training sees those, such as the value network with `privileged_value`.
 
     Raises:
         FieldError: such a setting is on, and observations hold no privileged channel.
@@ -94,7 +94,7 @@ def find_mirror(env: VectorEnv) -> Mirror:
     """Returns the mirror of an environment's whole observations and actions.
 
     Raises:
-        FieldError: its task has none, or a privileged channel does not say its image.
+        FieldError: its task has none, or a privileged channel has no `Channel.mirror`.
     """
     task: Any = getattr(env.unwrapped, "task", None)
     mirror = getattr(task, "mirror", None)

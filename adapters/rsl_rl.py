@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wrapper that takes the vector environments to rsl_rl (the package rsl-rl-lib, version 5).
+"""The wrapper with which rsl_rl trains on the vector environments (package rsl-rl-lib, version 5).
 
     from rsl_rl.runners import OnPolicyRunner
     envs = gymnasium.make_vec("Motrix/Go1-v0", num_envs=1024)
@@ -22,11 +22,11 @@ from motrix_gym import MotrixVectorEnv
 
 
 class RslRlVecEnv(VecEnv):
-    """Makes a vector environment of this suite one of rsl_rl's.
+    """A vector environment of this suite, with the interface of rsl_rl's.
 
-    Observations come in groups. "policy" is what the policy sees. Of an environment made with
-    `privileged=True`, "critic" is all that the value function sees: the same, and after it the
-    privileged channels. The runner's settings say which network takes which group:
+    Observations come in groups. "policy" is what the policy sees. If the environment was made with
+    `privileged=True`, there is "critic" too: the same entries, and after them the privileged
+    channels. The runner's settings say which network takes which group:
     `{"obs_groups": {"actor": ["policy"], "critic": ["critic"]}}`.
 
     `extras` of a step hold `time_outs`, the rows that reached their time limit, and `log`, the
@@ -36,9 +36,9 @@ class RslRlVecEnv(VecEnv):
     Args:
         env: Its autoreset mode must be `AutoresetMode.SAME_STEP`. It is reset.
         device: Where tensors are.
-        seed: Of the training, from 0 to `adapters.seeds.LARGEST_SEED`: rows draw from the streams
-            that `adapters.seeds.first_stream(seed, "training")` sets aside, so that two seeds share
-            none. None goes on with the environment's random streams as they are.
+        seed: The training's, from 0 to `adapters.seeds.LARGEST_SEED`. Rows draw from the random
+            streams of that seed (`adapters.seeds.first_stream`), of which two seeds share none.
+            None goes on with the environment's streams as they are.
 
     Attributes:
         num_envs, num_actions: Sizes.
@@ -77,10 +77,10 @@ class RslRlVecEnv(VecEnv):
 
     @property
     def episode_length_buf(self) -> torch.Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """(N,) int64 steps that the episodes count (a copy).
+        """(N,) int64 age of the current episodes in steps (a copy).
 
-        Setting it begins new episodes, which count as so many steps old: those that begin together
-        then reach their time limits apart.
+        Setting it begins new episodes of that age by the time limit's count, so that rows which
+        begin together reach it at different times.
         """
         return torch.from_numpy(self.unwrapped.elapsed_steps).to(self.device)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RunConfig: settings of a run that change nothing of what is learned, only what is kept of it."""
+"""RunConfig: settings that are the same for all algorithms: seed, checkpoints, playing."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -39,10 +39,10 @@ OF_LAST_EPOCH = ("Learning / KL divergence", "Policy / Standard deviation")
 class SB3Trainer(OnPolicyTrainer):
     """PPO by Stable-Baselines3; see `Trainer`.
 
-    `normalize_observations` and `normalize_values` are done by VecNormalize, the latter by scaling
-    rewards. `early_stop_kl` is 1.5 times SB3's `target_kl`. The KL-adaptive rate changes, and the
-    spread of actions is bounded, after each epoch. Where skrl-jax and skrl-torch learn otherwise,
-    `docs/trainers.md` says so. `mixed_precision` does nothing.
+    VecNormalize does what `normalize_observations` and `normalize_values` ask for, the latter by
+    scaling rewards. `early_stop_kl` is 1.5 times SB3's `target_kl`. After each epoch, the
+    KL-adaptive rate changes and the standard deviation of actions is bounded. `mixed_precision` has
+    no effect. `docs/trainers.md` says how skrl-jax and skrl-torch differ.
     """
 
     config: PPOConfig
@@ -127,7 +127,7 @@ class SB3Trainer(OnPolicyTrainer):
 
     @torch.no_grad()
     def _own_divergence(self) -> float:
-        """Returns the divergence over as many samples as a mini-batch has, at random places.
+        """Returns the KL divergence over random samples, as many as a mini-batch has.
 
         Mirror images are left out: the policy did not draw them.
         """
@@ -139,7 +139,7 @@ class SB3Trainer(OnPolicyTrainer):
 
 
 def ppo_figures(model: Any) -> dict[str, float]:
-    """Returns what PPO says of its last update, by TensorBoard tag."""
+    """Returns the figures that Stable-Baselines3 logs in an update of PPO, by our tags."""
     figures = model.logger.name_to_value
     return {
         "Loss / Policy loss": float(figures["train/policy_gradient_loss"]),
@@ -178,10 +178,15 @@ def make_ppo(
     images: Images | None = None,
     policy_width: int | None = None,
 ) -> PPO:
-    """Returns PPO with our settings; mini-batches are drawn from the generator of the noise.
+    """Returns Stable-Baselines3's PPO with our settings; its `train` makes one epoch.
 
-    Its `train` makes one epoch. See `SeededRolloutBuffer` for the images, and `PrivilegedPolicy`
-    for `policy_width`, which is read with `privileged_value`.
+    Args:
+        venv: The environment.
+        config: The settings.
+        device: Where to compute.
+        noise: For the actions; mini-batches are drawn from its generator.
+        images: See `SeededRolloutBuffer`.
+        policy_width: See `PrivilegedPolicy`; read with `privileged_value`.
     """
     networks = network_settings(config)
     if config.shares_trunk:
@@ -226,7 +231,7 @@ class TrainerPPO(PPO):
 
 
 class SharedTrunk(BaseFeaturesExtractor):
-    """The hidden layers, as a features extractor: the one part that policy and value can share."""
+    """Hidden layers as a features extractor, the part that policy and value can share in SB3."""
 
     def __init__(self, observation_space: Any, sizes: tuple[int, ...], activation: str):
         super().__init__(observation_space, features_dim=sizes[-1])
@@ -256,7 +261,7 @@ class PrivilegedPolicy(ActorCriticPolicy):
 
 
 class PrivilegedExtractor(MlpExtractor):
-    """The hidden layers of policy and value, those of the policy for an observation's prefix."""
+    """The hidden layers of policy and value; the policy's get an observation's first entries."""
 
     def __init__(self, policy_width: int, features_dim: int, *others: Any):
         super().__init__(features_dim, *others)

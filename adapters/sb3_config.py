@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of the algorithms that Stable-Baselines3 and sb3-contrib have beside PPO.
 
-What PPO has too is named as there, the rest as in the libraries. Defaults are the libraries', but
-for the number of environments, and with it the directions that ARS tries (half as many), the
-normalisers of TRPO, RecurrentPPO and ARS, TD3's noise, and how often a run is saved.
+Settings that PPO has too are named as PPO's, the others as in the libraries. Defaults are the
+libraries', except for the number of environments, and with it the directions that ARS tries (half
+as many); the normalisers of TRPO, RecurrentPPO and ARS; TD3's noise; and how often a run is saved.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from motrix_gym.settings import (
 @described
 @dataclass(frozen=True, kw_only=True)
 class OffPolicyConfig(AlgorithmConfig):
-    """Settings of an algorithm with a replay buffer, which each checkpoint writes.
+    """Settings of an algorithm with a replay buffer, which a run's latest checkpoint holds.
 
     Raises:
         FieldError: (a ValueError) as `AlgorithmConfig`, or the replay buffer cannot hold a vector
@@ -220,7 +220,7 @@ class TD3Config(OffPolicyConfig):
 @described
 @dataclass(frozen=True, kw_only=True)
 class GaussianConfig(OnPolicyConfig):
-    """What TRPO and RecurrentPPO have alike."""
+    """Settings that TRPO and RecurrentPPO share."""
 
     num_envs: int = 64
 
@@ -354,10 +354,10 @@ class RecurrentPPOConfig(GaussianConfig):
 class ARSConfig(AlgorithmConfig):
     """Settings of one ARS run, whose policy is linear.
 
-    Each row of the environment plays one episode per update with a policy of its own: half of the
-    rows one that is a random step away, the other half its mirror image. The update lasts as long
-    as the longest episode, so how many updates a budget allows is known only in the end; `updates`
-    is the most there can be.
+    Each row of the environment plays one episode per update with a policy of its own. Half of the
+    rows add a random step to the weights, the other half subtract the same steps. An update lasts
+    as long as its longest episode, so how many updates a budget allows is known only in the end;
+    `updates` is the most there can be.
 
     Raises:
         FieldError: (a ValueError) as `AlgorithmConfig`, or `num_envs` is odd, or less than twice
@@ -367,8 +367,8 @@ class ARSConfig(AlgorithmConfig):
     algo: ClassVar[str] = "ars"
     title: ClassVar[str] = "ARS"
     rollouts: ClassVar[int] = 1  # at least
-    rewards_shaper_scale: ClassVar[float] = 1.0  # only how returns compare matters
-    activation: ClassVar[str] = "tanh"  # of no layer
+    rewards_shaper_scale: ClassVar[float] = 1.0  # ARS only compares returns
+    activation: ClassVar[str] = "tanh"  # for the stored policy, which has no hidden layer
 
     num_envs: int = whole(
         64,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wrapper that takes a Gymnasium VectorEnv to Stable-Baselines3, and what its users need.
+"""Wrappers with which Stable-Baselines3 trains on a Gymnasium VectorEnv.
 
-`SB3VecEnv` and `BatchedTimeLimits` stand on their own, as in `PPO("MlpPolicy", SB3VecEnv(env))`.
+`SB3VecEnv` and `BatchedTimeLimits` can be used by themselves: `PPO("MlpPolicy", SB3VecEnv(env))`.
 Arrays have one row per environment.
 """
 
@@ -18,16 +18,15 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 
 class SB3VecEnv(VecEnv):
-    """Makes a Gymnasium vector environment one of Stable-Baselines3's, without a loop over rows.
+    """A Gymnasium vector environment with the interface of Stable-Baselines3's.
 
-    The list of infos is one and the same in every step: rows that did not end hold an empty dict,
-    rows that did a fresh one with `terminal_observation`, `TimeLimit.truncated`, each of the task's
-    metrics by its name, for `VecMonitor(..., info_keywords=...)`, and, where the task has a goal,
-    `is_success`, for `EvalCallback`; both of the episode's last step. Copy the list if it must
-    outlive the next step.
+    `step` returns the same list of infos every time; copy it if it must outlive the next step. The
+    info of a row whose episode ended is a fresh dict, that of any other row is empty. It has
+    `terminal_observation` and `TimeLimit.truncated`, and of the episode's last step each of the
+    task's metrics by name (for `VecMonitor(..., info_keywords=...)`) and, where the task has a
+    goal, `is_success` (for `EvalCallback`).
 
-    The environment's per-step figures (`reward_terms`, `metrics`) are whole arrays; read them from
-    `step_info`.
+    The environment's figures of every step (`reward_terms`, `metrics`) are arrays in `step_info`.
 
     Args:
         env: Its autoreset mode must be `AutoresetMode.SAME_STEP`, as Stable-Baselines3 expects.
@@ -85,7 +84,7 @@ class SB3VecEnv(VecEnv):
         return np.array(observations), np.array(rewards, np.float32), dones, self._infos
 
     def _figures(self, info: dict[str, Any]) -> dict[str, list[Any]]:
-        """Returns what the task measured last of the rows that ended, by SB3's flat names."""
+        """Returns the last metrics and success of the rows that ended, by name, for SB3's infos."""
         if not self._ended.size:
             return {}
         info = info.get("final_info", info)
@@ -138,18 +137,20 @@ class SB3VecEnv(VecEnv):
 
 
 class BatchedTimeLimits(VecEnvWrapper):
-    """Pays rows at their time limit discount x V(terminal observation), with one call per step.
+    """Adds discount x V(terminal observation) to the reward of rows at their time limit.
 
-    Stable-Baselines3 does the same with one call per row. A row that was paid has its
-    `TimeLimit.truncated` set to False, so that it is not paid twice. VecNormalize belongs inside of
-    this wrapper: the value is in units of the reward that the learner sees.
+    Stable-Baselines3 does the same, but calls the network once for each such row; this wrapper
+    calls it once per step. It then sets `TimeLimit.truncated` of these rows to False, so that the
+    value is not added twice. VecNormalize must be inside of this wrapper, since the value is in
+    units of the reward that the learner sees.
 
     Args:
         venv: The environment to wrap.
         discount: The learner's gamma.
 
     Attributes:
-        learner: The policy that estimates values. Set it once it is made; until then, SB3 pays.
+        learner: The policy that estimates values. Set it once it is made; until then,
+            Stable-Baselines3 adds the value itself.
     """
 
     def __init__(self, venv: VecEnv, discount: float):

@@ -70,7 +70,10 @@ def restore_observations(normalizer: VecNormalize, state: Arrays) -> None:
 
 
 class MirroredMoments(RunningMeanStd):
-    """Counts every sample's mirror image too, so that to normalise and to mirror commute."""
+    """Running moments that count every sample's mirror image too.
+
+    So the normalised mirror image is the mirror image of the normalised sample.
+    """
 
     def __init__(self, reflection: Reflection, shape: tuple[int, ...]):
         super().__init__(shape=shape)

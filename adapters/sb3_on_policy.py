@@ -145,7 +145,7 @@ class SeededGaussian(DiagGaussianDistribution):
         noise: Where the noise comes from.
         box: Lowest and highest actions, (act,) each; read if there is a bounds loss.
         bounds_loss_scale: Weight of the mean actions' squared distance from the box. SB3's `train`
-            has no place for another loss, so its gradient joins that of the mean actions.
+            has no place for another loss, so the gradient is added to that of the mean actions.
     """
 
     def __init__(
@@ -173,8 +173,8 @@ class SeededGaussian(DiagGaussianDistribution):
 class SeededRolloutBuffer(RolloutBuffer):
     """Draws mini-batches from its own generator instead of NumPy's global one.
 
-    With functions that give the images of columns, an epoch takes each sample or, as often, its
-    image, whose other columns are those of the sample.
+    `images` has functions that mirror columns, by the column's name. With it, an epoch takes either
+    each sample or its mirror image, at equal chances. Columns without a function are not changed.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class SeededRolloutBuffer(RolloutBuffer):
         if not self.generator_ready:
             for name in BUFFER_COLUMNS:
                 setattr(self, name, self.swap_and_flatten(getattr(self, name)))
-            if self.images:  # they come after all samples, as likely as they
+            if self.images:  # they come after all samples; see `shuffled`
                 for name in BUFFER_COLUMNS:
                     column = getattr(self, name)
                     image = self.images[name](column) if name in self.images else column

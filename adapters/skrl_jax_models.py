@@ -40,7 +40,7 @@ class Network(Model):
 
 
 class PolicyNetwork(GaussianMixin, Network):
-    """Mean action of an observation's first entries, and a spread that does not depend on it."""
+    """Mean action of an observation's first entries, and a standard deviation of its own."""
 
     initial_log_std: float = 0.0
     width: int | None = None
@@ -73,7 +73,7 @@ class ValueNetwork(DeterministicMixin, Network):
 def make_networks(
     config: PPOConfig, policy_width: int | None = None, **common: Any
 ) -> tuple[PolicyNetwork, ValueNetwork, jax.Array]:
-    """Returns both networks with the weights of `config.seed`, and a key for what follows.
+    """Returns both networks with the weights of `config.seed`, and a random key for later draws.
 
     Args:
         config: The settings.
@@ -91,7 +91,7 @@ def make_networks(
         sizes=config.value_hidden_layer_sizes, activation=config.activation, **common
     )
     with jax.default_device(common["device"]):
-        # Of one and the same key, skrl would make hidden layers that are equal in both.
+        # With the same key, skrl would make the same hidden layers for both networks.
         key, *keys = jax.random.split(jax.random.PRNGKey(np.uint32(config.seed or 0)), 3)
         example = {"observations": jnp.zeros((1, *common["observation_space"].shape))}
     policy.init_state_dict(example, role="policy", key=keys[0])

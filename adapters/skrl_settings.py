@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of PPO under skrl's names, which are the same in every framework."""
+"""The settings of PPO under skrl's names, which are the same on Torch and on JAX."""
 
 from typing import Any
 

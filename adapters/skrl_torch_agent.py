@@ -35,14 +35,15 @@ class TimeLimitPPO(PPO):
 
     What differs from `skrl.agents.torch.ppo.PPO`:
 
-    - A row that is truncated and not terminated is paid discount x V(infos["final_obs"]). skrl pays
-      the value of the next observation, which under same-step reset belongs to the next episode.
-    - The normaliser of observations stands still during an update and takes in its batch
-      afterwards, so the divergence from the acting policy is that of the weights alone. That of
-      returns takes them in once, before the update that learns them.
+    - A row that is truncated and not terminated gets discount x V(infos["final_obs"]) added to its
+      reward. skrl adds the value of the next observation, which under SAME_STEP autoreset is the
+      first one of the next episode.
+    - The statistics of observations are fixed during an update and take in its batch afterwards, so
+      the KL divergence from the acting policy comes from the weights alone. The statistics of
+      returns take in a rollout once, before the update that learns from it.
     - Noise and mini-batches are drawn from `generator`, on the device.
-    - One pass gives policy and value, nothing is sampled while learning, observations are scaled
-      once per update, and the figures of the mini-batches stay on the device until its end.
+    - It is faster: one pass gives policy and value, nothing is sampled while learning, observations
+      are normalised once per update, and figures stay on the device until the update's end.
 
     Args:
         model: Policy and value.
@@ -109,7 +110,11 @@ class TimeLimitPPO(PPO):
     def _pay_time_limits(
         self, rewards: torch.Tensor, timestep: int, timesteps: int
     ) -> torch.Tensor:
-        """Is skrl's reward shaper: called after the reward is logged and before it is stored."""
+        """Adds the values of final observations to the rewards of rows at their time limit.
+
+        It is set as skrl's reward shaper, which is called after the reward is logged and before it
+        is stored.
+        """
         if self._final_values is not None:
             rewards[self._limited] += self.cfg.discount_factor * self._final_values
             self._final_values = None
@@ -132,8 +137,8 @@ class TimeLimitPPO(PPO):
         cfg, memory = self.cfg, self.memory.get_tensor_by_name
         assert self._current_next_observations is not None
         values = memory("values")
-        # Scaled before the normaliser takes in the returns: the network's outputs as recorded, so
-        # that old and predicted values have one scale.
+        # Normalised before the statistics take in the returns: the network's outputs as recorded,
+        # so that old and predicted values have the same scale.
         outputs = self._value_preprocessor(values)
         returns, advantages = compute_gae(
             rewards=memory("rewards"),
@@ -158,7 +163,7 @@ class TimeLimitPPO(PPO):
         ]
         columns = [column.flatten(0, 1) for column in columns]
         size = len(columns[0])
-        if self._mirror:  # mirror images come after all samples, as likely as they
+        if self._mirror:  # mirror images come after all samples; see `shuffled`
             mirrored = self._observation_preprocessor(self._mirror.image(memory("observations")))
             images = [mirrored.flatten(0, 1), self._mirror.action(columns[1])]
             images += [*columns[2:-1], torch.zeros_like(columns[-1])]
@@ -184,7 +189,7 @@ class TimeLimitPPO(PPO):
                 self.scheduler.step(torch.stack(divergences).mean().item())
 
         observations = memory("observations")
-        if self._mirror:  # so that to normalise and to mirror commute
+        if self._mirror:  # so that normalising a mirror image gives the normalised one's image
             observations = torch.cat([observations, self._mirror.observation(observations)])
         self._observation_preprocessor(observations, train=True)
         explained = 1.0 - (returns - values).var() / returns.var()
@@ -213,8 +218,8 @@ class TimeLimitPPO(PPO):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Returns skrl's loss of a mini-batch, the KL divergence, and the first of `TAGS`.
 
-        Mirror images are those samples that are not `own`; as the policy did not draw them, they
-        say nothing about its divergence.
+        `own` is 1 for samples and 0 for mirror images, which are left out of the divergence: the
+        policy did not draw them.
         """
         cfg = self.cfg
         distribution, values = self.model.heads(observations)

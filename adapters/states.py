@@ -17,8 +17,8 @@ def without_prefix(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.n
 def check_all_like(own: dict[str, np.ndarray], given: dict[str, np.ndarray]) -> None:
     """Raises ValueError unless the arrays of a state fit those of the trainer, and are finite.
 
-    The count of samples of a mean may be one number, or one for each entry of the mean, as it is
-    where some entries have started later than others (`whole_normalizer`).
+    The number of samples that a mean counts may be one for all entries, or one for each entry: some
+    entries may have started later than others (`whole_normalizer`).
     """
     for name, array in own.items():
         folder, _, last = name.rpartition("/")

@@ -26,8 +26,8 @@ class RolloutStatistics:
 
     Args:
         num_envs: Rows of the environment.
-        time_limit: Steps of a whole episode. One truncated after fewer, whose age was above 0 when
-            it began, is left out of the tags of episodes. With 0 all count.
+        time_limit: Steps of a whole episode. Episodes that are truncated after fewer, since their
+            age was above 0 when they began, are left out of the tags of episodes. With 0 all count.
     """
 
     def __init__(self, num_envs: int, time_limit: int = 0):
@@ -88,7 +88,7 @@ class RolloutStatistics:
                 self._add("Episode / Success rate", np.asarray(info["success"])[whole])
 
     def summary(self) -> dict[str, float]:
-        """Returns the scalars since the last summary and starts anew."""
+        """Returns the scalars by tag since the last summary, and forgets them."""
         episodes = self._window.get(RETURN, [0])[0]
         scalars = {COUNT: float(episodes)}
         for tag, (count, total, low, high) in self._window.items():

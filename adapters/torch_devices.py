@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices that Torch computes on, and what they are fast at."""
+"""The devices that Torch computes on, and whether they are fast in bfloat16."""
 
 import torch
 
@@ -29,7 +29,7 @@ def available_device(name: str) -> torch.device:
 def computes_bfloat16(device: torch.device) -> bool:
     """Returns whether the device is known to have bfloat16 instructions; without, it is slower.
 
-    Known are x86 processors, by Torch 2.11 and later, and GPUs.
+    Torch tells of GPUs and, from version 2.11 on, of x86 processors.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -38,7 +38,7 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def in_bfloat16(config: PPOConfig, device: torch.device) -> bool:
-    """Returns whether `mixed_precision` is asked for and makes the device faster."""
+    """Returns whether to compute in bfloat16: it is asked for, and the device is faster with it."""
     return config.mixed_precision and computes_bfloat16(device)
 
 

@@ -27,7 +27,7 @@ class Noise:
         self._last: torch.Tensor | None = None  # None before the first draw
 
     def draw(self, shape: torch.Size) -> torch.Tensor:
-        """Returns noise of this shape; where it is not that of all rows, it is independent."""
+        """Returns noise of this shape, correlated with the last draw if it is for all rows."""
         noise = torch.randn(shape, generator=self.generator, device=self.generator.device)
         if not self.correlation or shape != self.shape:
             return noise
@@ -37,7 +37,7 @@ class Noise:
         return noise
 
     def state(self) -> dict[str, np.ndarray]:
-        """Returns what the next draw depends on, but for the generator; zeros before the first."""
+        """Returns what the next draw depends on beside the generator; zeros before the first."""
         if not self.correlation:
             return {}
         nothing = np.zeros(self.shape, np.float32)
@@ -53,7 +53,8 @@ class Noise:
 def shuffled(size: int, generator: torch.Generator, mirrored: bool) -> torch.Tensor:
     """Returns the order (size,) in which an epoch learns from its samples.
 
-    With mirror images, which come after all samples, it takes each sample or, as often, its image.
+    With `mirrored`, the mirror image of sample i has the number size + i, and the order has either
+    i or size + i, at equal chances.
     """
     device = generator.device
     order = torch.randperm(size, generator=generator, device=device)
@@ -71,7 +72,7 @@ class TorchMirror:
         self._turns = torch.tensor(mirror.turns, device=device)
 
     def image(self, observations: torch.Tensor) -> torch.Tensor:
-        """Returns the mirror image, turned, of observations (..., obs)."""
+        """Returns the mirror images of observations (..., obs), as `Mirror.image`."""
         image = self.observation(observations)
         return image + torch.where(image > 0, -self._turns, self._turns)
 

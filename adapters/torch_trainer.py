@@ -91,9 +91,10 @@ class TorchTrainer(PhasedTrainer):
 
     @contextlib.contextmanager
     def seeded(self) -> Iterator[None]:
-        """Seeds Torch's and NumPy's global generators from the trainer's own; puts them back then.
+        """Seeds Torch's and NumPy's global generators from the trainer's own, and restores them.
 
-        For what the libraries draw from them: initial weights always, and some all else too.
+        It is for what the libraries draw from global generators: all of them the initial weights,
+        and some of them everything else too.
         """
         held = np.random.get_state()
         with torch.random.fork_rng(devices=[self.torch_device] if self.on_gpu else []):

@@ -9,8 +9,8 @@ Its fields are arrays with one row per world, of four kinds:
 - model fields that differ per world (``geom_friction``, ...): writable;
 - buffers: a task's own per-environment arrays (last action, command, ...).
 
-After ``step``, derived fields describe the state before the last physics step, as in MuJoCo. With
-``up_to_date``, positions and velocities among them describe the state after it.
+After ``step``, derived fields describe the state before the last physics step, as in MuJoCo.
+``step`` can also bring positions and velocities among them up to date.
 
 This is the only module that uses ``mujoco.batch``.
 """

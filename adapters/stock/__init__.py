@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The libraries' own loops as trainers: what their users write by hand, to compare ours with."""
+"""The libraries' own agents and training loops as trainers, to compare ours with."""

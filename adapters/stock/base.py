@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all the libraries' own loops have alike: they cannot be resumed."""
+"""What the trainers for the libraries' own loops share: they cannot be resumed."""
 
 from typing import Any
 
@@ -16,10 +16,9 @@ from adapters.requirements import Requirements
 class StockTrainer(Trainer):
     """A library's own agent and loop with our settings and networks; see `Trainer`.
 
-    Policy and value are always networks of their own and start with random weights; nothing is
-    mirrored, annealed or planned; actions' noise is independent at each step, and nothing keeps
-    their means near the action box. `privileged_value` is refused: policy and value get the same
-    observation.
+    Policy and value are always separate networks, and start with random weights. The settings in
+    `without_effect` have none, since the libraries lack them. `privileged_value` is refused: policy
+    and value get the same observation.
 
     A seed goes to the library, and in part to the global generators of Python, NumPy and Torch,
     which are left changed.

@@ -25,10 +25,10 @@ UPDATE_TIME = "Stats / Algorithm update time (ms)"  # a tag of skrl's
 class StockSkrlTrainer(StockTrainer):
     """skrl's own PPO in the loop of its SequentialTrainer; see `StockTrainer`.
 
-    At a time limit skrl pays the value of the next observation, which is the last one of the
-    episode only under NEXT_STEP autoreset. Its returns are right then, but it also learns from the
-    steps in which a row is reset, one per episode, whose action did nothing. Those count as
-    environment steps, and not in the statistics.
+    At a time limit, skrl adds the value of the next observation to the reward. That is the last
+    observation of the episode only under NEXT_STEP autoreset, so this mode is used, and returns are
+    right. But skrl then also learns from the steps that only reset a row, one per episode, in which
+    the action has no effect. They count as environment steps, but not in the statistics.
 
     A subclass makes skrl's objects and hands them to `_begin`.
     """
@@ -113,7 +113,7 @@ class StockSkrlTrainer(StockTrainer):
 
 
 class NextStepStatistics(RolloutStatistics):
-    """Statistics under NEXT_STEP autoreset, where a row's step after its end only resets it."""
+    """Statistics under NEXT_STEP autoreset, without the steps that only reset a row."""
 
     def __init__(self, num_envs: int, time_limit: int = 0):
         super().__init__(num_envs, time_limit)

@@ -79,7 +79,7 @@ class StockSkrlTorchTrainer(StockSkrlTrainer):
 
 
 class PolicyNetwork(GaussianMixin, Model):
-    """Mean action of an observation, and a spread that does not depend on it."""
+    """Mean action of an observation, and a standard deviation that does not depend on it."""
 
     def __init__(self, config: PPOConfig, **common: Any):
         Model.__init__(self, **common)
