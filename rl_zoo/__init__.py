@@ -7,8 +7,8 @@
     print(run.evaluate(episodes=200))
     policy = run.policy()  # NumPy in, NumPy out
 
-`rl_zoo.session(...)` trains one update at a time, `rl_zoo.resume(folder)` goes on with a run, and
-`rl_zoo.Run.open(folder)` opens one. What each needs is imported when it is first asked for.
+`rl_zoo.session(...)` trains one update at a time, `rl_zoo.resume(folder)` continues a run, and
+`rl_zoo.Run.open(folder)` opens one. Modules are imported when they are first used.
 """
 
 import importlib

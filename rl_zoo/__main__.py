@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command by name and returns its exit status."""
     try:
         from rl_zoo import cli
-    except KeyboardInterrupt:  # Ctrl-C; later ones are taken there
+    except KeyboardInterrupt:  # Ctrl-C; `cli.run` handles later ones
         print("interrupted", file=sys.stderr)
         return 130
     return cli.run(_main, argv)
@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_module(command: str) -> None:
     """Runs a command as `python -m rl_zoo.<command>` does, and ends the program.
 
-    A command's module calls it before its imports, in which Ctrl-C would end in a traceback.
+    A command's module calls it before it imports anything, since Ctrl-C during imports would print
+    a traceback.
     """
     sys.exit(main([command, *sys.argv[1:]]))
 

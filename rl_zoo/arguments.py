@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments of the commands: a parser in their style, types, and what several of them take."""
+"""The commands' arguments: their parser, types, and arguments that several commands share."""
 
 import argparse
 import math
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from rl_zoo.policy_search import Found
 
 MAX_THREADS = 1024  # as motrix_gym allows
-MAX_COUNT = 10**6  # of environments and episodes; more is a slip
+MAX_COUNT = 10**6  # of environments and episodes; more is a typing error
 MAX_SEED = 2**32 - 1  # of a training, as adapters.seeds allows
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells which flag a wrong one may have been meant to be."""
+    """A parser that suggests the nearest flag for an unknown one."""
 
     def print_help(self, file: Any = None) -> None:
         """Prints the help; argparse's own would hide that it cannot be written."""
@@ -101,10 +101,11 @@ def add_num_threads(p: argparse.ArgumentParser) -> None:
 
 
 def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
-    """Adds what `policy_asked_for` reads, and `--set`, `--num-envs` and the like.
+    """Adds the arguments that `policy_asked_for` reads, and `--set`, `--num-envs` and the like.
 
     Returns:
-        The group of arguments of which one says whose actions to take.
+        The group of `--run` and `--policy`, of which only one may be given; a command may add
+        another.
     """
     add = p.add_argument
     add("--env", metavar="ID", help=f"environment, or module:ID (default {DEFAULT_ENV})")
@@ -163,7 +164,7 @@ def policy_asked_for(args: argparse.Namespace) -> "Found":
 def split_settings(
     texts: Sequence[str], algo: str = "ppo"
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what `--set` gives: the algorithm's settings, and the task's without "env.".
+    """Returns the settings of `--set`: the algorithm's, and the task's without "env.".
 
     Args:
         texts: Such as "learning_rate=1e-4" and "env.max_angle=0.3"; values are YAML.
@@ -191,10 +192,10 @@ def split_settings(
 
 
 def task_settings_only(texts: Sequence[str]) -> dict[str, Any]:
-    """Returns what `--set` gives, where settings of the algorithm have no place.
+    """Returns the task settings of `--set`, for a command that trains nothing.
 
     Raises:
-        UsageError: one is of the algorithm.
+        UsageError: one is a setting of the algorithm.
     """
     algorithm, task = split_settings(texts)
     if algorithm:

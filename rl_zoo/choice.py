@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The choice of a trainer and a device, by what is installed and by what hardware there is."""
+"""The choice of a trainer and a device, by the installed libraries and the hardware."""
 
 import importlib.util
 import os
@@ -11,10 +11,16 @@ from rl_zoo.errors import ZooError
 
 
 def choose(trainer: str, device: str, algo: str, having: Sequence[str]) -> tuple[str, str, str]:
-    """Returns trainer, device and the reason, "auto" replaced by the best that is installed.
+    """Returns trainer, device and a reason for the user.
 
-    That is the first of those in `having`, which have the algorithm, that finds a GPU, else the
-    first. A library is imported only to ask for a GPU, and only where there are signs of one.
+    For "auto", the trainer is the first installed one that finds a GPU, or else the first installed
+    one. A library is imported only to ask for a GPU, and only where there are signs of one.
+
+    Args:
+        trainer: A trainer's name, or "auto".
+        device: "cpu", "cuda", or "auto".
+        algo: The algorithm's name, for messages.
+        having: Names of the trainers that have the algorithm, the best one first.
 
     Raises:
         ZooError: no trainer with the algorithm is installed, or no GPU found where one was

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a command: its streams, Ctrl-C, and errors as one message with an exit status.
 
-A command ends with status 0; 1 if something failed; 2 if it was asked for wrongly; 3 if `evaluate`
-found a goal unmet; 128 + the signal's number (130 for Ctrl-C) if it was interrupted.
+The exit status is 0; 1 if something failed; 2 if the arguments are wrong; 3 if `evaluate` found a
+goal unmet; 128 + the signal's number (130 for Ctrl-C) if the command was interrupted.
 
-Heavy modules are imported where they are needed, so that `--help` and mistakes answer at once.
+Heavy modules are imported where they are needed, so that `--help` and messages on wrong arguments
+come at once.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ ZOO = ("filelock", "matplotlib", "scipy", "tensorboard", "yaml")
 
 def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
     """Runs a command and returns its exit status; an expected error becomes one line on stderr."""
-    # Read when Torch loads: waiting threads that spin would take the physics' cores.
+    # Read when Torch is loaded. By default its waiting threads spin, on the cores of the physics.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _prepare_streams()
     ended = None
@@ -35,7 +36,7 @@ def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | No
         ended, status = error, FAILED
     if failure := _output_failure():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python complains as it ends
-        if not isinstance(failure, BrokenPipeError):  # who reads, such as `head`, has enough
+        if not isinstance(failure, BrokenPipeError):  # the reader, such as `head`, has closed it
             print(f"error: cannot write the output: {failure.strerror}", file=sys.stderr)
         return FAILED
     if ended:
@@ -89,7 +90,7 @@ def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str]
 def _interruptible(
     command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None
 ) -> int:
-    """Runs a command; Ctrl-C raises KeyboardInterrupt, whatever a library makes of that."""
+    """Runs a command; Ctrl-C raises KeyboardInterrupt, even if a library turns it into another."""
     pressed: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -106,9 +107,9 @@ def _interruptible(
 
 
 def ctrl_c_ends() -> contextlib.AbstractContextManager[None]:
-    """Lets Ctrl-C end the program at once, while there is nothing to lose.
+    """Lets Ctrl-C end the program at once, for times when there is nothing to save.
 
-    Where libraries are imported, KeyboardInterrupt may be forgotten in a callback, or abort.
+    While libraries are imported, a KeyboardInterrupt may be swallowed by a callback, or abort.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -120,7 +121,7 @@ def ctrl_c_ends() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _on_ctrl_c(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Puts a handler of SIGINT in the place of Python's; none where Ctrl-C is ignored."""
+    """Replaces the handler of SIGINT, unless Ctrl-C is ignored or this is not the main thread."""
     old = signal.getsignal(signal.SIGINT)
     if not callable(old) or threading.current_thread() is not threading.main_thread():
         yield
@@ -166,7 +167,7 @@ def _status(error: Exception) -> int:
 
     if isinstance(error, ZooError):
         return error.status
-    # A ValueError means that what was asked for is wrong, apart from a policy's, which is damage.
+    # A ValueError means wrong arguments, except for PolicyError, which means a damaged file.
     return (
         MISUSED if isinstance(error, ValueError) and not isinstance(error, PolicyError) else FAILED
     )

@@ -10,12 +10,13 @@
     tqc:
       gradient_steps: 8
 
-A block per algorithm. The value for the trainer wins over the universal one, that one over the
-default, and what a call gives wins over all. `extends` names another file, whose values hold where
-this one has none: a shipped one ("HopperStand-v0") or a path from here ("base.yaml"). The same
-can be given from Python, as a mapping, in which a config object may stand for a block.
+There is a block for each algorithm. A value given in a call wins over the file's; in the file, one
+for the trainer (`backends`) wins over the block's own; defaults come last. `extends` names another
+file, whose values hold where this file has none: a shipped one ("HopperStand-v0"), or a path
+relative to this file ("base.yaml"). From Python, a mapping of the same form can be given, in which
+a config object may take the place of a block.
 
-An error is a `ConfigError` that starts with the file and the line.
+Errors are `ConfigError`s, whose messages start with the file and the line.
 """
 
 from collections.abc import Collection, Mapping
@@ -54,7 +55,7 @@ def load(
     task_settings: Collection[str] = (),
     **overrides: Any,
 ) -> AlgorithmConfig:
-    """Returns the settings to train an environment with.
+    """Returns the settings with which to train an environment.
 
     Args:
         env_id: A registered id; used only to find its settings.
@@ -63,8 +64,8 @@ def load(
             that of the first trainer that has the algorithm.
         hyperparams: A YAML file, a mapping as such a file has it, or a config object, to use
             instead of the environment's own.
-        task_settings: Dotted names of task settings that were asked for: the `training_env` of the
-            environment's settings gives way to them.
+        task_settings: Dotted names of task settings that the caller changes. Settings of the same
+            name are left out of the `training_env` of the environment's settings.
         **overrides: Values that win over all others.
 
     Raises:
@@ -97,13 +98,13 @@ def given(
     *,
     hyperparams: Source | None = None,
 ) -> tuple[Block, str | None]:
-    """Returns the values that an environment's settings give, and where they begin.
+    """Returns the values that an environment's settings give, and the place of the first.
 
-    The arguments are those of `load`. A value knows its place, such as "Go1-v0.yaml:3"; where there
-    are no settings, they begin at None.
+    The arguments are those of `load`. A place is text such as "Go1-v0.yaml:3", and each value knows
+    its own. If there are no settings, the place is None.
 
     Raises:
-        ConfigError, UnknownEnvironmentError: As `load`, but for what a value may be.
+        ConfigError, UnknownEnvironmentError: As `load`, except that values are not checked.
     """
     trainer = trainers(algo)[0] if trainer is None else trainer
     try:
@@ -124,7 +125,7 @@ def given(
 
 
 def _overlap(first: str, second: str) -> bool:
-    """Whether of two dotted names one is the other or within it."""
+    """Whether two dotted names are the same setting, or one is a part of the other."""
     first, second = f"{first}.", f"{second}."
     return first.startswith(second) or second.startswith(first)
 
@@ -183,7 +184,8 @@ def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
 def _read(env_id: str, hyperparams: Source | None) -> tuple[Block, str | None]:
     """Returns blocks, algorithm -> {name: value, "backends": {trainer: {...}}}, and their origin.
 
-    The origin is what an error starts with that has no place of its own; None if there is nothing.
+    The origin starts the messages of errors that have no place of their own; None if there are no
+    settings.
     """
     source, origin = hyperparams, "hyperparams"
     if source is None:
@@ -275,7 +277,7 @@ def _base(name: Any, folder: Path, place: str) -> Path:
 
 
 def _on_top(own: Block, base: Block) -> Block:
-    """Returns a block whose values are those of `own`, or else of `base`; so blocks within."""
+    """Returns a block with the values of `own`, or else of `base`; inner blocks likewise."""
     merged = Block()
     for block in (base, own):
         for name, value in block.items():
@@ -287,7 +289,7 @@ def _on_top(own: Block, base: Block) -> Block:
 
 
 def _by_our_names(block: Block, aliases: Mapping[str, str]) -> Block:
-    """Returns a block in which settings have our names, for those that others use too."""
+    """Returns a block in which the names of settings are the fields', `aliases` replaced."""
     found, given = Block(), {}
     for name, value in block.items():
         ours, place = aliases.get(name, name), block.places[name]

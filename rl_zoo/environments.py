@@ -48,7 +48,7 @@ def find_env(name: str) -> str:
 
 
 def env_of(env_id: str, source: object) -> str:
-    """Returns the id that a file says; unlike `find_env`, imports nothing that a file names.
+    """Returns the id that a file names, if it is registered; unlike `find_env`, imports nothing.
 
     Raises:
         ZooError: There is no such environment.
@@ -66,9 +66,9 @@ def env_of(env_id: str, source: object) -> str:
 def env_of_run(manifest: dict[str, Any], folder: Path) -> str:
     """Returns the id of a run's environment, and imports the user's module that registers it.
 
-    The module is imported only if the environment is not registered yet. A run may be a stranger's:
-    it brings data, and no code. So modules beside or inside of the run's folder are not imported,
-    nor are Python's own, some of which do things when they are imported.
+    The module is imported only if the environment is not registered yet. A run may come from a
+    stranger, and must not bring code. So modules beside or inside of the run's folder are not
+    imported, nor are Python's own, some of which act when they are imported.
 
     Args:
         manifest: The run's manifest.
@@ -99,7 +99,7 @@ def _import_module(name: str) -> bool:
 
 
 def _look_here() -> None:
-    """Lets modules be found in the working directory, as with `python -m`."""
+    """Adds the working directory to the places where modules are found, as `python -m` does."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 
@@ -134,12 +134,12 @@ def make_env(
         settings: Task settings by dotted name.
         num_envs: Number of environments.
         num_threads: Threads for the physics; 0: all cores.
-        autoreset_mode: Gymnasium's, when a row whose episode ended is reset.
+        autoreset_mode: When a row whose episode ended is reset; one of Gymnasium's modes.
         privileged: Whether observations hold the task's privileged channels too, for a training.
 
     Raises:
         UsageError: A setting is wrong.
-        ZooError: Memory does not suffice.
+        ZooError: There is not enough memory.
     """
     import gymnasium
 

@@ -7,7 +7,7 @@ FAILED, MISUSED, UNMET, INTERRUPTED = 1, 2, 3, 130
 
 
 class ZooError(Exception):
-    """What was asked for failed; the message is written for the user.
+    """A command, or a function of `rl_zoo`, failed; the message is written for the user.
 
     Attributes:
         status: The exit status of a command.
@@ -21,7 +21,7 @@ class ZooError(Exception):
 
 
 class UsageError(ZooError, ValueError):
-    """What was asked for is wrong, such as a name that does not exist."""
+    """The arguments are wrong, such as a name that does not exist."""
 
     def __init__(self, message: str):
         super().__init__(message, MISUSED)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: what a policy does over a fixed number of whole episodes.
+"""Evaluation: the figures of a policy over a fixed number of whole episodes.
 
-Every environment contributes the same number of its first whole episodes, so short episodes do not
-count more often than long ones. The policy acts in NumPy; no learning library is needed.
+Of every environment, the same number of first episodes counts. If instead the episodes that end
+first counted, short ones would be counted more often. The policy acts in NumPy; no learning library
+is needed.
 """
 
 import itertools
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from motrix_gym import Goal, MotrixVectorEnv, TaskConfig
 
 EPISODES, SEED = 1000, 0
-CHOICE_EPISODES = 50  # between two policies of a run
-FEW_ENVS, MAX_ENVS = 64, 1024  # side by side, unless told
+CHOICE_EPISODES = 50  # for each of the two policies of a run between which a training chooses
+FEW_ENVS, MAX_ENVS = 64, 1024  # environments side by side, unless the user gives a number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,11 @@ class Evaluation:
         num_envs: Environments side by side; each made the same number of episodes.
         seed: Of the evaluation; `adapters.seeds` derives the environments' streams from it.
         stochastic: Whether actions were drawn, instead of the mean taken.
-        figures: By name (episodes,): "return", "length", "success" where the task has a goal (at
-            the episode's last step), the task's metrics, and "reward/<term>" (sums).
-        units: Unit and, for metrics, how steps make an episode, by figure.
-        goals: What counts as solved.
+        figures: (episodes,) values by name: "return", "length", "success" at the episode's last
+            step where the task has a goal, the task's metrics, and "reward/<term>", the sum of a
+            weighted reward term.
+        units: By figure, its unit and, for metrics, how an episode's value is made of its steps'.
+        goals: The environment's goals; it is solved if all are met.
         faults: Episodes that ended because the simulation diverged.
         rates: Names of the figures whose mean is a rate: "success" and the metrics declared so.
         words: Words for the values 0, 1, ... of a metric that has them.
@@ -80,12 +82,12 @@ class Evaluation:
 
     @property
     def solved(self) -> bool:
-        """Whether all goals are met, by the whole of their figures' intervals."""
+        """Whether all goals are met, each by the whole 95 % interval of its figure's mean."""
         return all(verdict == MET for verdict in self.verdicts.values())
 
     @property
     def rank(self) -> tuple[int, float]:
-        """The higher the better: goals that are met on average, then mean return."""
+        """A key that orders policies, the best last: goals met on average, then mean return."""
         met = sum(verdict != NOT_MET for verdict in self.verdicts.values())
         return met, float(self.figures["return"].mean())
 
@@ -160,7 +162,7 @@ def evaluate_policy(
 
     Args:
         env_id: A registered environment.
-        policy: The policy; without `stochastic`, its bounded mean acts.
+        policy: The policy; it acts by its mean, unless `stochastic`.
         episodes: Number of episodes, a multiple of num_envs.
         num_envs: Environments side by side; by default as many as divide the episodes, up to 1024.
         seed: Of the environments, and of the actions if `stochastic`.
@@ -172,8 +174,8 @@ def evaluate_policy(
             episodes are played.
 
     Raises:
-        ZooError: the numbers do not fit, the seed is too large, the policy is of another task,
-            a goal or `by` names no figure, or a rate has values other than 0 and 1.
+        ZooError: `num_envs` does not divide the episodes, the seed is too large, the policy does
+            not fit the task, a goal or `by` names no figure, or a rate has values other than 0 and 1.
     """
     from adapters.seeds import first_stream
     from motrix_gym import registration
@@ -247,10 +249,10 @@ def check_figures(names: Sequence[str], there: Collection[str]) -> None:
 
 
 def side_by_side(episodes: int) -> int:
-    """Returns the most environments, up to 1024, that can share a number of episodes equally.
+    """Returns the largest number of environments, up to 1024, that divides a number of episodes.
 
     Raises:
-        ZooError: they are few, which would take long, while a similar number has more.
+        ZooError: it is small, which would be slow, while a similar number of episodes has a larger.
     """
 
     def most(number: int) -> int:
@@ -267,7 +269,8 @@ def side_by_side(episodes: int) -> int:
     return found
 
 
-# How the steps of an episode make its figure: what to begin with, and how to take in a step.
+# How an episode's figure is made of its steps': the start value, and a function of the figure so
+# far and the step's value.
 FOLDS = {
     "sum": (0.0, np.add),
     "mean": (0.0, np.add),  # divided by the length in the end

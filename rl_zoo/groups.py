@@ -11,7 +11,7 @@ from rl_zoo.evaluation import Evaluation, check_figures
 from rl_zoo.statistics import summarise
 from rl_zoo.tables import table, with_interval
 
-MOST = 200  # groups: more are no table
+MOST = 200  # groups; a longer table is not shown
 
 
 def groups(result: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -22,8 +22,8 @@ def groups(result: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
         names: Figures by which to group, metrics for example.
 
     Returns:
-        For each group, in order, plain JSON: "group", the values of `names`, in words where the
-        task has words for them; "episodes"; and "figures", the rates and what the goals are about.
+        Plain JSON for each group, in order: "group", the values of `names`, as words where the task
+        has words for them; "episodes", how many; and "figures", the rates and the figures of goals.
 
     Raises:
         UsageError: There is no such figure, or it has too many values.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What messages tell the user to type, and how long a message may be."""
+"""Parts of messages: what the user should type, and messages cut to a readable length."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ def missing(package: str, extra: str) -> str:
 
 
 def command_line(name: str, *words: str | Path) -> str:
-    """What to type to run a command with this very Python."""
+    """What to type to run a command of the zoo with the Python that runs now."""
     on_path = shutil.which("python")
     if on_path and os.path.dirname(on_path) == os.path.dirname(sys.executable):
         python = "python"
@@ -25,7 +25,7 @@ def command_line(name: str, *words: str | Path) -> str:
 
 
 def short(message: str) -> str:
-    """Returns a message as one line, of which a terminal shows all, in the space of a few."""
+    """Returns a message as one line of at most 1200 characters."""
     from motrix_gym.names import one_line
 
     return one_line(message, 1200)

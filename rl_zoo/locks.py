@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lock of a run folder, by which one process alone writes it."""
+"""The lock of a run folder, so that only one process writes it."""
 
 import errno
 from pathlib import Path
 
 import filelock
 
-# Of file systems that have no locks; a run there goes without.
+# Errors of file systems without locks; runs there are not locked.
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
@@ -18,11 +18,10 @@ def take(folder: Path) -> filelock.BaseFileLock:
     """Returns a lock that is held until its `release`, or until this process ends.
 
     Raises:
-        LockedError: It is held.
-        OSError: The lock's file cannot be opened, such as a link, which is not followed.
+        LockedError: Another process or part of this one holds it.
+        OSError: The lock's file cannot be opened; it must not be a link, which is not followed.
     """
-    # Released by whichever thread closes the run. A file that only exists, as a soft lock is, would
-    # keep a run locked after a kill.
+    # Any thread may release it. A soft lock, a file that merely exists, would outlive a kill.
     lock = filelock.FileLock(folder / ".lock", thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)

@@ -20,8 +20,8 @@ Summary = summary_pb2.Summary  # pyright: ignore[reportAttributeAccessIssue]
 class EventLog:
     """An events file, open for writing; a context manager.
 
-    Every `write` is on disk (as far as the system is concerned) when it returns, so a full disk is
-    told where it happens and what was logged survives a kill.
+    Every `write` hands its data to the operating system before it returns. So the call that meets a
+    full disk raises, and what was logged survives a kill of the process.
 
     Args:
         folder: Where the file goes, beside those of earlier sessions.
@@ -33,7 +33,7 @@ class EventLog:
     """
 
     def __init__(self, folder: Path, step: int = 0):
-        # The name that TensorBoard looks for; the process keeps two sessions in a second apart.
+        # TensorBoard looks for such names; the process id keeps apart two sessions in one second.
         now = time.time()
         name = f"events.out.tfevents.{int(now)}.{socket.gethostname()}.{os.getpid()}.{step}"
         self._file = (folder / name).open("xb")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a run folder: the one file that is believed, read and checked."""
+"""The manifest of a run folder, read and checked: only what it names belongs to the run."""
 
 import json
 import math
@@ -17,11 +17,11 @@ MANIFEST = "manifest.json"
 STATE_FILE = "train_state.safetensors"
 FILES = (ARRAYS_FILE, JSON_FILE, STATE_FILE)  # of a checkpoint
 REPLAY_FILE = "replay.safetensors"  # of the latest one, where there is a buffer
-CHECKPOINTS = ("latest", "best")  # the last resort last
+CHECKPOINTS = ("latest", "best")  # in the order in which an undamaged one is looked for
 
 
 class RunError(RuntimeError):
-    """A run cannot be read or written; the message says why, and what is still good."""
+    """A run cannot be read or written; the message says why, and which checkpoint is still good."""
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def _no_run(folder: Path) -> str:
-    """What is wrong with a folder that has no manifest."""
+    """A message for a folder that has no manifest."""
     if not folder.exists():
         return f"there is no folder {folder}"
     if runs := sorted(folder.glob(f"*/{MANIFEST}")):
@@ -69,20 +69,20 @@ def encode(value: dict[str, Any]) -> bytes:
 
 
 def entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """A manifest's checkpoints, each once, by their steps; runs of old have no history."""
+    """A manifest's checkpoints, each once, by their steps; those of old versions lack "history"."""
     named = [manifest[which] for which in reversed(CHECKPOINTS) if manifest[which]]
     entries = {entry["folder"]: entry for entry in (*manifest.get("history", ()), *named)}
     return sorted(entries.values(), key=lambda entry: entry["steps"])
 
 
 def without_replay(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry that names no replay buffer."""
+    """A copy of an entry that names no replay buffer."""
     sha256 = {file: digest for file, digest in entry["sha256"].items() if file != REPLAY_FILE}
     return entry | {"sha256": sha256}
 
 
 def rank(entry: dict[str, Any]) -> tuple[float, int]:
-    """The order of checkpoints: by score, then by steps."""
+    """A key that orders checkpoints, the best last: by score, then by steps."""
     score = -math.inf if entry["score"] is None else entry["score"]
     return score, entry["steps"]
 

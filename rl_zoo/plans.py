@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to train: a plan of a new run, or of one that goes on."""
+"""What to train: the plan of a new run, or of one that is resumed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ class Plan:
     resume: "Run | None" = None
 
     def __str__(self) -> str:
-        """Returns the beginning of what is told of a training."""
+        """Returns the first lines that a training prints."""
         head = f"{self.env_id} with {self.trainer} on {self.device}: {self.reason}"
         return "\n".join([*self.notes, head])
 
     def training_settings(self) -> dict[str, Any]:
-        """Returns the task's settings as the training alone has them.
+        """Returns the task's settings in the training, `training_env` included.
 
         Raises:
             UsageError: One of `training_env` is wrong.
@@ -101,7 +101,7 @@ def plan_new(
 
 
 def plan_resumed(folder: str | Path, env_id: str | None = None) -> Plan:
-    """Returns the plan of a run that goes on, which no other process can write until it is closed.
+    """Returns the plan of a resumed run; until it is closed, no other process can write the run.
 
     Args:
         folder: The run's folder.

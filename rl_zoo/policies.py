@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies: those that are shipped, and whether one fits an environment."""
+"""Shipped policies, and the check that a policy fits an environment."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ PRETRAINED = Path(__file__).with_name("pretrained")
 
 
 def pretrained(env_id: str) -> "Policy | None":
-    """Returns the policy that the package brings for an environment, if it does."""
+    """Returns the policy that is shipped for an environment; None if there is none."""
     from adapters import Policy
     from rl_zoo.config import env_name
 
@@ -27,7 +27,10 @@ def pretrained(env_id: str) -> "Policy | None":
 
 
 def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
-    """Raises ZooError if a policy's observation or action has not the environment's size."""
+    """Raises ZooError if a policy does not fit an environment.
+
+    The sizes of observation and action must be equal, without privileged channels.
+    """
     from adapters.requirements import privileged_names
 
     sizes = (policy.observation_size, policy.action_size)
@@ -47,8 +50,8 @@ def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
 def with_policies_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
     """Returns the configuration with the folders of the stored policies that it names.
 
-    The settings are `initial_policy` and `teacher`. A name is that of a shipped policy, or an id
-    that has one; or the folder of a policy or of a run, of which it is the best one.
+    The settings are `initial_policy` and `teacher`. They may name a shipped policy, an id that has
+    one, a policy's folder, or a run's folder, for its best policy.
 
     Raises:
         ZooError: there is no such policy.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies that are asked for: of a run, of a folder, of another library's file, or shipped."""
+"""Finding a policy: of a run, in a folder, in another library's file, or shipped."""
 
 import math
 import os
@@ -41,7 +41,7 @@ def find_policy(
     allow_pickle: bool = False,
     run_dir: Path = Path("runs"),
 ) -> Found:
-    """Returns the policy that is asked for: by default, the best of the environment's newest run.
+    """Finds a policy: by default, the best one of the environment's newest run.
 
     Args:
         env: An id, or "module:id"; by default that of the run or policy, else the cart-pole.
@@ -51,8 +51,8 @@ def find_policy(
         run_dir: The folder of all runs.
 
     Raises:
-        RunError, PolicyError: It is not there, damaged, or of another environment.
-        UsageError: It is another library's file, and `allow_pickle` or `env` is missing.
+        RunError, PolicyError: The policy is missing, damaged, or of another environment.
+        UsageError: It is in another library's file, and `allow_pickle` or `env` is missing.
         ZooError: The environment is not registered.
     """
     wanted = find_env(env) if env else None

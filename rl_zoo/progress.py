@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The line that tells how a training goes."""
+"""The progress line of a training."""
 
 import math
 import shutil
@@ -27,7 +27,7 @@ class ProgressLine:
 
     Args:
         total: Environment steps of the whole run.
-        done: Those made before.
+        done: Environment steps made before.
         metrics: Names of the task's metrics.
         deadline: When the run ends at the latest (`time.monotonic()`).
         stream: Where to write.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a result comes from: the code, the versions of libraries, and the machine."""
+"""Where a result comes from: the code, the versions of libraries, and the machine."""
 
 import hashlib
 import os
@@ -22,10 +22,10 @@ PACKAGES = (
 
 @cache
 def code() -> str:
-    """Returns the SHA-256 of the sources that decide a result: of the environments and trainers.
+    """Returns the SHA-256 of the sources of environments and trainers, which decide a result.
 
-    That is of a line per .py and .xml file of `motrix_gym` and `adapters`, sorted by name, as
-    `sha256sum` prints them.
+    It is the digest of a text with a line for each .py and .xml file of `motrix_gym` and
+    `adapters`, sorted by name: the file's own digest and name, as `sha256sum` prints them.
     """
     digest = hashlib.sha256()
     for package in (adapters, motrix_gym):
@@ -38,7 +38,7 @@ def code() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions that a result depends on, of what is installed here."""
+    """Returns the installed versions of the packages that a result depends on, by name."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for package in PACKAGES.split():
         with suppress(metadata.PackageNotFoundError):
@@ -57,15 +57,15 @@ def machine() -> dict[str, Any]:
 
 
 def session() -> dict[str, Any]:
-    """Returns what a process trains with: `code`, `versions`, `cores` and `cpu`."""
+    """Returns where a training of this process comes from: `code`, `versions`, `cores`, `cpu`."""
     return {"code": code(), "versions": versions(), **machine()}
 
 
 def sessions(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns what the processes that trained a run had, as `session` does, in their order.
+    """Returns the `session` of each process that trained a run, in their order.
 
-    A process that had the same as the one before it is not listed. Runs of old list one session, in
-    the manifest itself, with "unknown" for what is missing there.
+    A process with the same entries as the one before is not listed. Manifests of old versions hold
+    one session, in entries of their own; what they lack is "unknown".
     """
     if "sessions" in manifest:
         return manifest["sessions"]

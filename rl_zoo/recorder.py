@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorder: makes a trainer's updates, and puts what they give into the log and the checkpoints."""
+"""Recorder: makes a trainer's updates, and writes the log and the checkpoints."""
 
 import math
 import statistics
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Updates, logs and saves.
+    """Makes a trainer's updates; writes its scalars to the log, and its state to checkpoints.
 
     Args:
         trainer: The trainer.
         run: The run, open for writing.
         log: Where scalars go, every `log_interval` vector steps.
-        on_log: Called with steps and scalars whenever these go to the log.
+        on_log: Called with environment steps and scalars whenever these go to the log.
 
     Attributes:
         seconds: Time that the updates took.
@@ -73,7 +73,7 @@ class Recorder:
         return scalars
 
     def finish(self) -> None:
-        """Logs and saves what is not yet.
+        """Logs and saves what was not logged and saved yet.
 
         Raises:
             OSError, RunError: The log or the checkpoint cannot be written.
@@ -95,7 +95,7 @@ class Recorder:
 
     def _save(self) -> None:
         trainer = self.trainer
-        # Few updates, as before an interruption, may have a high return by luck.
+        # The mean return of few updates, as after an interruption, may be high by luck.
         made = trainer.vector_steps - self._saved
         enough = self._episodes and 2 * made > trainer.config.check_point_interval
         seconds = self._seconds_before + self.seconds
@@ -113,7 +113,7 @@ class Recorder:
 
 
 def _update(trainer: "Trainer") -> dict[str, float]:
-    """Makes an update; raises ZooError if the weights are not numbers any more."""
+    """Makes an update; raises ZooError if losses or weights are not finite."""
     from adapters import PolicyError
 
     try:
@@ -137,7 +137,10 @@ def _update(trainer: "Trainer") -> dict[str, float]:
 
 
 def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Returns the scalars of successive updates as one's: extremes of extremes, else means."""
+    """Returns the scalars of several updates as those of one.
+
+    Of "(max)" and "(min)" they are the extremes, of the number of episodes the sum, else the mean.
+    """
     if len(parts) == 1:
         return parts[0]
     found: dict[str, list[float]] = {}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A session: one process's part of a run's training, one update at a time.
 
-A run can be stopped at any time (Ctrl-C, or a kill) and resumed; it then comes to the very weights
-that it would have had. Only which earlier checkpoint counts as the best may differ: the returns
-since the last one are not kept.
+A run can be stopped at any time (Ctrl-C, or a kill) and resumed; on the same machine it then ends
+with the same weights as without the stop. Only the best earlier checkpoint may be another one: the
+returns of episodes since the last checkpoint are not stored.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class Progress:
 
     Attributes:
         steps: Environment steps made, over the whole run.
-        total_steps: Those that the run will have made in the end.
+        total_steps: Environment steps of the whole run.
         scalars: What the update measured, by TensorBoard tag.
     """
 
@@ -54,14 +54,15 @@ class Progress:
 class Session:
     """A training, carried out by iterating over it: an update for each `Progress`.
 
-    The iteration ends when the budget of steps or the time is spent, or with `break`. Then the
-    run's folder has a checkpoint of the last update, and the session is closed.
+    The iteration ends when the budget of steps or the time is spent, or with `break`. Then a
+    checkpoint of the last update is written, and the session is closed.
 
     Args:
         plan: What to train.
-        run_dir: The folder of all runs; of no effect for a run that goes on.
+        run_dir: The folder of all runs; not used for a resumed run.
         num_threads: Threads for the physics; 0: all cores.
-        minutes: Time after which it ends, whatever the budget of steps; start-up counts.
+        minutes: Time after which it ends, start-up included, even if the budget of steps is not
+            spent.
         started: When it began (`time.monotonic()`); by default now.
         on_log: Called with steps and scalars whenever these go to the run's log.
 
@@ -70,13 +71,14 @@ class Session:
         trainer: The trainer.
         deadline: When it ends at the latest (`time.monotonic()`).
         seconds: Time that the updates took.
-        interrupted: Set by whoever stops it before it is done, evaluation included.
+        interrupted: Whether it was stopped before the training and its evaluation were done; set by
+            whoever stops it.
 
     Raises:
         UsageError, FieldError, PolicyError: Settings are wrong, or something they name is missing.
         MissingLibraryError: The trainer's library is not installed.
         RunError: The run's folder cannot be written.
-        ZooError: Memory does not suffice, or the run cannot be resumed.
+        ZooError: There is not enough memory, or the run cannot be resumed.
     """
 
     run: "Run"
@@ -127,7 +129,7 @@ class Session:
         self.first_step = self.trainer.env_steps
 
     def _begin(self, run_dir: str | Path, started: float) -> "Run":
-        """Returns the run, open for writing: a new one, or an old one to which the trainer went."""
+        """Returns the run, open for writing: a new one, or one whose state the trainer restored."""
         from motrix_gym import registration
         from motrix_gym.settings import as_json
         from rl_zoo.runs import Run
@@ -202,11 +204,11 @@ class Session:
                         yield Progress(self.trainer.env_steps, self.total_steps, scalars)
                         if time.monotonic() >= self.deadline:
                             break
-                except GeneratorExit:  # whoever iterates has had enough
+                except GeneratorExit:  # the iteration was left, by `break` for example
                     recorder.finish()
                     raise
                 recorder.finish()
-        except BrokenPipeError:  # of the one who reads what is printed
+        except BrokenPipeError:  # of the program that reads the output
             raise
         except OSError as error:
             reason = f"cannot write in {self.run.folder}: {error.strerror}"
@@ -224,11 +226,10 @@ class Session:
         self.close(failed=kind not in (None, KeyboardInterrupt, GeneratorExit))
 
     def close(self, failed: bool = False) -> None:
-        """Ends the session: other processes may go on with the run.
+        """Ends the session; other processes can then resume the run.
 
         Args:
-            failed: Whether an error ended it, which is what the user must read; then no other is
-                raised.
+            failed: Whether an error ended it. That is the error to report, so no other is raised.
 
         Raises:
             RunError: The run's manifest cannot be written.
@@ -244,7 +245,7 @@ class Session:
 
 
 def advice(run: "Run") -> str:
-    """Returns how to go on with a run."""
+    """Returns a phrase that says how to resume a run."""
     from adapters import find_trainer
 
     if not find_trainer(run.manifest()["trainer"]).resumes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures over episodes: their mean, its interval, and what that says of a goal."""
+"""Figures over episodes: their mean, its 95 % interval, and whether a goal is met."""
 
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,9 +35,9 @@ class Summary(NamedTuple):
 def summarise(values: np.ndarray, rate: bool = False) -> Summary:
     """Returns the summary of a figure, (episodes,).
 
-    The interval is of the percentile bootstrap. For a rate, whose values are 0 or 1, it is Wilson's
-    score interval, since all bootstrap samples of 0 falls in 100 episodes have 0 falls. A single
-    episode has no interval: it is from minus to plus infinity.
+    The interval is a percentile bootstrap's. For a rate, whose values are 0 or 1, it is Wilson's
+    score interval: with 0 falls in 100 episodes, every bootstrap sample would have 0 falls. For a
+    single episode it is from minus to plus infinity.
     """
     from scipy import stats
 
@@ -81,10 +81,11 @@ def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def verdict(goal: "Goal", summary: Summary, faults: int = 0) -> str:
-    """Returns how a goal is met.
+    """Returns whether a goal is met.
 
-    MET: by all of the interval of its figure's mean. ON_AVERAGE: by the mean alone. NOT_MET: not
-    even so, or `faults` episodes ended in a diverged simulation.
+    MET: the whole interval of its figure's mean meets it. ON_AVERAGE: the mean meets it, and the
+    interval does not. NOT_MET: the mean does not, or `faults` episodes ended in a diverged
+    simulation.
     """
     if faults or not goal.met(summary.mean):
         return NOT_MET

@@ -11,12 +11,12 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals(*numbers: int) -> Iterator[list[int]]:
-    """Puts the number of the first signal into a list; a second one ends the process.
+    """Yields a list to which the first signal adds its number; a second one ends the process.
 
-    Signals can be caught in the main thread only; elsewhere the list stays empty.
+    Signals can be caught in the main thread only; in others the list stays empty.
 
     Args:
-        *numbers: Such as `signal.SIGINT`.
+        *numbers: The signals, such as `signal.SIGINT`.
     """
     received: list[int] = []
 

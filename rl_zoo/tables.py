@@ -7,7 +7,7 @@ WIDTH = 80  # of what is printed, where it can be broken into lines
 
 
 def number(value: float) -> str:
-    """A figure for a table: four digits, without exponents where they can be done without."""
+    """A figure for a table: four digits, without an exponent from 0.0001 to 1e9."""
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 

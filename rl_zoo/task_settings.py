@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a task by dotted name, also within mappings and nested settings.
+"""Settings of a task by dotted name, also those within mappings and nested settings.
 
-`{"reward_weights.alive": 2}` changes one weight. A value must be of the default's type.
+`{"reward_weights.alive": 2}` changes one weight. A value must have the default's type.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def by_name(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def resolved(env_id: str, settings: Mapping[str, Any]) -> TaskConfig:
-    """Returns a task's settings as registered, some changed.
+    """Returns a task's registered settings with some of them changed.
 
     Args:
         env_id: A registered id.
@@ -50,12 +50,12 @@ def resolved(env_id: str, settings: Mapping[str, Any]) -> TaskConfig:
 def training_settings(
     env_id: str, settings: Mapping[str, Any], config: "AlgorithmConfig"
 ) -> dict[str, Any]:
-    """Returns a task's changed settings, by dotted name, as the training alone has them.
+    """Returns a task's changed settings, by dotted name, in the training.
 
     Args:
         env_id: A registered id.
-        settings: Those that the evaluation has too.
-        config: The algorithm's settings, of which `training_env` adds to them.
+        settings: Changed settings, which the evaluation has too.
+        config: The algorithm's settings; `training_env` is added for the training alone.
 
     Raises:
         UsageError: One of `training_env` is wrong.
@@ -92,7 +92,7 @@ def overrides(
 
 
 def _part(owner: Any, name: str, where: str) -> tuple[Any, bool]:
-    """Returns a setting's value, in the numbers that it is declared with, and if it may be None."""
+    """Returns a setting's value, ints as floats where it is a float, and whether it may be None."""
     fields = {field.name: field for field in dataclasses.fields(owner)}
     _check_name(name, fields, where)
     declared = str(fields[name].type)
@@ -170,7 +170,7 @@ def _checked(value: Any, old: Any, where: str) -> Any:
 
 
 def _as_declared(value: Any, declared: str) -> Any:
-    """Returns a value whose integers are floats, if what it is declared as has floats."""
+    """Returns a value; its ints become floats if the declared type has floats."""
     if "float" not in declared or isinstance(value, bool):
         return value
     if isinstance(value, int):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training from Python: `rl_zoo.train`, `rl_zoo.resume` and `rl_zoo.session`.
 
-`motrix train` is these functions with signals, and with hints of what to type next.
+`motrix train` does the same; it also handles signals, and prints what to type next.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def train(
     Raises:
         ValueError: A name or a setting is wrong; the message says which, and the nearest.
         MissingLibraryError: The trainer's library is not installed.
-        ZooError: The training failed, such as by weights that are not finite any more.
+        ZooError: The training failed, for example since weights are not finite any more.
         RunError: The run's folder cannot be written.
         KeyboardInterrupt: By Ctrl-C.
     """
@@ -99,11 +99,11 @@ def resume(
     eval_episodes: int = EPISODES,
     quiet: bool = False,
 ) -> "Run":
-    """Goes on with a run that was stopped, with its own settings, and evaluates it in the end.
+    """Continues a run that was stopped, with its own settings, and evaluates it in the end.
 
     Args:
         run: The run's folder.
-        num_threads: As for `train`, as is the rest.
+        num_threads: Threads for the physics; 0: all cores.
         minutes: Time after which the training ends, even if the budget of steps is not spent.
         eval_episodes: Episodes of the evaluation; 0: none.
         quiet: Print nothing.
@@ -112,7 +112,7 @@ def resume(
         The run.
 
     Raises:
-        RunError: There is no run, or it is damaged, or another process writes it.
+        RunError: There is no run, or it is damaged, or another process is writing it.
         ZooError: Its environment is not registered, or the training failed.
         KeyboardInterrupt: By Ctrl-C.
     """
@@ -181,7 +181,7 @@ def carry_out(
     eval_episodes: int = EPISODES,
     **options: Any,
 ) -> tuple[Session, list[int]]:
-    """Trains and evaluates, and prints how it goes.
+    """Trains and evaluates, and prints the progress.
 
     Args:
         plan: What to train.
@@ -191,7 +191,7 @@ def carry_out(
         **options: Of the `Session`.
 
     Returns:
-        The session, which is closed, and the number of the signal that ended it, if one did.
+        The session, which is closed, and a list of the signal that ended it; empty if none did.
 
     Raises:
         ValueError, MissingLibraryError, ZooError, RunError: As `train`.
@@ -200,7 +200,7 @@ def carry_out(
     with contextlib.ExitStack() as stack:
         if plan.resume:
             stack.callback(plan.resume.close)
-        if eval_episodes:  # what cannot be evaluated in the end is told before the training
+        if eval_episodes:  # raise before the training if it could not be evaluated afterwards
             check_ends(resolved(plan.env_id, plan.settings), plan.env_id)
             side_by_side(eval_episodes)
         training = stack.enter_context(Session(plan, **options))
@@ -217,7 +217,7 @@ def carry_out(
 
 
 def _learn(training: Session, stop: list[int], out: TextIO) -> None:
-    """Trains until the budget or the time is spent, or `stop` is not empty; prints how it goes.
+    """Trains until the budget or the time is spent, or `stop` is not empty; prints the progress.
 
     Raises:
         ZooError: The run cannot be written, or the training diverged.
@@ -250,7 +250,7 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
 
 
 def _header(training: Session) -> str:
-    """What is trained, in a few lines."""
+    """A few lines for the user on what is trained."""
     trainer, config = training.trainer, training.plan.config
     task = trainer.env.unwrapped.config  # pyright: ignore[reportAttributeAccessIssue]
     spaces = trainer.env.single_observation_space, trainer.env.single_action_space
@@ -269,11 +269,11 @@ def _header(training: Session) -> str:
 
 
 def _judge(training: Session, episodes: int, out: TextIO) -> None:
-    """Chooses between the latest policy and the best earlier one; records and evaluates it.
+    """Chooses between the latest policy and the best earlier one, and evaluates the better one.
 
-    Scores are returns of the training, whose actions are drawn; the choice measures both policies
-    as they will act, over the same episodes. Those are not the episodes of the evaluation, else its
-    figures would be those of the luckier one.
+    The earlier one is the best by its return in training, where actions are drawn. The choice
+    measures both with deterministic actions, over the same episodes. The evaluation has other
+    episodes: on those of the choice, the chosen policy's figures would be too good.
     """
     run = training.run
 

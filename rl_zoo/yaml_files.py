@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML, read safely: mappings know the lines of their names, and floats are those of YAML 1.2."""
+"""YAML, read safely; each name knows its line, and floats are those of YAML 1.2."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ MAX_ALIASES = 20  # of a file: lists of lists of aliases grow without bounds
 
 
 class ConfigError(ValueError):
-    """Settings are not as they must be; the message starts with where they were given."""
+    """Settings are wrong; the message starts with the file and line, or flag, that gave them."""
 
 
 def read(path: Path) -> Any:
@@ -61,7 +61,7 @@ class Block(dict[str, Any]):
         self.places: dict[str, str] = {}
 
     def put(self, name: str, value: Any, place: str) -> None:
-        """Sets a value that was given at a place."""
+        """Sets a value and the place where it was given."""
         self[name], self.places[name] = value, place
 
 

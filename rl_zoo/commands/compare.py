@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix compare`: trainers side by side, over seeds; a table and a picture.
 
-Runs that match are used, runs that are missing are trained, one at a time, each in a process of its
-own. All policies are evaluated alike. All that table and picture show is in comparison.json, from
-which `--from` draws them again.
+Runs with the same settings are used; missing ones are trained, one at a time, each in a process of
+its own. All policies are evaluated in the same way. comparison.json holds all that table and
+picture show, and `--from` draws them from it again.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def _main(argv: Sequence[str] | None) -> int:
     args = _arguments().parse_args(argv)
     import matplotlib  # noqa: F401 (if it is missing, say so before anything is trained)
 
-    # What cannot work in the end is told before anything is trained.
+    # Errors that would come at the end are raised before anything is trained.
     _check_folder(args.out)
     comparisons = _stored(args) if args.stored else _measured(args)
     _write(args.out, comparisons, sys.argv[1:] if argv is None else argv)
@@ -98,7 +98,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _alone(args: argparse.Namespace, flag: str, *names: str) -> None:
-    """Raises ZooError if one of some arguments is given beside a flag."""
+    """Raises UsageError if one of these arguments is given together with a flag."""
     for name in names:
         if getattr(args, name) not in (None, False):
             other = "--" + name.replace("_", "-")
@@ -106,7 +106,7 @@ def _alone(args: argparse.Namespace, flag: str, *names: str) -> None:
 
 
 def _check_folder(out: Path) -> None:
-    """Raises ZooError unless a folder is there or can be made."""
+    """Raises ZooError unless a folder exists or can be made, and can be written."""
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
         raise ZooError(f"cannot write {out}: {there} is not a folder to write in")
@@ -141,7 +141,7 @@ def _given(args: argparse.Namespace) -> "list[Run]":
 
 
 def _wanted(args: argparse.Namespace) -> "list[Run]":
-    """Returns the runs that are asked for, those that are missing trained."""
+    """Returns the runs that the arguments ask for; missing ones are trained."""
     from rl_zoo.comparison.jobs import Request, wanted
 
     first = args.first_seed or 0

@@ -130,13 +130,13 @@ def _camera(env: "MotrixVectorEnv", name: str | None) -> int | str:
 
 
 def _random_actions(env: "MotrixVectorEnv", seed: int) -> Callable[..., np.ndarray]:
-    """Returns a policy that draws actions evenly from the action space."""
+    """Returns a policy that draws actions uniformly from the action space."""
     env.action_space.seed(seed)
     return lambda *_: env.action_space.sample()
 
 
 def _observe_steps(env: "MotrixVectorEnv", act: Any, seed: int) -> Iterator[None]:
-    """Yields after the reset and after each step, for ever; episodes follow each other."""
+    """Resets, then steps for ever with the policy; yields after each, with the state to show."""
     observations, _ = env.reset(seed=seed)
     ended = np.ones(env.num_envs, bool)  # so that an episode begins
     while True:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`motrix settings`: the settings of an algorithm, or where an environment chooses otherwise."""
+"""`motrix settings`: an algorithm's settings, or those that an environment's file changes."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def listing(algo: str) -> str:
 
 
 def choices(env_id: str, algo: str, trainer: str | None = None) -> str:
-    """Returns the settings that an environment's file chooses otherwise than the defaults."""
+    """Returns the settings whose value in an environment's file is not the default, and why."""
     from adapters import ALGORITHMS
     from motrix_gym.settings import declared
     from rl_zoo import config

@@ -131,7 +131,7 @@ def _planned(args: argparse.Namespace) -> "Plan":
 
 
 def _resumed(args: argparse.Namespace) -> "Plan":
-    """Returns the plan of a run that goes on, which keeps other processes from writing it."""
+    """Returns the plan of a resumed run, which no other process can write meanwhile."""
     from rl_zoo.plans import plan_resumed
 
     settings = "algo trainer num_envs seed rand_seed set config teacher device"

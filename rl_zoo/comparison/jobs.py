@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runs that a comparison needs: found among those that there are, or trained."""
+"""The runs that a comparison needs: those that exist are found, the others are trained."""
 
 import contextlib
 import math
@@ -27,8 +27,8 @@ from rl_zoo.runs import MANIFEST, Run, RunError
 from rl_zoo.task_settings import training_settings
 from rl_zoo.yaml_files import ConfigError
 
-CURVE_POINTS = 20  # checkpoints, about, over a run that is trained here
-LEAST = 8  # checkpoints that make a curve
+CURVE_POINTS = 20  # about how many checkpoints a run that is trained here has
+LEAST = 8  # checkpoints that a curve needs
 NOT_SET = {
     "seed": "--first-seed and --seeds say which",
     "keep_checkpoints": "a comparison keeps all checkpoints",
@@ -37,7 +37,7 @@ NOT_SET = {
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be compared.
+    """What to compare.
 
     Attributes:
         names: Environments, by id or "module:id".
@@ -67,22 +67,22 @@ class Job:
     """A run that the comparison needs."""
 
     env_id: str
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # of the task, by dotted name
     algo: str
     trainer: str
     config: AlgorithmConfig
-    words: tuple[str, ...]  # for `train`
-    least: int  # checkpoints that make a curve
+    words: tuple[str, ...]  # arguments of the command `train`
+    least: int  # checkpoints that its curve needs
 
     def __str__(self) -> str:
         return f"{self.env_id} with {self.trainer}, seed {self.config.seed}"
 
 
 def wanted(request: Request, train: bool = True) -> list[Run]:
-    """Returns the runs that are asked for, those that are missing trained.
+    """Returns the runs of a request; missing ones are trained.
 
     Args:
-        request: What is asked for.
+        request: What to compare.
         train: Whether missing runs are trained.
 
     Raises:
@@ -97,7 +97,7 @@ def wanted(request: Request, train: bool = True) -> list[Run]:
             "--no-train, and runs are missing; these train them:",
             commands=[command_line(*words) for _, words in commands],
         )
-    # A missing library, or a task that has not what is needed, is told before anything is trained.
+    # A missing library, or a task without what a trainer needs, raises before anything is trained.
     for job in {(job.env_id, job.trainer): job for job, _ in commands}.values():
         trainer, config = (
             adapters.load_trainer(job.trainer, job.algo),
@@ -162,7 +162,7 @@ def _planned(config: AlgorithmConfig, interval: int) -> int:
 
 
 def _todo(job: Job, request: Request) -> tuple[str, ...]:
-    """Returns the words of the command that makes a run, or goes on with one; () if it is there."""
+    """Returns the command that makes a run, or resumes one; () if the run exists."""
     runs = list(_matching(job, request.run_dir))
     usable = [run for run in runs if not flaw_of(run, job.least)]
     run = _most_like_here(usable or [run for run in runs if _can_go_on(run, job)])
@@ -178,7 +178,7 @@ def _todo(job: Job, request: Request) -> tuple[str, ...]:
 
 
 def _can_go_on(run: Run, job: Job) -> bool:
-    """Whether a run was stopped, and makes a curve when it is resumed."""
+    """Whether a run was stopped, and has enough checkpoints for a curve once it is resumed."""
     config, manifest = run.config(), run.manifest()
     return (
         find_trainer(job.trainer).resumes
@@ -210,7 +210,11 @@ def _matching(job: Job, root: Path) -> Iterator[Run]:
 
 
 def _found(job: Job, root: Path) -> Run:
-    """Returns the run of a job: of those without a flaw the most like one made here, the newest."""
+    """Returns the usable run of a job that differs least from one made here; of equals, the newest.
+
+    Raises:
+        ZooError: None can be used.
+    """
     runs = list(_matching(job, root))
     if run := _most_like_here([run for run in runs if not flaw_of(run, job.least)]):
         return run

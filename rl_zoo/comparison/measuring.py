@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measuring runs: their final policies and checkpoints, evaluated alike.
+"""Evaluating the runs of a comparison: their final policies and their checkpoints.
 
-What was measured is kept in the run's curve.json.
+The figures are stored in the run's curve.json, so that they are measured once.
 """
 
 import contextlib

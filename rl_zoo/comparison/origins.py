@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How runs differ from those that would be made here, by code, settings, versions, processor."""
+"""How runs differ from a run made here and now: by code, settings, versions or processor."""
 
 import contextlib
 from typing import Any
@@ -22,16 +22,22 @@ from rl_zoo.yaml_files import ConfigError
 
 
 def origin_of(run: Run) -> dict[str, Any]:
-    """What a run's manifest says of where it comes from."""
+    """Returns where a run comes from, as `read_origin` reads it from the run's manifest."""
     return read_origin(run.manifest())
 
 
 def differences(
     origin: dict[str, Any], settings: dict[str, Any], wanted: dict[str, Any]
 ) -> dict[str, str]:
-    """Returns how a run differs from one that would be made here, for these settings.
+    """Returns how a run differs from one made here and now.
 
-    The keys say in what, in words that follow "ran"; the values what any of its sessions has.
+    Args:
+        origin: Where the run comes from, as `origin_of` returns it.
+        settings: All of its algorithm's settings.
+        wanted: The settings of a run made here, as `shipped` returns them; {} to compare none.
+
+    Returns:
+        Way, such as "with other code", which follows "ran" in a sentence -> the run's values.
     """
     here, cpu = provenance.versions(), provenance.machine()["cpu"]
     code, trained = provenance.code(), origin["sessions"]
@@ -51,7 +57,7 @@ def differences(
 
 
 def shipped(env_id: str, algo: str, trainer: str, task_settings: Any) -> dict[str, Any]:
-    """Returns the settings that decide what a run without `--set` learns; {} if not known here."""
+    """Returns the settings of a run without `--set` that decide what it learns; {} if not known."""
     with contextlib.suppress(ConfigError, UnknownEnvironmentError):
         config = zoo_config.load(env_id, algo, trainer, task_settings=task_settings)
         return fixed(config.as_dict())
@@ -59,14 +65,14 @@ def shipped(env_id: str, algo: str, trainer: str, task_settings: Any) -> dict[st
 
 
 def check_strict(name: object, others: dict[str, str]) -> None:
-    """Raises ZooError if a run differs from one that would be made here."""
+    """Raises ZooError if a run differs from one made here, in the ways of `differences`."""
     if others:
         ways = "; ".join(f"{how} ({what})" for how, what in others.items())
         raise ZooError(f"--strict: {name} ran {ways}")
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Returns a line for each way in which runs differ from those that would be made here."""
+    """Returns a line for each way in which runs of a comparison differ from runs made here."""
     found: dict[tuple[str, str], dict[str, list[int]]] = {}
     for label, results in comparison.rows.items():
         for result in results:
@@ -80,7 +86,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def differences_of(comparison: Comparison, result: Result) -> dict[str, str]:
-    """Returns how a run of a comparison differs from one that `compare` would make here."""
+    """Returns how a run of a comparison differs from one made here; see `differences`."""
     env_id, settings = comparison.env_id, comparison.settings
     wanted = shipped(env_id, result.algo, result.trainer, task_settings=settings)
     return differences(result.origin, result.fixed, wanted)

@@ -20,9 +20,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 def draw(comparisons: Sequence[Comparison]) -> bytes:
     """Returns a PNG: a row per environment, return against environment steps and against seconds.
 
-    A line is the mean over seeds and its band goes from the lowest to the highest; a triangle on
-    the axis is the mean threshold, if each seed reached it. Seconds are the seeds' mean at the same
-    steps. Where no run has a curve, a point is the mean of the final policies.
+    A line is the mean over seeds, and its band goes from the lowest to the highest seed. A triangle
+    on the axis is the mean of the seeds' `Result.threshold`, if each seed has one. Seconds are the
+    mean over seeds at the same steps. Where no run has a curve, a point shows the mean of the final
+    policies.
     """
     figure = Figure(figsize=(9, 3.1 * len(comparisons)), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
@@ -80,7 +81,7 @@ def draw(comparisons: Sequence[Comparison]) -> bytes:
 def _curves(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns steps (points,), the seeds' mean seconds there, and returns (seeds, points).
 
-    Where the seeds' checkpoints are of different steps, values between two are interpolated.
+    Where the seeds have checkpoints at different steps, values are interpolated linearly.
     """
     all_steps = [np.array([point.steps for point in result.curve]) for result in results]
     low, high = max(steps[0] for steps in all_steps), min(steps[-1] for steps in all_steps)

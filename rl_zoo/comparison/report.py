@@ -15,7 +15,7 @@ from rl_zoo.statistics import MET, ON_AVERAGE
 
 
 def about(comparisons: Sequence[Comparison], argv: Sequence[str]) -> str:
-    """Returns the beginning of the Markdown file: what was compared, and how."""
+    """Returns the first part of the Markdown file: what was compared, and how."""
     results = [result for c in comparisons for result in c.results]
     origins = [result.origin for result in results]
     sessions = [session | {"device": o["device"]} for o in origins for session in o["sessions"]]
@@ -67,7 +67,7 @@ axis is the mean threshold, where every seed reached it; a dotted line is a goal
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:
-    """Returns a table of all environments: what has a goal, or the return, and what it took."""
+    """Returns a table of all environments: goals' figures (or the return), steps and seconds."""
     results = [result for c in comparisons for result in c.results]
     judged = f"({either(r.episodes for r in results)} episodes)"
     curve = f"({either(r.curve_episodes for r in results)} episodes)"
@@ -77,7 +77,7 @@ def summary(comparisons: Sequence[Comparison]) -> str:
 
 
 def figures(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Returns all figures over seeds: the head of the table, and a line per row and figure."""
+    """Returns the rows of a table of all figures over seeds, its head first."""
     known = {name for result in comparison.results for name in result.figures}
     names = [name for name in ("return", "success", *comparison.units) if name in known]
     rows = [("trainer", "figure", "seeds", "mean", "interquartile mean", "lowest to highest")]
@@ -99,7 +99,7 @@ def figures(comparison: Comparison) -> list[tuple[str, ...]]:
 
 
 def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Returns the lines of `summary` that are of one environment."""
+    """Returns one environment's rows of `summary`."""
     names = dict.fromkeys(goal.figure for goal in comparison.goals) or ["return"]
     rows = []
     for label, results in comparison.rows.items():
@@ -158,7 +158,7 @@ def markdown(comparison: Comparison, notes: Sequence[str] = ()) -> str:
 
 
 def _differences(comparison: Comparison) -> list[str]:
-    """What the settings of different trainers differ in."""
+    """A line for each setting in which trainers differ."""
     lines = []
     for algo in dict.fromkeys(result.algo for result in comparison.results):
         rows = {r[0].trainer: r[0].settings for r in comparison.rows.values() if r[0].algo == algo}
@@ -187,7 +187,7 @@ def _verdict_line(pair: dict[str, Any]) -> str:
 
 
 def either(numbers: Iterable[int]) -> str:
-    """Returns the different ones of some numbers: "100", "50 or 100"."""
+    """Returns numbers as text, each once: "100", "50 or 100"."""
     return " or ".join(f"{number:,}" for number in sorted(set(numbers)))
 
 
@@ -209,7 +209,7 @@ def _middle(values: Sequence[float]) -> str:
 
 
 def _number(value: float, digits: int = 4) -> str:
-    """A figure for the table: that many digits, but all that are left of the point."""
+    """A figure for the table: `digits` significant ones, and never fewer than the integer part."""
     if not math.isfinite(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"

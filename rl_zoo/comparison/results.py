@@ -17,11 +17,12 @@ from rl_zoo.comparison.statistics import difference, equivalence
 from rl_zoo.provenance import sessions
 from rl_zoo.statistics import MET, NOT_MET, ON_AVERAGE, Summary, verdict
 
-# What reading stored results may raise, if these are not what was stored.
+# What reading a stored file of results may raise, if the file holds something else.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
-# Of the stock loop's mean return: smaller differences count as none. On most tasks the seeds of one
-# trainer differ by more, so nobody would choose a trainer for it. Set on 2026-11-24, after the
-# runs of 2026-11-21 in docs/parity.md were known: only for later ones is it chosen in advance.
+# Share of the stock loop's mean return: smaller differences count as none. On most tasks the seeds
+# of one trainer differ by more, so nobody would choose a trainer for it. It was set on 2026-11-24,
+# when the runs of 2026-11-21 in docs/parity.md were known: it is chosen in advance for later runs
+# only.
 MARGIN = 0.05
 
 
@@ -32,7 +33,7 @@ class Point:
     Attributes:
         steps: Environment steps made.
         seconds: Of the run's clock, start-up included.
-        figures: Means over the episodes; NaN where not known.
+        figures: Means over the episodes by name; NaN where not known.
         faults: Episodes whose simulation diverged.
     """
 
@@ -56,7 +57,7 @@ class Result:
         seed: The run's.
         folder: Where the run was.
         settings: All of the algorithm's settings.
-        ignored: Those that are on and without effect in the trainer.
+        ignored: Names of the settings that are on and have no effect in the trainer.
         origin: From the run's manifest: "device", "created", and "sessions", as
             `provenance.sessions` returns them.
         policy: SHA-256 of the final policy's weights.
@@ -109,7 +110,7 @@ class Result:
         return [verdict(goal, self.figures[goal.figure], self.faults) for goal in goals]
 
     def verdict(self, goals: Sequence[Goal]) -> str:
-        """The worst of the verdicts."""
+        """The worst of `verdicts`."""
         found = self.verdicts(goals)
         return next((worst for worst in (NOT_MET, ON_AVERAGE) if worst in found), MET)
 
@@ -119,7 +120,7 @@ class Result:
         return next((p for p, after in pairs if p.meets(goals) and after.meets(goals)), None)
 
     def as_dict(self, goals: Sequence[Goal]) -> dict[str, Any]:
-        """Returns plain JSON, with what follows from the goals."""
+        """Returns plain JSON, with verdicts on the goals and the threshold."""
         reached = self.threshold(goals)
         goals_met = {str(g): text for g, text in zip(goals, self.verdicts(goals), strict=True)}
         figures = {name: summary.as_dict() for name, summary in self.figures.items()}
@@ -131,10 +132,10 @@ class Result:
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Self:
-        """Returns what `as_dict` was made from.
+        """Returns the result from which `as_dict` made an entry.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it was not.
+            KeyError, TypeError, ValueError, AttributeError: it made no such entry.
         """
         whole = ("seed", "steps", "episodes", "curve_episodes", "evaluation_seed", "faults")
         values: dict[str, Any] = {k: int(entry[k]) for k in whole}
@@ -160,10 +161,10 @@ class Result:
 
 
 def read_figures(figures: dict[str, Any]) -> dict[str, Summary]:
-    """Returns figures from what `Summary.as_dict` made of them.
+    """Returns figures by name, from the entries that `Summary.as_dict` made.
 
     Raises:
-        KeyError, TypeError, ValueError, AttributeError: they are not.
+        KeyError, TypeError, ValueError, AttributeError: it made no such entries.
     """
     return {
         str(figure): Summary(*(_real(x[name]) for name in Summary._fields))
@@ -172,7 +173,10 @@ def read_figures(figures: dict[str, Any]) -> dict[str, Summary]:
 
 
 def read_origin(found: dict[str, Any]) -> dict[str, Any]:
-    """Returns where a run comes from, by its manifest, or by what this made of it.
+    """Returns where a run comes from: "device", "created" and "sessions".
+
+    Args:
+        found: The run's manifest, or what this function returned.
 
     Raises:
         KeyError, TypeError, ValueError, AttributeError: it is neither.
@@ -204,7 +208,7 @@ def _real(value: Any) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: None for what is not a finite number."""
+    """A value for JSON: a float that is not finite becomes None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -215,7 +219,7 @@ def _plain(value: Any) -> Any:
 
 
 def share(env_id: str, settings: dict[str, Any]) -> str:
-    """Returns what the runs of a comparison share: environment and task settings, as a key."""
+    """Returns a key of what the runs of a comparison share: environment and task settings."""
     return json.dumps([env_id, settings], sort_keys=True)
 
 
@@ -238,7 +242,7 @@ def differing(settings: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def setting(settings: dict[str, Any], name: str) -> str:
-    """Returns `name=value`; "no name" if it is not among the settings, as in another version."""
+    """Returns "name=value", or "no name" if the settings, of another version, lack it."""
     return f"{name}={json.dumps(settings[name])}" if name in settings else f"no {name}"
 
 
@@ -268,9 +272,10 @@ class Comparison:
 
     @cached_property
     def rows(self) -> dict[str, list[Result]]:
-        """The runs by row of the table: those of a trainer with the same settings, by seed.
+        """The runs of each row of the table, by seed: one trainer's, with the same settings.
 
-        Where a trainer has several rows, their names say what differs.
+        The keys are the trainers' names. Where a trainer has several rows, they also say which
+        settings differ.
         """
         trainers: dict[tuple[str, str], list[list[Result]]] = {}
         for result in self.results:
@@ -292,10 +297,10 @@ class Comparison:
 
     @cached_property
     def stock(self) -> list[dict[str, Any]]:
-        """For each row with its library's own loop beside it, how their final returns differ.
+        """How the final returns of a row and of its library's own loop differ, for each such pair.
 
-        `verdict` is one of `equivalence`, for a margin of 5 % of the stock loop's mean return; None
-        where one seed has no interval.
+        "verdict" is what `equivalence` says, for a margin of 5 % of the own loop's mean return;
+        None where a single seed gives no interval.
         """
         pairs = []
         for label, ours in self.rows.items():
@@ -326,10 +331,10 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, entry: dict[str, Any]) -> Self:
-        """Returns what `as_dict` was made from.
+        """Returns the comparison from which `as_dict` made an entry.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it was not.
+            KeyError, TypeError, ValueError, AttributeError: it made no such entry.
         """
         goals = [Goal(g["figure"], g["comparison"], float(g["value"])) for g in entry["goals"]]
         return cls(

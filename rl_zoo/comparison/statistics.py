@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures over seeds: means, their intervals, and what the difference of two means shows."""
+"""Figures over seeds: means, their 95 % intervals, and tests of the difference of two means."""
 
 import math
 import warnings
@@ -26,8 +26,8 @@ def iqm_and_interval(values: Sequence[float]) -> tuple[float, tuple[float, float
 
     As in Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
     NeurIPS 2021: the mean of the middle half, and the percentile interval of a bootstrap that draws
-    runs with replacement within each task. A row of the table is of one task, hence of one stratum.
-    Their library, rliable, is not used: these lines would bring pandas, seaborn and arch.
+    runs with replacement within each task; here, each table row is of one task. Their library,
+    rliable, is not used, since it needs pandas, seaborn and arch for these few lines.
     """
     scores = np.array(values, float)
     middle = float(interquartile_mean(scores))
@@ -52,11 +52,11 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, f
 
 
 def equivalence(low: float, high: float, margin: float) -> str:
-    """Returns what the interval of a difference, ours minus theirs, shows.
+    """Returns the verdict on the interval, `low` to `high`, of a difference, ours minus theirs.
 
-    "equivalent": all of it is within the margin. "not worse": all of it is above minus the margin
-    (non-inferiority). "worse": all of it is below zero, and it leaves the margin. "not shown to be
-    worse": it leaves the margin, but reaches zero; more seeds are needed to tell.
+    "equivalent": the interval is within the margin. "not worse": it is above minus the margin
+    (non-inferiority). "worse": it is below zero, and reaches below minus the margin. "not shown to
+    be worse": it reaches from below minus the margin to zero or above; more seeds are needed.
     """
     if low >= -margin:
         return "equivalent" if high <= margin else "not worse"

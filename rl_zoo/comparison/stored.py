@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""comparison.json: comparisons as they are stored, and several of them as one."""
+"""comparison.json: writing and reading comparisons, and merging several files."""
 
 import dataclasses
 import itertools
@@ -25,10 +25,15 @@ def encode(comparisons: Sequence[Comparison]) -> bytes:
 
 
 def merged(files: Sequence[Path], strict: bool) -> list[Comparison]:
-    """Returns stored comparisons, those of an environment as one; each run counts once.
+    """Returns stored comparisons; those of one environment are merged, and each run counts once.
+
+    Args:
+        files: The comparison.json of each.
+        strict: Whether runs that differ from those made here are refused.
 
     Raises:
-        ZooError: a file cannot be read, or they cannot be one.
+        ZooError: a file cannot be read, files have different goals or two runs of one seed, or a
+            run is refused.
     """
     comparisons: dict[str, Comparison] = {}
     for path in files:

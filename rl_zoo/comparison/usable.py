@@ -41,7 +41,12 @@ def opened(folders: Iterable[Path], env_ids: Collection[str], strict: bool) -> l
 
 
 def flaw_of(run: Run, least: int = 0) -> str:
-    """Returns why a run cannot be compared, by `least` checkpoints; "" if it can."""
+    """Returns why a run cannot be compared; "" if it can.
+
+    Args:
+        run: The run.
+        least: Checkpoints that its curve needs; 0 if no curve is needed.
+    """
     manifest, entries = run.manifest(), run.history()
     if manifest["status"] != "complete":
         command = command_line("train", "--resume", run.folder)
@@ -57,12 +62,12 @@ def flaw_of(run: Run, least: int = 0) -> str:
 
 
 def has_curve(run: Run) -> bool:
-    """Whether all checkpoints of a run are there, with their times."""
+    """Whether a run kept all its checkpoints, with their times."""
     return run.config().keep_checkpoints < 0 and all("seconds" in entry for entry in run.history())
 
 
 def _check_seeds(runs: Sequence[Run]) -> None:
-    """Raises ZooError if two runs have the same seed, and differ in nothing."""
+    """Raises ZooError if two runs have the same seed and the same settings."""
     known: dict[str, Run] = {}
     for run in runs:
         m, settings = run.manifest(), fixed(run.config().as_dict())
@@ -73,5 +78,5 @@ def _check_seeds(runs: Sequence[Run]) -> None:
 
 
 def same_seed(name: str, seed: int, *folders: object) -> str:
-    """A message: of two runs one would be counted twice."""
+    """A message for two runs that would count one seed twice."""
     return f"two runs of {name} have the same seed {seed}: {' and '.join(map(str, folders))}"
