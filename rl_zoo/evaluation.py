@@ -175,7 +175,8 @@ def evaluate_policy(
 
     Raises:
         ZooError: `num_envs` does not divide the episodes, the seed is too large, the policy does
-            not fit the task, a goal or `by` names no figure, or a rate has values other than 0 and 1.
+            not fit the task, a goal or `by` names no figure, or a rate has values other than 0 and
+            1.
     """
     from adapters.seeds import first_stream
     from motrix_gym import registration
