@@ -2,6 +2,7 @@
 """What the tests of the commands share."""
 
 import json
+import sys
 
 import pytest
 from fakes import FakeTrainer, make_policy
@@ -26,8 +27,9 @@ def balancing():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty working directory."""
+    """An empty working directory. Commands may add it to sys.path, which is restored."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path
 
 
