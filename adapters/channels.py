@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The channels of an observation by name, of a stored policy and of an environment."""
+"""The channels of observations, by name: those of a stored policy, and of an environment."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Channels = dict[str, tuple[int, int]]  # name -> size of a frame, and number of 
 
 
 def stored_channels(policy: Policy) -> Channels:
-    """Returns the channels that a policy's metadata names, {} if they do not make its input."""
+    """Returns the channels in a policy's metadata, {} if their sizes are not that of its input."""
     channels: Channels = {}
     about = policy.metadata.get("observation")
     for entry in about if isinstance(about, list) else ():
@@ -40,7 +40,7 @@ def env_channels(env: VectorEnv, width: int) -> Channels:
 
 
 def places(channels: Channels) -> dict[str, np.ndarray]:
-    """Returns the entries of an observation that each channel has."""
+    """Returns the indices of each channel's entries in an observation."""
     found, start = {}, 0
     for name, (size, history) in channels.items():
         found[name] = np.arange(start, start + size * history)

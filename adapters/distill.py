@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Distillation: a student learns, by imitation, to act as a teacher does that sees more.
+"""Distillation: a student policy learns by imitation from a teacher policy that sees more.
 
-The student acts, and at each state that it visits the teacher says what it would have done. So the
-student also learns how to get out of states into which only its own mistakes lead. Its loss is the
-mean squared distance of its mean actions from the teacher's deterministic ones.
+The student acts, and in each state that it visits it learns the teacher's action. So it also learns
+to leave states into which only its own mistakes lead. The loss is the mean squared distance of its
+mean actions from the teacher's deterministic actions.
 
 Source: DAgger (Ross et al., "A reduction of imitation learning and structured prediction to
-no-regret online learning", 2011), here with the latest rollout only; a student with memory that
-does without its teacher's height scan is that of Lee et al., "Learning quadrupedal locomotion over
+no-regret online learning", 2011), here with the latest rollout only. A student with memory instead
+of its teacher's view of the terrain is that of Lee et al., "Learning quadrupedal locomotion over
 challenging terrain", 2020.
 """
 
@@ -53,7 +53,7 @@ class Student(nn.Module):
         self.output = make_linear(sizes[-1] if sizes else hidden or inputs, outputs, gain=0.01)
 
     def no_memory(self, rows: int) -> Memory:
-        """Returns the memory of episodes that begin."""
+        """Returns the memory (zeros) with which so many rows begin their episodes."""
         size = self.lstm.hidden_size if self.lstm else 0
         return torch.zeros(1, rows, size), torch.zeros(1, rows, size)
 
@@ -64,7 +64,7 @@ class Student(nn.Module):
 
         Args:
             x: (steps, n, inputs) normalised observations.
-            memory: Of before the first step.
+            memory: The memory before the first step.
             starts: (steps, n) bool, rows whose episode begins with this observation.
         """
         if self.lstm:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The teacher of a distillation: a stored policy that says how to act, on Torch."""
+"""The teacher of a distillation: a stored policy, evaluated on Torch."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ class Teacher:
 
     Attributes:
         statistics: Mean and standard deviation (obs,) of the policy's normaliser, for whole
-            observations: 0 and 1 for what it does not see.
+            observations: 0 and 1 for entries that the policy does not see.
         clip: Bound of normalised observations.
         log_std: (act,) logarithm of the standard deviation of its actions.
         digest: SHA-256 of its arrays.

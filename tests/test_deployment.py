@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy's JSON says is enough to run it without this package's environments."""
+"""A policy's JSON is enough to run the policy without this package's environments."""
 
 import json
 import runpy

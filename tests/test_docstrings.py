@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A name that a docstring cites exists: who renames a thing is told of its citations.
+"""A name that a docstring cites exists, so that renaming leaves no old name in a docstring.
 
-It is cited in backticks, or listed under "Args:", "Attributes:" or "Raises:".
+A name is cited if it is in backticks, or listed under "Args:", "Attributes:" or "Raises:".
 
 A name exists if the code defines it (module, class, function, attribute, constant), holds it as a
 string (a key, a setting, a command's option), or takes it from a library. A parameter exists in the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in examples/ works."""
+"""The programs in examples/ work."""
 
 import os
 import re

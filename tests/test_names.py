@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Parts of error messages: the nearest name, and values on one line."""
+
 from motrix_gym.names import did_you_mean, nearest, one_line, shown
 
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The portable policy: its numbers, what it refuses, and its files."""
+
 import errno
 import json
 import math

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NumPy and Torch keep to the caps of `make test-portable`; no test hangs on time or luck."""
+"""NumPy and Torch obey the instruction sets of `make test-portable`; no test depends on luck."""
 
 import hypothesis
 import pytest

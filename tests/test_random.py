@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random streams: what row i draws depends on its seed and its own past alone."""
+"""Random streams: what row i draws depends on its seed and its earlier draws alone."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Domain randomisation: each setting has its effect, drifts not, and is saved and restored."""
+"""Domain randomisation: each setting has its effect, does not drift, and is saved and restored."""
 
 import dataclasses
 

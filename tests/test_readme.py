@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What README and docs show is so: their programs run, their links lead somewhere.
+"""README and docs are true: their programs run, their tables are current, their links exist.
 
 The programs of docs/clients.md need other libraries and have tests of their own (tests/clients).
 """

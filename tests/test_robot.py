@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Legged robots as values: what is read from a model, and what a robot that cannot work is told."""
+"""`LeggedRobot`: what is read from a model, and the messages for a model that cannot work."""
 
 import dataclasses
 

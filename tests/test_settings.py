@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings say what they may be, and are held to it."""
+"""Settings declare their allowed values, and other values are refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrors: reflections as such, and that each task's mirror is the truth about its physics."""
+"""Mirrors: reflections, and that each task's mirror agrees with its physics."""
 
 import gymnasium
 import numpy as np

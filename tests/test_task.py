@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an author writes, and what the engine makes of it."""
+"""A task's functions: when the environment calls them, and what becomes of what they return."""
 
 import dataclasses
 

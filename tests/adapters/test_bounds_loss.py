@@ -40,7 +40,7 @@ BOUNDS_LOSS = 0.3 * np.mean([1.0**2, 0.5**2])
 
 
 def make(name):
-    """Make a trainer, of which nothing but its loss is used."""
+    """Make a trainer, of which only the loss is used."""
     return load_or_skip(name)(BanditEnv(), PPOConfig(**SETTINGS, bounds_loss_scale=0.3))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a trainer restores without an error, it can go on from."""
+"""A damaged state is refused, or the trainer can continue from it."""
 
 import gymnasium
 import numpy as np

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a trained policy says of itself."""
+"""The metadata that a trainer stores with a policy."""
 
 from dataclasses import replace
 

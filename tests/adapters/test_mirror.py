@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Symmetry augmentation in all trainers: what was learned on one side holds on the other."""
+"""Symmetry augmentation in all trainers: what is learned of the left also holds on the right."""
 
 from types import SimpleNamespace
 

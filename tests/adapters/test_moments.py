@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Running moments: exact over many samples, with mirror images, and from a policy."""
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`noise_correlation` in all PPO trainers: an action's noise goes on in the next step's."""
+"""`noise_correlation` in all PPO trainers: an action's noise resembles that of the last step."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""PPO's settings: names, defaults, what is refused, and what follows from them."""
+
 import dataclasses
 from typing import Any
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trainers and algorithms are found by their records, a stranger's like ours."""
+"""Trainers and algorithms are found by their records, also those that users register."""
 
 import dataclasses
 import sys

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The skrl trainer on JAX: advantages, updates, time limits, resuming."""
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The spread of actions in all PPO trainers: how far it goes, and `final_log_std`."""
+"""The standard deviation of actions in all PPO trainers: its bounds, and `final_log_std`."""
 
 import numpy as np
 import pytest

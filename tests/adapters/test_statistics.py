@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The statistics of rollouts, against sums made row by row."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The libraries' own loops: right where the library is, and no different from it elsewhere."""
+"""The libraries' own loops as trainers: right returns, the settings of ours, and no resuming."""
 
 from typing import Any
 

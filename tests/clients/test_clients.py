@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/clients.md says of other libraries is so; `make clients` installs and tries them."""
+"""What docs/clients.md says of other libraries is true; `make clients` installs and tries them."""
 
 import importlib.util
 import os

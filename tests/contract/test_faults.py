@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulation that diverges ends its own episode, and no one else's."""
+"""A simulation that diverges ends its own episode, and no other row's."""
 
 import numpy as np
 import pytest

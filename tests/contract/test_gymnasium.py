@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environments are citizens of Gymnasium: its makers, checkers, specs and wrappers."""
+"""The environments work with Gymnasium's makers, checkers, specs and wrappers."""
 
 import copy
 import pickle

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What environments take they give back, and drawing them disturbs nothing."""
+"""Environments free their memory, threads and renderers; drawing does not change an episode."""
 
 import gc
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row i depends on its seed and actions and on nothing else; the past can be brought back."""
+"""Row i depends on its seed and actions only; snapshots bring back an earlier state."""
 
 import gymnasium
 import numpy as np

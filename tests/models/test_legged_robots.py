@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The models of the legged robots against the robots' own numbers (`legged_robots`)."""
+"""The models of the legged robots against their makers' numbers (`legged_robots`)."""
 
 import mujoco
 import numpy as np

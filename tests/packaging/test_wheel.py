@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wheel and the sdist carry everything, and an installed wheel works away from the checkout."""
+"""The wheel and the sdist are complete, and an installed wheel works without the checkout."""
 
 import os
 import shutil

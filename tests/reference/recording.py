@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the environments, policies and trainers compute, recorded, to hold later code to.
+"""Records what the environments, policies and trainers compute, to compare later code with it.
 
 A change of structure must not change a result. On one machine that can be checked bit by bit:
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""`motrix compare`: which runs are used, the figures over seeds, and the three files."""
+
 import dataclasses
 import json
 import os

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Settings files: which value wins, `extends`, and errors with file and line."""
+
 from pathlib import Path
 from typing import Any
 

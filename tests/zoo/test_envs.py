@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""`motrix envs`: the table, and all about one environment."""
+
 import json
 
 import pytest

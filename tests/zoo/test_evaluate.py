@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Evaluation: which episodes count, intervals, goals, and `motrix evaluate`."""
+
 import dataclasses
 import json
 from types import SimpleNamespace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stranger's files run nothing, touch nothing outside of their folder, and are told clearly."""
+"""Malicious files run no code, change nothing outside of their folder, and get clear messages."""
 
 import errno
 import hashlib

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""`motrix play`: windows, videos, and the policies that it finds."""
+
 import importlib.util
 import sys
 from contextlib import nullcontext

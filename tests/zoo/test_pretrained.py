@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped policies do what they are shipped for."""
+"""The shipped policies do what their evaluations say, and the legged robots walk."""
 
 import json
 

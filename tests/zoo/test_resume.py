@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that are really killed, and resumed, end as if nothing had happened, bit by bit."""
+"""Runs that are killed and resumed end with the same bits as those that were not."""
 
 import json
 import os

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Run folders: checkpoints, locks, clocks, and what a full disk or a kill leaves."""
+
 import errno
 import io
 import json

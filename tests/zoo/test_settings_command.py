@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`motrix settings` tells what every setting means, and where a file chooses otherwise."""
+"""`motrix settings` tells what every setting means, and what an environment's file changes."""
 
 import contextlib
 

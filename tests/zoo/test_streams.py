@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command does when its streams fail it, and when it is stopped as it starts."""
+"""What a command does when its output cannot be written, and when it is stopped as it starts."""
 
 import os
 import subprocess

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""`motrix train`: runs, stopping and resuming, settings, messages."""
+
 import errno
 import io
 import json
