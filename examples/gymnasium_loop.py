@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain Gymnasium: step many environments, and read what an episode was like when it ends."""
+"""Plain Gymnasium: step many environments, and sum up the return of each episode that ends."""
 
 import gymnasium
 import numpy as np

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A legged robot of one's own tracks velocities: one MJCF file and one value.
+"""A legged robot of your own that tracks velocity commands: one MJCF file and one `LeggedRobot`.
 
 motrix train --algo ppo --env own_robot:Mine/BoxDog-v0 --config hyperparams/Go1-v0.yaml
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task of one's own, in one file: hold a pole upright on a cart that is pushed about.
+"""A task of your own, in one file: hold a pole upright on a cart that is pushed about.
 
-The policy sees the last three positions, and must find the velocities in them. The velocities and
-the pole's mass, which differs between environments, are for a value function in training alone.
+The policy sees the last three positions, from which it must infer the velocities. Only the value
+function sees the velocities and the pole's mass, which differs between environments.
 
     motrix train --env own_task:Mine/PushedCart-v0 --set max_env_steps=300000 privileged_value=true
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stable-Baselines3's own PPO: `SB3VecEnv` makes a vector environment one of its kind."""
+"""Stable-Baselines3's own PPO, on a vector environment wrapped in `SB3VecEnv`."""
 
 import sys
 

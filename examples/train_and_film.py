@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training from Python, cell by cell as in a notebook: train, measure, and film what came out."""
+"""Training from Python, in cells as in a notebook: train, measure, and film the policy."""
 
-# %% Train; a run folder appears in ./runs, and the same settings are those of `motrix train --set`.
+# %% Train. The run's folder is in ./runs; keyword arguments are those of `motrix train --set`.
 import sys
 
 import gymnasium
@@ -30,7 +30,7 @@ for _ in range(60):
 imageio.imwrite("cartpole.mp4", pictures, fps=30)
 envs.close()
 
-# %% Or one update at a time, to look at what happens or to stop when one likes.
+# %% Or train one update at a time, to watch the progress or to stop early.
 for progress in rl_zoo.session("Motrix/CartPole-v0", seed=1):
     print(progress)
     if progress.steps > STEPS / 10:
