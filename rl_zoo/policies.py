@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shipped policies, and the check that a policy fits an environment."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_zoo.errors import UsageError, ZooError
+from rl_zoo.errors import ZooError
 
 if TYPE_CHECKING:
-    from adapters import AlgorithmConfig, Policy
+    from adapters import Policy
     from motrix_gym import MotrixVectorEnv
 
 PRETRAINED = Path(__file__).with_name("pretrained")
@@ -45,37 +44,3 @@ def check_fits(policy: "Policy", env: "MotrixVectorEnv", env_id: str) -> None:
             f"the policy turns {sizes[0]} observations into {sizes[1]} actions, {env_id} has "
             f"{wanted[0]} and {wanted[1]}: it is of {policy.metadata.get('env_id', 'another task')}"
         )
-
-
-def with_policies_found(config: "AlgorithmConfig") -> "AlgorithmConfig":
-    """Returns the configuration with the folders of the stored policies that it names.
-
-    The settings are `initial_policy` and `teacher`. They may name a shipped policy, an id that has
-    one, a policy's folder, or a run's folder, for its best policy.
-
-    Raises:
-        ZooError: there is no such policy.
-    """
-    found = {
-        setting: _folder(setting, name)
-        for setting in ("initial_policy", "teacher")
-        if (name := getattr(config, setting, None))
-    }
-    return config.replace(**found) if found else config
-
-
-def _folder(setting: str, name: str) -> str:
-    """Returns the folder of the policy that a setting names."""
-    from motrix_gym.names import did_you_mean
-    from rl_zoo.manifests import MANIFEST
-    from rl_zoo.runs import Run
-
-    shipped = sorted(path.parent.name for path in PRETRAINED.glob("*/policy.json"))
-    if name.removeprefix("Motrix/") in shipped:
-        return str(PRETRAINED / name.removeprefix("Motrix/"))
-    if os.path.isfile(os.path.join(name, MANIFEST)):
-        return os.path.abspath(Run.open(name).policy_folder())
-    if not os.path.isdir(name):
-        message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
-        raise UsageError(f"{setting}={name!r} {message}; those are: {', '.join(shipped)}")
-    return os.path.abspath(name)

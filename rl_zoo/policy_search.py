@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters import Policy
+from adapters import AlgorithmConfig, Policy
+from motrix_gym.names import did_you_mean
 from rl_zoo import config, policies
 from rl_zoo.environments import DEFAULT_ENV, env_of, env_of_run, find_env, make_env
 from rl_zoo.errors import UsageError
@@ -118,3 +119,33 @@ def _foreign(path: Path, env_id: str | None, allowed: bool) -> Found:
     source = "" if trainer == "sb3" else f" as in the settings of {env_id}, which it does not say"
     label = f"{path}, {what} {normaliser} a normaliser; activation {policy.activation}{source}"
     return Found(env_id, {}, policy, None, label)
+
+
+def with_policies_found(settings: AlgorithmConfig) -> AlgorithmConfig:
+    """Returns an algorithm's settings with the folders of the stored policies that they name.
+
+    `initial_policy` and `teacher` may name a shipped policy, an id that has one, a policy's folder,
+    or a run's folder, for its best policy.
+
+    Raises:
+        ZooError: there is no such policy.
+    """
+    found = {
+        setting: _folder(setting, name)
+        for setting in ("initial_policy", "teacher")
+        if (name := getattr(settings, setting, None))
+    }
+    return settings.replace(**found) if found else settings
+
+
+def _folder(setting: str, name: str) -> str:
+    """Returns the folder of the policy that a setting names."""
+    shipped = sorted(path.parent.name for path in policies.PRETRAINED.glob("*/policy.json"))
+    if name.removeprefix("Motrix/") in shipped:
+        return str(policies.PRETRAINED / name.removeprefix("Motrix/"))
+    if os.path.isfile(os.path.join(name, MANIFEST)):
+        return os.path.abspath(Run.open(name).policy_folder())
+    if not os.path.isdir(name):
+        message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
+        raise UsageError(f"{setting}={name!r} {message}; those are: {', '.join(shipped)}")
+    return os.path.abspath(name)

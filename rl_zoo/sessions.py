@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from rl_zoo.environments import make_env
 from rl_zoo.errors import ZooError
 from rl_zoo.hints import command_line
-from rl_zoo.policies import with_policies_found
+from rl_zoo.policy_search import with_policies_found
 from rl_zoo.progress import RETURN
 
 if TYPE_CHECKING:

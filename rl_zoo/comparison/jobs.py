@@ -22,7 +22,7 @@ from rl_zoo.environments import find_env, make_env
 from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.evaluation import check_ends
 from rl_zoo.hints import command_line
-from rl_zoo.policies import with_policies_found
+from rl_zoo.policy_search import with_policies_found
 from rl_zoo.runs import MANIFEST, Run, RunError
 from rl_zoo.task_settings import training_settings
 from rl_zoo.yaml_files import ConfigError

@@ -15,7 +15,8 @@ from rl_zoo import choice, recorder
 from rl_zoo.commands import compare, evaluate, play, train
 from rl_zoo.environments import make_env
 from rl_zoo.errors import ZooError
-from rl_zoo.policies import PRETRAINED, with_policies_found
+from rl_zoo.policies import PRETRAINED
+from rl_zoo.policy_search import with_policies_found
 from rl_zoo.progress import EPISODES, RETURN
 from rl_zoo.runs import Run
 
