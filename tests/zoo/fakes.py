@@ -5,6 +5,7 @@ import numpy as np
 
 from adapters import Policy, Trainer
 from adapters.states import check_like
+from rl_zoo.evaluation import Evaluation
 
 
 class FakeTrainer(Trainer):
@@ -74,4 +75,20 @@ def make_policy(weight, metadata=None, bias=0.0):
         action_low=np.full(actions, -1.0),
         action_high=np.full(actions, 1.0),
         metadata=metadata or {"env_id": "Motrix/CartPole-v0"},
+    )
+
+
+def make_evaluation(goals, rates=(), words=None, **figures):
+    """The result of an evaluation, with these figures of each episode."""
+    return Evaluation(
+        env_id="Motrix/CartPole-v0",
+        settings={},
+        num_envs=1,
+        seed=0,
+        stochastic=False,
+        figures={name: np.array(values, float) for name, values in figures.items()},
+        units={},
+        goals=tuple(goals),
+        rates=frozenset(rates),
+        words=words or {},
     )

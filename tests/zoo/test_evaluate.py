@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import gymnasium
 import numpy as np
 import pytest
-from fakes import make_policy
+from fakes import make_evaluation, make_policy
 
 from adapters import PPOConfig
 from adapters.seeds import first_stream
@@ -16,7 +16,7 @@ from motrix_gym import Goal, Metric, registration
 from rl_zoo import evaluation, policies
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.errors import UNMET, ZooError
-from rl_zoo.evaluation import Evaluation, evaluate_policy
+from rl_zoo.evaluation import evaluate_policy
 from rl_zoo.runs import Run
 from rl_zoo.statistics import summarise
 
@@ -30,20 +30,6 @@ def make_run(policy, root="runs", env_config=None):
     run.save_checkpoint(5, policy, {"x": np.zeros(1)}, 0.0)
     run.finish("complete")
     return run
-
-
-def make_evaluation(goals, rates=(), **figures):
-    return Evaluation(
-        env_id=ENV,
-        settings={},
-        num_envs=1,
-        seed=0,
-        stochastic=False,
-        figures={name: np.array(values, float) for name, values in figures.items()},
-        units={},
-        goals=tuple(goals),
-        rates=frozenset(rates),
-    )
 
 
 # What is measured.

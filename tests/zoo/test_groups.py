@@ -5,33 +5,23 @@ import json
 
 import numpy as np
 import pytest
-from fakes import make_policy
+from fakes import make_evaluation, make_policy
 
 from motrix_gym import Goal, registration
 from rl_zoo import evaluation
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.errors import UNMET, UsageError
-from rl_zoo.evaluation import Evaluation, evaluate_policy
+from rl_zoo.evaluation import evaluate_policy
 from rl_zoo.groups import MOST, as_table, groups
 
 CARTPOLE, GO1 = "Motrix/CartPole-v0", "Motrix/Go1-v0"
 SHORT = "env.max_episode_steps=5"
 
 
-def make_evaluation(**figures):
+def make_result(**figures):
     """Of a task with the rate `fall`, the words up and down for `kind`, and a goal."""
-    return Evaluation(
-        env_id=CARTPOLE,
-        settings={},
-        num_envs=1,
-        seed=0,
-        stochastic=False,
-        figures={name: np.array(values, float) for name, values in figures.items()},
-        units={},
-        goals=(Goal("speed", ">=", 1),),
-        rates=frozenset({"fall"}),
-        words={"kind": ("up", "down")},
-    )
+    words = {"kind": ("up", "down")}
+    return make_evaluation([Goal("speed", ">=", 1)], {"fall"}, words, **figures)
 
 
 def as_json(settings):
@@ -39,7 +29,7 @@ def as_json(settings):
 
 
 def test_groups_share_the_values_of_their_figures():
-    result = make_evaluation(
+    result = make_result(
         kind=[1, 0, 1, 1],
         rise=[0.1, 0.1, 0.1 + 1e-9, 0.2],
         fall=[1, 0, 0, 1],
@@ -65,7 +55,7 @@ def test_groups_share_the_values_of_their_figures():
 
 def test_too_many_groups_are_no_table():
     many = np.arange(MOST + 1)
-    result = make_evaluation(kind=many, **{"return": many})
+    result = make_result(kind=many, **{"return": many})
     with pytest.raises(UsageError, match=f"{MOST + 1} groups, at most {MOST}"):
         groups(result, ["return"])
 
