@@ -17,9 +17,11 @@ def assert_walks(policy: Policy, forward: float = 0.8) -> None:
     envs = gymnasium.make_vec(env_id, num_envs=16, commands=commands, **level)
     env = envs.unwrapped
     observations, _ = envs.reset(seed=0)
+    act, ended = policy.actor(), np.ones(16, bool)
     contacts, heights, bases = [], [], []
     for _ in range(300):
-        observations = envs.step(policy(observations))[0]
+        observations, _, terminated, truncated, _ = envs.step(act(observations, ended))
+        ended = terminated | truncated
         v = env.simulation.all
         contacts.append(v.sensordata[:, env.task.touch] > 0)
         heights.append(v.site_xpos[:, env.task.foot_sites, 2] - env.task.foot_radius)

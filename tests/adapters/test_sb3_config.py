@@ -6,8 +6,17 @@ import re
 import pytest
 
 import adapters
-from adapters import ALGORITHMS, STOCK, TRAINERS, FieldError, check_trainer, load_trainer
+from adapters import (
+    ALGORITHMS,
+    STOCK,
+    TRAINERS,
+    FieldError,
+    check_trainer,
+    load_trainer,
+    trainers_with,
+)
 
+EVERY = TRAINERS | STOCK
 OTHERS = [name for name in ALGORITHMS if name != "ppo"]
 
 
@@ -82,13 +91,16 @@ def test_entropy_is_a_number_or_learned():
     assert sac.from_dict({"ent_coef": "auto", "target_entropy": -3}).as_dict()["ent_coef"] == "auto"
 
 
-@pytest.mark.parametrize("name", [*TRAINERS, *STOCK])
+@pytest.mark.parametrize("name", EVERY)
 def test_every_trainer_says_which_algorithms_it_has(name):
     for algo in ALGORITHMS:
-        if algo in (TRAINERS | STOCK)[name].classes:
+        if algo in EVERY[name].classes:
             check_trainer(name, algo)
         else:
-            message = f"trainer '{name}' has no algorithm '{algo}', only ppo; {algo} is.*: sb3"
+            own, others = ", ".join(EVERY[name].classes), ", ".join(trainers_with(algo))
+            message = (
+                f"trainer '{name}' has no algorithm '{algo}', only {own}; {algo} is.*: {others}"
+            )
             with pytest.raises(ValueError, match=message):
                 load_trainer(name, algo)
 

@@ -93,13 +93,27 @@ def transitions(env_id: str) -> dict[str, np.ndarray]:
 
 
 def policy_actions(env_id: str, policy: Policy) -> dict[str, np.ndarray]:
-    """Observations of an environment, and the policy's deterministic actions."""
-    env = make(env_id)
-    observations = [env.reset(seed=SEED)[0]]
-    for _ in range(20):
-        observations.append(env.step(policy(observations[-1]))[0])
-    seen = np.concatenate(observations)
-    return {"observation": seen, "action": policy(seen)}
+    """Observations of an environment, step by step, and the policy's deterministic actions."""
+    env, act = make(env_id), policy.actor()
+    observation, starts = env.reset(seed=SEED)[0], np.ones(NUM_ENVS, bool)
+    seen, taken = [], []
+    for _ in range(21):
+        seen.append(observation)
+        taken.append(act(observation, starts))
+        observation, _, terminated, truncated, _ = env.step(taken[-1])
+        starts = terminated | truncated
+        assert not starts.any()  # `acted` takes all to be of one episode
+    return {"observation": np.concatenate(seen), "action": np.concatenate(taken)}
+
+
+def acted(policy: Policy, observations: np.ndarray) -> np.ndarray:
+    """The actions (steps * NUM_ENVS, act) for the observations of `policy_actions`."""
+    act, starts = policy.actor(), np.ones(NUM_ENVS, bool)
+    taken = []
+    for observation in np.split(observations, len(observations) // NUM_ENVS):
+        taken.append(act(observation, starts))
+        starts = np.zeros(NUM_ENVS, bool)
+    return np.concatenate(taken)
 
 
 def trainings() -> list[tuple[str, str, str]]:

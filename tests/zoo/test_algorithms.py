@@ -179,10 +179,8 @@ def test_a_changed_buffer_size_is_told_and_the_run_is_not_touched(here, capsys):
 def test_a_trainer_without_the_algorithm_is_told_who_has_it(here, capsys):
     assert train.main([*words("tqc"), "--trainer", "skrl-torch"]) == 2
     error = capsys.readouterr().err
-    assert (
-        "trainer 'skrl-torch' has no algorithm 'tqc', only ppo; tqc is what these have: sb3"
-        in error
-    )
+    others = "only ppo, distill; tqc is what these have: sb3"
+    assert f"trainer 'skrl-torch' has no algorithm 'tqc', {others}" in error
     assert error.count("\n") == 1 and not list(here.iterdir())
 
 
