@@ -203,13 +203,7 @@ class OnPolicyConfig(AlgorithmConfig):
 
     def _check(self) -> None:
         super()._check()
-        if self.batch_size % self.mini_batches:
-            below = max(k for k in divisors(self.batch_size) if k < self.mini_batches)
-            raise FieldError(
-                "mini_batches",
-                f"mini_batches={self.mini_batches} does not divide the batch of {self._batch}; the "
-                f"next lower number that does is {below}",
-            )
+        check_mini_batches(self.mini_batches, self.batch_size, f"the batch of {self._batch}")
 
     @property
     def batch_size(self) -> int:
@@ -220,6 +214,17 @@ class OnPolicyConfig(AlgorithmConfig):
     def mini_batch_size(self) -> int:
         """Environment steps per gradient step."""
         return self.batch_size // self.mini_batches
+
+
+def check_mini_batches(count: int, size: int, what: str) -> None:
+    """Raises FieldError unless so many mini-batches divide a size, which `what` puts in words."""
+    if size % count:
+        below = max(k for k in divisors(size) if k < count)
+        raise FieldError(
+            "mini_batches",
+            f"mini_batches={count} does not divide {what}; the next lower number that does is "
+            f"{below}",
+        )
 
 
 def divisors(number: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from motrix_gym.names import shown
 from motrix_gym.policy import Policy
 
 Channels = dict[str, tuple[int, int]]  # name -> size of a frame, and number of frames
@@ -39,7 +40,29 @@ def env_channels(env: VectorEnv, width: int) -> Channels:
     return channels if _width(channels) == width else {}
 
 
-def places(channels: Channels) -> dict[str, np.ndarray]:
+def entries_seen(stored: Channels, there: Channels) -> np.ndarray:
+    """Returns which entries of an observation a policy sees, in the policy's order.
+
+    Args:
+        stored: The policy's channels.
+        there: Those of the observation.
+
+    Raises:
+        ValueError: the observation lacks one of the policy's channels, or has it in another form.
+    """
+    if missing := [channel for channel in stored if channel not in there]:
+        raise ValueError(f"this training's task has no channel {', '.join(map(shown, missing))}")
+    for channel, form in stored.items():
+        if form != there[channel]:
+            raise ValueError(
+                f"channel {shown(channel)} has (size, history) {form} in the policy and "
+                f"{there[channel]} in this training"
+            )
+    places = _places(there)
+    return np.concatenate([places[channel] for channel in stored])
+
+
+def _places(channels: Channels) -> dict[str, np.ndarray]:
     """Returns the indices of each channel's entries in an observation."""
     found, start = {}, 0
     for name, (size, history) in channels.items():

@@ -109,19 +109,20 @@ class DistillTrainer(TorchTrainer):
 
     @torch.no_grad()
     def _collect(self) -> None:
-        shape = (self.config.rollouts, *self.observations.shape)
-        seen, starts = np.empty(shape, np.float32), np.empty(shape[:2], bool)
+        seen: list[torch.Tensor] = []
+        starts: list[torch.Tensor] = []
         self._first_memory = self.memory
-        for step in range(self.config.rollouts):
-            seen[step], starts[step] = self.observations, self.starts
-            x, start = self._tensor(self.observations), self._tensor(self.starts)
-            actions, self.memory = self.network(self._inputs(x)[None], self.memory, start[None])
+        for _ in range(self.config.rollouts):
+            seen.append(self._tensor(self.observations))
+            starts.append(self._tensor(self.starts))
+            x, start = self._inputs(seen[-1]), starts[-1]
+            actions, self.memory = self.network(x[None], self.memory, start[None])
             self.observations, _, terminated, truncated, _ = self.measured_env.step(
                 actions[0].cpu().numpy()
             )
             self.starts = terminated | truncated
-        observations = self._tensor(seen)
-        self._rollout = self._inputs(observations), self._tensor(starts)
+        observations = torch.stack(seen)
+        self._rollout = self._inputs(observations), torch.stack(starts)
         self._targets = self.teacher(observations)
 
     def _learn(self) -> dict[str, float]:

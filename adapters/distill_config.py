@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from adapters.algorithm_config import ACTIVATIONS, AlgorithmConfig, FieldError, divisors
+from adapters.algorithm_config import ACTIVATIONS, AlgorithmConfig, check_mini_batches
 from adapters.run_config import MAX_COUNT
 from motrix_gym.settings import MAX_SIZE, choice, described, flag, number, sizes, text, whole
 
@@ -78,13 +78,7 @@ class DistillConfig(AlgorithmConfig):
 
     def _check(self) -> None:
         super()._check()
-        if self.num_envs % self.mini_batches:
-            below = max(k for k in divisors(self.num_envs) if k < self.mini_batches)
-            raise FieldError(
-                "mini_batches",
-                f"mini_batches={self.mini_batches} does not divide num_envs={self.num_envs}; the "
-                f"next lower number that does is {below}",
-            )
+        check_mini_batches(self.mini_batches, self.num_envs, f"num_envs={self.num_envs}")
 
     @property
     def networks(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
-from adapters.channels import env_channels, places, stored_channels
+from adapters.channels import entries_seen, env_channels, stored_channels
 from motrix_gym.names import shown
 from motrix_gym.policy import Policy
 from motrix_gym.policy_files import JSON_FILE
@@ -94,24 +94,14 @@ def _by_channels(policy: Policy, env: VectorEnv, width: int, name: str) -> Polic
     stored, wanted = stored_channels(policy), env_channels(env, width)
     if not (stored and wanted) or list(stored.items()) == list(wanted.items()):
         return policy
-    if missing := [channel for channel in stored if channel not in wanted]:
-        names = ", ".join(map(shown, missing))
-        raise _error(name, f"does not fit: this training's task has no channel {names}")
-    for channel, form in stored.items():
-        if form != wanted[channel]:
-            raise _error(
-                name,
-                f"does not fit: channel {shown(channel)} has (size, history) {form} in the policy "
-                f"and {wanted[channel]} in this training",
-            )
-    old, new = places(stored), places(wanted)
-    into = np.concatenate([new[channel] for channel in stored])
-    source = np.concatenate([old[channel] for channel in stored])
+    try:
+        seen = entries_seen(stored, wanted)
+    except ValueError as error:
+        raise _error(name, f"does not fit: {error}") from error
     (first, bias), *others = policy.layers
     weight = np.zeros((width, first.shape[1]), np.float32)
     mean, std = np.zeros(width, np.float32), np.ones(width, np.float32)
-    weight[into] = first[source]
-    mean[into], std[into] = policy.observation_mean[source], policy.observation_std[source]
+    weight[seen], mean[seen], std[seen] = first, policy.observation_mean, policy.observation_std
     *hidden, output = [(weight, bias), *others]
     return dataclasses.replace(
         policy,

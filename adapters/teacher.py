@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from adapters.algorithm_config import FieldError
-from adapters.channels import env_channels, places, stored_channels
+from adapters.channels import entries_seen, env_channels, stored_channels
 from adapters.torch_networks import ACTIVATIONS, load_linear_layers
 from motrix_gym.names import shown
 from motrix_gym.policy import Policy
@@ -105,24 +106,17 @@ def _entries(policy: Policy, env: VectorEnv, size: int, folder: str | None) -> n
         if sees != size:
             raise _error(folder, f"does not fit: it sees {sees} observations, the task has {size}")
         return np.arange(size)
-    for channel, form in stored.items():
-        if channel not in there:
-            missing = f"{shown(channel)}{_hint(env, channel)}"
-            raise _error(folder, f"does not fit: the task has no channel {missing}")
-        if form != there[channel]:
-            raise _error(
-                folder,
-                f"does not fit: channel {shown(channel)} has (size, history) {form} in the policy "
-                f"and {there[channel]} in the task",
-            )
-    where = places(there)
-    return np.concatenate([where[channel] for channel in stored])
+    try:
+        return entries_seen(stored, there)
+    except ValueError as error:
+        hint = _hint(env, stored.keys() - there.keys())
+        raise _error(folder, f"does not fit: {error}{hint}") from error
 
 
-def _hint(env: VectorEnv, name: str) -> str:
+def _hint(env: VectorEnv, missing: Set[str]) -> str:
     """Returns what to do where a channel is missing because it is privileged."""
     channels = getattr(getattr(env.unwrapped, "task", None), "observation", ())
-    hidden = any(channel.name == name and channel.privileged for channel in channels)
+    hidden = any(channel.name in missing and channel.privileged for channel in channels)
     return " without privileged_teacher=True" if hidden else ""
 
 

@@ -276,9 +276,8 @@ def _at(cells: np.ndarray, places: np.ndarray, scale: float) -> np.ndarray:
     Beyond the field they are the edge's.
     """
     rows, columns = cells.shape
-    factor = places.dtype.type(scale)
-    i = np.clip(places[..., 0] * factor, 0, rows - 1).astype(np.int32)
-    j = np.clip(places[..., 1] * factor, 0, columns - 1).astype(np.int32)
+    i = np.clip(places[..., 0] * scale, 0, rows - 1).astype(np.int32)
+    j = np.clip(places[..., 1] * scale, 0, columns - 1).astype(np.int32)
     i *= np.int32(columns)
     i += j
     return cells.ravel().take(i)

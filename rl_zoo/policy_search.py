@@ -141,8 +141,8 @@ def with_policies_found(settings: AlgorithmConfig) -> AlgorithmConfig:
 def _folder(setting: str, name: str) -> str:
     """Returns the folder of the policy that a setting names."""
     shipped = sorted(path.parent.name for path in policies.PRETRAINED.glob("*/policy.json"))
-    if name.removeprefix("Motrix/") in shipped:
-        return str(policies.PRETRAINED / name.removeprefix("Motrix/"))
+    if (short := name.removeprefix("Motrix/")) in shipped:
+        return str(policies.PRETRAINED / short)
     if os.path.isfile(os.path.join(name, MANIFEST)):
         return os.path.abspath(Run.open(name).policy_folder())
     if not os.path.isdir(name):

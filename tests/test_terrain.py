@@ -180,3 +180,11 @@ def test_the_documents_have_the_range_of_each_kind():
     page = (Path(__file__).parents[1] / "docs" / "terrain.md").read_text()
     for kind in KINDS.values():
         assert f"| `{kind.name}` | {kind.low:g} | {kind.high:.3g} | {kind.meaning} |\n" in page
+
+
+def test_places_may_be_whole_numbers():
+    ground = terrain.generate("stairs", 2, seed=0)
+    places = np.array([[3, 4], [8, 9], [12, 12]])
+    for look_up in (ground.height, ground.nearest):
+        assert look_up(places) == pytest.approx(look_up(places.astype(float)))
+    assert len(set(ground.height(places))) > 1
