@@ -246,7 +246,7 @@ def check_figures(names: Sequence[str], there: Collection[str]) -> None:
         if name not in there:
             hint = did_you_mean(name, there)
             known = ", ".join(name for name in there if "/" not in name)
-            raise UsageError(f"--by {shown(name)}: no such figure{hint}; there are: {known}")
+            raise UsageError(f"no figure {shown(name)} to group by{hint}; there are: {known}")
 
 
 def side_by_side(episodes: int) -> int:

@@ -32,7 +32,8 @@ def groups(result: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
     keys = np.stack([np.round(result.figures[name], 4) for name in names], axis=1)
     values, member = np.unique(keys, axis=0, return_inverse=True)
     if len(values) > MOST:
-        raise UsageError(f"--by {' '.join(names)}: {len(values)} groups, at most {MOST} are shown")
+        given = " and ".join(names)
+        raise UsageError(f"{given}: {len(values)} groups, at most {MOST} are shown")
     wanted = [*sorted(result.rates), *(goal.figure for goal in result.goals)]
     found = []
     for index, value in enumerate(values):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control tasks' speed beside EnvPool's; ``python -m tests.benchmarks.against_envpool``.
+"""Speed beside EnvPool's; ``python -m tests.benchmarks.against_envpool``.
 
-EnvPool 1.2.5 has the same tasks of dm_control, in C++. A race runs blocks of steps of the one and
-of the other in turn, in one process, with the same random actions, the same number of threads, and
-equally far into their episodes; no episode ends in it. Figures are medians over the blocks.
+EnvPool 1.2.5 has the same control tasks of dm_control, in C++, and Go1 on level and on rough ground
+from MuJoCo Playground, with as many physics steps per action as ours. A race runs blocks of steps
+of the one and of the other in turn, in one process, with the same random actions, the same number
+of threads, and equally far into their episodes. No episode of a control task ends in it; Go1s fall,
+and are reset, in both. Figures are medians over the blocks.
 
 A thousand copies of EnvPool's take 12 GiB, not all of which it gives back: every race has a process
 of its own.
@@ -27,6 +29,8 @@ EPISODE = 1000  # steps of all the tasks
 ROUNDS = 15
 # Steps per block, of a tenth of a second and more.
 RACES = {
+    "Go1": 5,
+    "Go1Rough": 5,
     "WalkerStand": 5,
     "WalkerWalk": 5,
     "WalkerRun": 5,
@@ -36,6 +40,8 @@ RACES = {
     "ReacherEasy": 40,
     "ReacherHard": 40,
 }
+# Names of EnvPool's, where they are others.
+NAMES = {"Go1": "Go1JoystickFlatTerrain", "Go1Rough": "Go1JoystickRoughTerrain"}
 
 
 def missing() -> str | None:
@@ -51,7 +57,7 @@ def most_rounds(task: str) -> int:
 
 
 class Race:
-    """Blocks of steps of ``Motrix/<task>-v0`` and of EnvPool's ``<task>-v1``."""
+    """Blocks of steps of ``Motrix/<task>-v0`` and of EnvPool's like it."""
 
     def __init__(self, task: str, *, num_envs: int = NUM_ENVS, num_threads: int = 2):
         import envpool
@@ -61,7 +67,10 @@ class Race:
             f"Motrix/{task}-v0", num_envs=num_envs, num_threads=num_threads
         )
         self.theirs = envpool.make(
-            f"{task}-v1", env_type="gymnasium", num_envs=num_envs, num_threads=num_threads
+            f"{NAMES.get(task, task)}-v1",
+            env_type="gymnasium",
+            num_envs=num_envs,
+            num_threads=num_threads,
         )
         shape = (RACES[task], *self.own.action_space.shape)
         actions = np.random.default_rng(0).uniform(-1, 1, shape)

@@ -3,13 +3,16 @@
 
 A race runs blocks of ``env.step`` and blocks of ``mujoco.batch.Batch.step`` in turn, in one
 process. Both start every single step from the same states, controls and model fields, recorded
-beforehand in a run of the environment with random actions, resets and all; so both do the same
-physics, and a ratio of medians says what share of the time the physics takes.
+beforehand in a run of the environment, resets and all; so both do the same physics, and a ratio of
+medians says what share of the time the physics takes. Actions are random, or those of the shipped
+policy. With random actions a robot falls, where with the policy it walks or grasps.
 """
 
+import argparse
 import subprocess
 import sys
 import time
+from pathlib import Path
 from statistics import median
 
 import gymnasium
@@ -17,6 +20,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 import motrix_gym  # noqa: F401, registers the environments
+from rl_zoo.policy_search import find_policy
 
 WARM_UP = 60  # steps before the recorded ones, after which episodes end at all times
 
@@ -24,21 +28,43 @@ WARM_UP = 60  # steps before the recorded ones, after which episodes end at all 
 class Race:
     """Blocks of the same ``steps`` steps, through the environment and through the bare batch."""
 
-    def __init__(self, env_id: str, num_envs: int, *, steps: int = 10, num_threads: int = 0):
+    def __init__(
+        self,
+        env_id: str,
+        num_envs: int,
+        *,
+        steps: int = 10,
+        num_threads: int = 0,
+        pretrained: bool = False,
+    ):
         env = gymnasium.make_vec(env_id, num_envs=num_envs, num_threads=num_threads)
-        self.env, self.env_id, self.num_envs, self.steps = env, env_id, num_envs, steps
+        self.env, self.num_envs, self.steps = env, num_envs, steps
+        self.label = f"{env_id} x {num_envs}, {'its policy' if pretrained else 'random actions'}"
         self.base = env.unwrapped
         simulation = self.base.simulation
         self.bare = Batch(self.base.model, num_envs, num_threads)
         self.bare_fields = {name: self.bare.expand(name) for name in simulation.per_world}
 
         stream = np.random.default_rng(0)
-        shape = (WARM_UP + steps, *env.action_space.shape)
-        actions = stream.uniform(-1, 1, shape).astype(np.float32)
-        env.reset(seed=0)
-        for action in actions[:WARM_UP]:
-            env.step(action)
-        self.actions = actions[WARM_UP:]
+        actor = (
+            find_policy(env_id, policy=Path("pretrained")).policy.actor() if pretrained else None
+        )
+        observations, _ = env.reset(seed=0)
+        starts = np.ones(num_envs, bool)
+
+        def advance():
+            """Make a step; returns its actions."""
+            nonlocal observations, starts
+            if actor is None:
+                actions = stream.uniform(-1, 1, env.action_space.shape).astype(np.float32)
+            else:
+                actions = actor(observations, starts)
+            observations, _, terminated, truncated, _ = env.step(actions)
+            starts = terminated | truncated
+            return actions
+
+        for _ in range(WARM_UP):
+            advance()
         self.start = self.base.snapshot()
         self.recorded = []
         step = simulation.step
@@ -49,8 +75,7 @@ class Race:
             return step(*args)
 
         simulation.step = recording
-        for action in self.actions:
-            env.step(action)
+        self.actions = [advance() for _ in range(steps)]
         del simulation.step
         self.end = simulation.batch.state.copy()
         self.env_seconds, self.env_cpu_seconds = [], []
@@ -101,7 +126,7 @@ class Race:
     def __str__(self) -> str:
         figures = self.figures()
         return (
-            f"{self.env_id} x {self.num_envs}: {figures['ratio']:.3f} of the bare Batch.step "
+            f"{self.label}: {figures['ratio']:.3f} of the bare Batch.step "
             f"(by CPU time {figures['cpu_ratio']:.3f}), "
             f"{figures['steps_per_second']:,.0f} steps/s, "
             f"{figures['steps_per_cpu_second']:,.0f} steps/CPU-s, "
@@ -142,23 +167,42 @@ def memory(env_id: str, num_envs: int) -> float:
     return float(run.stdout)
 
 
-# (id, copies, steps per block): blocks of a tenth of a second and more.
+# (id, copies, steps per block, whether the shipped policy acts): blocks of a tenth of a second and
+# more.
 RACES = [
-    ("Motrix/Go1-v0", 256, 20),
-    ("Motrix/Go1-v0", 1024, 10),
-    ("Motrix/Go1-v0", 4096, 5),
-    ("Motrix/CartPole-v0", 1024, 50),
-    ("Motrix/WalkerRun-v0", 1024, 5),
-    ("Motrix/HopperHop-v0", 1024, 10),
-    ("Motrix/CheetahRun-v0", 1024, 30),
-    ("Motrix/ReacherHard-v0", 1024, 50),
-    ("Motrix/BounceBall-v0", 1024, 5),
+    ("Motrix/Go1-v0", 256, 20, False),
+    ("Motrix/Go1-v0", 1024, 10, False),
+    ("Motrix/Go1-v0", 4096, 5, False),
+    ("Motrix/CartPole-v0", 1024, 50, False),
+    ("Motrix/WalkerRun-v0", 1024, 5, False),
+    ("Motrix/HopperHop-v0", 1024, 10, False),
+    ("Motrix/CheetahRun-v0", 1024, 30, False),
+    ("Motrix/ReacherHard-v0", 1024, 50, False),
+    ("Motrix/BounceBall-v0", 1024, 5, False),
+    ("Motrix/Go1-v0", 1024, 10, True),
+    ("Motrix/Go1Stairs-v0", 1024, 10, True),
 ]
 
 
 def main():
-    for env_id, num_envs, steps in RACES:
-        print(Race(env_id, num_envs, steps=steps).run(), flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("ids", nargs="*", metavar="ID", help="by default those of `make bench`")
+    parser.add_argument("--num-envs", type=int, default=1024, metavar="N")
+    parser.add_argument("--num-threads", type=int, default=0, metavar="N", help="0 takes all cores")
+    parser.add_argument("--pretrained", action="store_true", help="the shipped policy acts")
+    args = parser.parse_args()
+    if args.ids:
+        for env_id in args.ids:
+            race = Race(
+                env_id,
+                args.num_envs,
+                num_threads=args.num_threads,
+                pretrained=args.pretrained,
+            )
+            print(race.run(), flush=True)
+        return
+    for env_id, num_envs, steps, pretrained in RACES:
+        print(Race(env_id, num_envs, steps=steps, pretrained=pretrained).run(), flush=True)
     print(f"4096 Motrix/Go1-v0 add {memory('Motrix/Go1-v0', 4096):.0f} MiB")
 
 

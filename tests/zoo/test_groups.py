@@ -79,7 +79,7 @@ def test_a_wrong_figure_is_refused_before_any_episode_is_over(monkeypatch):
         return env
 
     monkeypatch.setattr(evaluation, "make_env", counted)
-    with pytest.raises(UsageError, match=r"--by 'lenght': no such figure.* 'length'.*there are: "):
+    with pytest.raises(UsageError, match=r"no figure 'lenght' to group by.* 'length'.*there are: "):
         evaluate_policy(CARTPOLE, make_policy(np.zeros((4, 1))), episodes=2, by=["lenght"])
     assert len(steps) == 1
 

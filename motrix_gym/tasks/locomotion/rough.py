@@ -220,13 +220,13 @@ class RoughTracking(VelocityTracking):
             "kind": v.kind,
             "measure": self.terrain.measures[self._curriculum.tile(v)],
             "progress": v.total_walked / np.maximum(v.total_asked, 1e-6),
-            "stumble": (self._contact(v) & high).any(axis=1).astype(float),
+            "stumble": (v.cached(self._contact) & high).any(axis=1).astype(float),
         }
 
     def advance(self, v: View, rng: RowRandom) -> None:
         """As on flat ground; add up the distances, anew for each command."""
         speed = np.sqrt(sum_of_squares(v.command[:, :2]))
-        along = (self._linear_velocity(v)[:, :2] * v.command[:, :2]).sum(axis=1)
+        along = (v.cached(self._linear_velocity)[:, :2] * v.command[:, :2]).sum(axis=1)
         asked, walked = speed * self.dt, along / np.maximum(speed, 1e-6) * self.dt
         v.total_asked += asked
         v.total_walked += walked
@@ -249,13 +249,13 @@ class RoughTracking(VelocityTracking):
         step = self._turned(v, way[:, None], origin=False)[:, 0]
         feet = v.site_xpos[:, self.foot_sites]
         crossed = feet[:, :, None, :2] + _AHEAD[:, None] * step[:, None, None]
-        clearance = super()._soles(v) - self.terrain.height(crossed).max(axis=2)
+        clearance = super()._soles(v) - self.terrain.nearest(crossed).max(axis=2)
         config = self.config
         return terms.swing_clearance(clearance, swing, config.swing_height, config.swing_band)
 
     def _base_height(self, v: View) -> np.ndarray:
         below = self._turned(v, self._along)
-        return super()._base_height(v) - self.terrain.height(below).mean(axis=1)
+        return super()._base_height(v) - self.terrain.nearest(below).mean(axis=1)
 
     def build_picture_model(self) -> mujoco.MjModel:
         """The robot on the whole terrain."""
@@ -268,9 +268,7 @@ class RoughTracking(VelocityTracking):
         """(n, k, 2) places in the world of points (k, 2) or (n, k, 2) in the heading's frame."""
         # As complex numbers x + iy, which a product turns.
         kind = np.result_type(points.dtype, np.complex64)
-        yaw = rotations.yaw(v.qpos[:, 3:7])
-        turn = (np.cos(yaw) + 1j * np.sin(yaw)).astype(kind)
-        places = points.view(kind)[..., 0] * turn[:, None]
+        places = points.view(kind)[..., 0] * v.cached(_heading).astype(kind)[:, None]
         if origin:
             places += (v.qpos[:, 0] + 1j * v.qpos[:, 1]).astype(kind)[:, None]
         return places[..., None].view(points.dtype)
@@ -280,6 +278,12 @@ class RoughTracking(VelocityTracking):
         heights = self.terrain.nearest(self._turned(v, self._scan_points))
         heights -= (v.qpos[:, 2:3] - self.stand_height).astype(np.float32)
         return np.clip(heights, -1.0, 1.0, out=heights)
+
+
+def _heading(v: View) -> np.ndarray:
+    """(n,) complex: the direction of the base's heading, as cosine + i sine."""
+    yaw = rotations.yaw(v.qpos[:, 3:7])
+    return np.cos(yaw) + 1j * np.sin(yaw)
 
 
 def _bottom(model: mujoco.MjModel, trunk: str) -> np.ndarray:

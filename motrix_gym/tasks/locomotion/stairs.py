@@ -69,7 +69,7 @@ class Stairs(RoughTracking):
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Those of ``rough``, and what the stairs ask for."""
-        share = (self._way_out(v) - _FIRST_EDGE) / (_LAST_EDGE - _FIRST_EDGE)
+        share = (v.cached(self._way_out) - _FIRST_EDGE) / (_LAST_EDGE - _FIRST_EDGE)
         return super().measure(v) | {
             "flight": np.clip(share, 0.0, 1.0),
             "shin_inside": v.cached(self._shin_inside).astype(float),
@@ -78,7 +78,7 @@ class Stairs(RoughTracking):
     def success(self, v: View) -> np.ndarray:
         """(n,) bool: beyond the last step, on the way there without a fall or a shin in a step."""
         v.shin_was_inside |= v.cached(self._shin_inside)
-        crossed = self._way_out(v) > _LAST_EDGE
+        crossed = v.cached(self._way_out) > _LAST_EDGE
         return crossed & ~v.shin_was_inside & ~self.terminated(v)
 
     def _way_out(self, v: View) -> np.ndarray:

@@ -192,7 +192,7 @@ class VelocityTracking(Task):
                 "base_linear_velocity",
                 "m/s",
                 3,
-                self._linear_velocity,
+                lambda v: v.cached(self._linear_velocity),
                 noise=0.1,
                 mirror=image(1, -1, 1),
             ),
@@ -204,7 +204,14 @@ class VelocityTracking(Task):
                 noise=0.2,
                 mirror=image(-1, 1, -1),
             ),
-            Channel("projected_gravity", "1", 3, self._gravity, noise=0.05, mirror=image(1, -1, 1)),
+            Channel(
+                "projected_gravity",
+                "1",
+                3,
+                lambda v: v.cached(self._gravity),
+                noise=0.05,
+                mirror=image(1, -1, 1),
+            ),
             Channel("joint_positions", "rad", n, self._pose, noise=0.03, mirror=joints),
             Channel(
                 "joint_velocities", "rad/s", n, lambda v: v.qvel[:, 6:], noise=1.5, mirror=joints
@@ -334,7 +341,7 @@ class VelocityTracking(Task):
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Tracking errors and falls."""
-        error = self._linear_velocity(v)[:, :2] - v.command[:, :2]
+        error = v.cached(self._linear_velocity)[:, :2] - v.command[:, :2]
         return {
             "linear_velocity_error": np.sqrt(sum_of_squares(error)),
             "yaw_rate_error": abs(v.qvel[:, 5] - v.command[:, 2]),
@@ -344,7 +351,7 @@ class VelocityTracking(Task):
     def advance(self, v: View, rng: RowRandom) -> None:
         """Run the clocks; draw a new command where the time of the last one is over."""
         config = self.config
-        v.air_time = np.where(self._contact(v), 0.0, v.air_time + self.dt)
+        v.air_time = np.where(v.cached(self._contact), 0.0, v.air_time + self.dt)
         v.last_joint_velocity = v.qvel[:, 6:]
         v.last_foot_position = v.site_xpos[:, self.foot_sites, :2]
         phase = v.gait_phase + config.gait_frequency * self.dt
@@ -407,8 +414,8 @@ class VelocityTracking(Task):
     def rewards(self, v: View) -> dict[str, np.ndarray]:
         """Every term, unweighted."""
         config = self.config
-        velocity, gravity = self._linear_velocity(v), self._gravity(v)
-        contact, swing, moving = self._contact(v), self._swing(v), self._moving(v)
+        velocity, gravity = v.cached(self._linear_velocity), v.cached(self._gravity)
+        contact, swing, moving = v.cached(self._contact), self._swing(v), self._moving(v)
         feet = v.site_xpos[:, self.foot_sites]
         offset = self._pose(v)
         acceleration = (v.qvel[:, 6:] - v.last_joint_velocity) / self.dt
