@@ -100,8 +100,8 @@ def add_num_threads(p: argparse.ArgumentParser) -> None:
     )
 
 
-def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
-    """Adds the arguments that `policy_asked_for` reads, and `--set`, `--num-envs` and the like.
+def add_source_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Adds the arguments that `policy_asked_for` reads.
 
     Returns:
         The group of `--run` and `--policy`, of which only one may be given; a command may add
@@ -126,6 +126,16 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
         help="read a policy from a kind of file that can hide code",
     )
     add("--run-dir", type=Path, default=Path("runs"), help="folder of all runs (default runs)")
+    return source
+
+
+def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Adds those of `add_source_arguments`, and `--set`, `--num-envs` and the like.
+
+    Returns:
+        As `add_source_arguments`.
+    """
+    source, add = add_source_arguments(p), p.add_argument
     add("--num-envs", type=whole(1), metavar="N", help="environments side by side")
     add_num_threads(p)
     add(
@@ -145,7 +155,7 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
 
 
 def policy_asked_for(args: argparse.Namespace) -> "Found":
-    """Returns the policy that the arguments of `add_policy_arguments` ask for.
+    """Returns the policy that the arguments of `add_source_arguments` ask for.
 
     Raises:
         RunError, PolicyError, ZooError: As `policy_search.find_policy`.

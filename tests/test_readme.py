@@ -22,7 +22,12 @@ PROGRAMS = [
     if page.name != "clients.md"
     for i, program in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
 ]
-NEEDS = {"stable_baselines3": "stable_baselines3", "skrl": "skrl", "rl_zoo": "torch"}
+NEEDS = {
+    "stable_baselines3": "stable_baselines3",
+    "skrl": "skrl",
+    "rl_zoo": "torch",
+    "onnxruntime": "onnxruntime",
+}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
