@@ -10,6 +10,7 @@ COMMANDS = {
     "evaluate": "measure a policy over a fixed number of whole episodes",
     "compare": "trainers side by side, over seeds: a table and a picture",
     "play": "watch a policy in a window, or make a video of it",
+    "tune": "search for the settings of a training",
     "export": "a policy as an ONNX file and as C, for other programs",
     "envs": "list the environments",
     "settings": "list the settings of an algorithm",

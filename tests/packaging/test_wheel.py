@@ -107,8 +107,8 @@ def test_metadata_says_what_is_needed(archives):
     assert always == {"gymnasium>=1.4", "mujoco<5,>=4.0", "numpy>=2.0", "safetensors>=0.5"}
     extras = {line.split(": ")[1] for line in lines if line.startswith("Provides-Extra: ")}
     assert extras == {
-        *("skrl-torch", "skrl-jax", "sb3", "rsl-rl", "zoo", "export", "video", "dev", "clients"),
-        "all",
+        *("skrl-torch", "skrl-jax", "sb3", "rsl-rl", "zoo", "export", "tune", "video", "dev"),
+        *("clients", "all"),
     }
     assert "Requires-Python: >=3.11" in lines
     assert "License-Expression: Apache-2.0" in lines

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Search for settings: trials with drawn settings, by Optuna."""

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trial is worth: it trains with the drawn settings, once per seed.
+
+The objectives:
+
+- "return", "success": of the policy in the end, over evaluation episodes (larger is better);
+- "steps", "seconds": until the environment's goals are met on average, at two checks in a row, of
+  20 in a training (smaller is better). A training that never gets there counts twice its whole.
+
+With "return" and "success", a trial reports the mean over the training's episodes since the last
+check. From these a pruner ends trials that do worse than others did at the same check.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rl_zoo.evaluation import Evaluation, evaluate_policy
+from rl_zoo.plans import Plan
+from rl_zoo.progress import RETURN, SUCCESS
+from rl_zoo.sessions import Session
+from rl_zoo.statistics import NOT_MET
+
+OBJECTIVES = {"return": "maximize", "success": "maximize", "steps": "minimize"}
+OBJECTIVES |= {"seconds": "minimize"}
+CHECKS = 20  # of a training
+CHECK_EPISODES = 50
+_TAGS = {"return": RETURN, "success": SUCCESS}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How trials are measured.
+
+    Attributes:
+        name: One of `OBJECTIVES`.
+        seeds: Training seeds; a trial's value is the mean over them.
+        episodes: Of the evaluation in the end.
+        num_threads: For the physics; 0: all cores.
+    """
+
+    name: str
+    seeds: Sequence[int]
+    episodes: int
+    num_threads: int
+
+    def value(
+        self, plan_of: Callable[[int], Plan], report: Callable[[int, float], None]
+    ) -> tuple[float, list[float]]:
+        """Trains, and returns the mean value and that of each seed.
+
+        Args:
+            plan_of: The training of a seed.
+            report: Called with the number of a check, over all seeds, and its value; what it raises
+                ends the trial.
+
+        Raises:
+            ZooError, FieldError, PolicyError: The training failed.
+        """
+        values: list[float] = []
+        for index, seed in enumerate(self.seeds):
+
+            def checked(number: int, value: float, first: int = index * CHECKS) -> None:
+                report(first + number, value)
+
+            values.append(self._train(plan_of(seed), checked))
+        return float(np.mean(values)), values
+
+    def _train(self, plan: Plan, report: Callable[[int, float], None]) -> float:
+        with tempfile.TemporaryDirectory(prefix="motrix-tune-") as folder:
+            session = Session(plan, run_dir=folder, num_threads=self.num_threads)
+            watch = _Threshold() if self.name in ("steps", "seconds") else None
+            means: list[float] = []
+            done = 0
+            with session:
+                for progress in session.updates():
+                    if (mean := progress.scalars.get(_TAGS.get(self.name, ""))) is not None:
+                        means.append(mean)
+                    number = CHECKS * progress.steps // progress.total_steps
+                    if number == done:
+                        continue
+                    done = number
+                    if watch:
+                        met = _met(self._evaluate(session, CHECK_EPISODES, "choice"))
+                        watch.check(met, progress.steps, session.seconds)
+                        if watch.reached:
+                            break
+                    elif means and number < CHECKS:
+                        report(number, float(np.mean(means)))
+                        means.clear()
+                if watch:
+                    return watch.value(self.name, session.total_steps, session.seconds)
+                result = self._evaluate(session, self.episodes, "evaluation")
+                return float(result.figures[self.name].mean())
+
+    def _evaluate(self, session: Session, episodes: int, purpose: str) -> Evaluation:
+        plan = session.plan
+        return evaluate_policy(
+            plan.env_id,
+            session.policy(),
+            episodes=episodes,
+            purpose=purpose,
+            settings=plan.settings,
+            num_threads=self.num_threads,
+        )
+
+
+class _Threshold:
+    """When the goals were first met, at two checks in a row."""
+
+    def __init__(self):
+        self.reached = False
+        self._first: Mapping[str, float] | None = None
+
+    def check(self, met: bool, steps: int, seconds: float) -> None:
+        """Takes in whether the goals are met now."""
+        self.reached = met and self._first is not None
+        if not met:
+            self._first = None
+        elif self._first is None:
+            self._first = {"steps": steps, "seconds": seconds}
+
+    def value(self, name: str, steps: int, seconds: float) -> float:
+        """Returns the steps or the seconds; twice the training's if the goals were not met."""
+        if self.reached and self._first:
+            return self._first[name]
+        return 2.0 * {"steps": steps, "seconds": seconds}[name]
+
+
+def _met(result: Evaluation) -> bool:
+    return all(verdict != NOT_MET for verdict in result.verdicts.values())
+
+
+def settings_of(drawn: Mapping[str, Any]) -> str:
+    """Returns drawn settings in a line for the user."""
+    return ", ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in drawn.items()
+    )
