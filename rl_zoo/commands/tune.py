@@ -13,7 +13,7 @@ from rl_zoo.environments import DEFAULT_ENV, find_env
 from rl_zoo.errors import FAILED, UsageError, ZooError
 from rl_zoo.hints import missing
 
-OBJECTIVES = ("return", "success", "steps", "seconds")
+OBJECTIVES = ("return", "success", "steps", "seconds")  # as rl_zoo.tuning has them
 PRUNERS = ("median", "hyperband", "none")
 TUNING_SEEDS = 10  # 0 to 9; results are published of others
 

@@ -24,8 +24,7 @@ from rl_zoo.progress import RETURN, SUCCESS
 from rl_zoo.sessions import Session
 from rl_zoo.statistics import NOT_MET
 
-OBJECTIVES = {"return": "maximize", "success": "maximize", "steps": "minimize"}
-OBJECTIVES |= {"seconds": "minimize"}
+OBJECTIVES = ("return", "success", "steps", "seconds")
 CHECKS = 20  # of a training
 CHECK_EPISODES = 50
 _TAGS = {"return": RETURN, "success": SUCCESS}
@@ -46,6 +45,11 @@ class Objective:
     seeds: Sequence[int]
     episodes: int
     num_threads: int
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether the best trial has the largest value."""
+        return self.name in ("return", "success")
 
     def value(
         self, plan_of: Callable[[int], Plan], report: Callable[[int, float], None]

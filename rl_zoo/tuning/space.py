@@ -6,7 +6,7 @@
     rollouts: {choices: [8, 16, 32]}
 
 A range of whole numbers draws whole numbers; `log` draws evenly in the logarithm. There is a file
-for each algorithm, `hyperparams/search/ALGORITHM.yaml`; `motrix tune --space FILE` reads another.
+for each algorithm, such as `hyperparams/search/ppo.yaml`; `motrix tune --space FILE` reads another.
 """
 
 import json

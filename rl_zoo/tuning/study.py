@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages.journal import JournalFileBackend
 
 from adapters import FieldError, PolicyError
 from rl_zoo import config as zoo_config
 from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.plans import Plan, plan_new
-from rl_zoo.tuning.objective import OBJECTIVES, Objective
+from rl_zoo.tuning.objective import Objective
 from rl_zoo.tuning.space import Space, as_json
 
 PRUNERS = ("median", "hyperband", "none")
@@ -112,7 +113,7 @@ def open_study(
         study = optuna.create_study(
             study_name=name,
             storage=_storage(storage),
-            direction=OBJECTIVES[problem.objective.name],
+            direction="maximize" if problem.objective.larger_is_better else "minimize",
             load_if_exists=True,
         )
         drawn_before = len(study.trials)
@@ -197,8 +198,7 @@ def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
 def _storage(given: Path | str) -> Any:
     if isinstance(given, Path):
         given.parent.mkdir(parents=True, exist_ok=True)
-        backend = optuna.storages.journal.JournalFileBackend(str(given))
-        return optuna.storages.JournalStorage(backend)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(given)))
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
