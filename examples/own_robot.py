@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A legged robot of your own that tracks velocity commands: one MJCF file and one `LeggedRobot`.
 
-motrix train --algo ppo --env own_robot:Mine/BoxDog-v0 --config hyperparams/Go1-v0.yaml
+From this folder:
+
+motrix train --algo ppo --env own_robot:Mine/BoxDog-v0 --config ../hyperparams/Go1-v0.yaml
 """
 
 from functools import partial

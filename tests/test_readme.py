@@ -10,18 +10,17 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from motrix_gym import check_vector_env, registration
+from motrix_gym import MotrixVectorEnv, check_vector_env, registration
 from rl_zoo.__main__ import main as motrix
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = [
-    pytest.param(program, id=f"{page.stem}-{i}")
+PROGRAMS = {
+    page.name: re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     for page in PAGES
     if page.name != "clients.md"
-    for i, program in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
-]
+}
 NEEDS = {
     "stable_baselines3": "stable_baselines3",
     "skrl": "skrl",
@@ -30,22 +29,28 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_run(program, tmp_path, monkeypatch, request):
+@pytest.mark.parametrize("page", [name for name, programs in PROGRAMS.items() if programs])
+def test_programs_run(page, tmp_path, monkeypatch, request):
+    """The programs of a page, one after the other; a later one may use what an earlier one made."""
     monkeypatch.chdir(tmp_path)  # where trainings leave their runs
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    for word, module in NEEDS.items():
-        if word in program:
-            pytest.importorskip(module)
-    if "render_mode" in program:
-        request.getfixturevalue("opengl")
+    # A module of its own name, as dataclasses need; "Mine/..." is registered by one of them.
+    names = {"__name__": __name__}
     try:
-        # A module of its own name, as dataclasses need; "Mine/..." is registered by one of them.
-        exec(compile(program, "README.md", "exec"), {"__name__": __name__})
-        if "register_task" in program:
-            env = gymnasium.make_vec("Mine/Pendulum-v0", num_envs=3)
-            check_vector_env(env)
-            env.close()
+        for program in PROGRAMS[page]:
+            for word, module in NEEDS.items():
+                if word in program:
+                    pytest.importorskip(module)
+            if "render_mode" in program:
+                request.getfixturevalue("opengl")
+            exec(compile(program, page, "exec"), names)
+        if page == "tasks.md":
+            for env in (
+                gymnasium.make_vec("Mine/Pendulum-v0", num_envs=3),
+                MotrixVectorEnv(names["Impatient"](names["PendulumConfig"]()), 3),
+            ):
+                check_vector_env(env)
+                env.close()
     finally:
         if gymnasium.registry.pop("Mine/Pendulum-v0", None):
             registration._entries.pop("Mine/Pendulum-v0")
