@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Franka Panda: what all of its tasks share, in a scene that includes panda.xml.
+
+Its joints and servos come first in the model: seven of the arm, then the fingers, which one motor
+drives. The robot's own part of the observation (40), in this order:
+
+    joint positions minus the home pose (7, rad), joint velocities (7, rad/s),
+    joint leads: what the servos' targets are ahead of the joints (7, rad),
+    opening of the gripper, that of its target (2, half of the distance between the pads, m),
+    place of the grip, the middle between the pads (3, m, world),
+    axes of the hand: forward and from the wrist to the pads (6, world),
+    last action (8)
+
+Action (8): speeds of the targets of the arm's joints (7, ``joint_speed``) and of the gripper's (1,
+``gripper_speed``; positive opens). A joint's target stays within ``joint_lead`` of the joint, so
+that an arm that is held up does not wind up a large force.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from motrix_gym.buffer import Buffer
+from motrix_gym.observation import Channel
+from motrix_gym.random import RowRandom
+from motrix_gym.settings import number, whole
+from motrix_gym.task import Task, TaskConfig
+from motrix_gym.view import View
+
+HOME = np.array([0.0, -0.569, 0.0, -2.810, 0.0, 2.241, np.pi / 4])  # hand straight down (rad)
+OPEN = 0.04  # opening of the open gripper (m)
+_TURN = np.pi / 2  # of the hand's joint from home, at most, to either side (rad)
+_SIDES = (-1, 1, -1, 1, -1, 1, -1)  # the mirror image of the arm's joints
+_VECTOR = (1, -1, 1)  # and of a vector
+
+# Lengths of the arm (m), for what is in its reach with the hand straight down.
+_SHOULDER = 0.333  # height of the shoulder
+_ARM = np.hypot(0.316, 0.0825) + np.hypot(0.384, 0.0825)  # from shoulder to wrist, straight
+_WRIST_BACK, _WRIST_UP = 0.088, 0.21065  # of the wrist from the grip
+_NEAREST = 0.3  # of the grip from the robot's axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class PandaConfig(TaskConfig):
+    """Settings that all tasks of a Panda have."""
+
+    control_timestep: float = 0.02
+    physics_timestep: float = 0.005
+    max_episode_steps: int | None = whole(250, least=1)
+    joint_speed: float = number(1.5, above=0)
+    """Speed of a joint's target at action 1 (rad/s)."""
+    joint_lead: float = number(0.15, above=0)
+    """How far a joint's target may be from the joint (rad)."""
+    gripper_speed: float = number(0.2, above=0)
+    """Speed of the gripper's target at action 1 (m/s)."""
+    start_joint_spread: float = number(0.125, least=0, most=0.3)
+    """Half-width of the start's joint offsets (rad)."""
+
+
+class Panda(Task):
+    """A task with a Panda; subclass it, and add what it handles."""
+
+    config: PandaConfig
+    derived = ("site_xpos", "site_xmat")
+    derived_up_to_date = True
+
+    def __init__(self, config: PandaConfig):
+        """Compile the model and look up what the functions need."""
+        super().__init__(config)
+        model = self.model
+        self.grip_site = model.site("grip").id
+        self._low, self._high = model.actuator_ctrlrange[:7].T.copy()
+        self._low[6], self._high[6] = HOME[6] - _TURN, HOME[6] + _TURN  # the same to both sides
+
+    def robot_channels(self) -> list[Channel]:
+        """What the module's docstring lists."""
+        return [
+            Channel("joint_positions", "rad", 7, lambda v: v.qpos[:, :7] - HOME, mirror=_SIDES),
+            Channel("joint_velocities", "rad/s", 7, lambda v: v.qvel[:, :7], mirror=_SIDES),
+            Channel(
+                "joint_leads", "rad", 7, lambda v: v.ctrl[:, :7] - v.qpos[:, :7], mirror=_SIDES
+            ),
+            Channel("gripper_opening", "m", 1, self.opening, mirror=1),
+            Channel("gripper_target", "m", 1, lambda v: v.ctrl[:, 7], mirror=1),
+            Channel("grip_position", "m", 3, self.grip, mirror=_VECTOR),
+            Channel("hand_axes", "1", 6, self._hand_axes, mirror=_VECTOR * 2),
+            Channel("last_action", "1", 8, lambda v: v.action, mirror=(*_SIDES, 1)),
+        ]
+
+    def action_channels(self) -> list[Channel]:
+        """Speeds of the servos' targets."""
+        unit = "joint_speed rad/s"
+        joints = [
+            Channel(f"joint{i}_speed", unit, mirror=sign) for i, sign in enumerate(_SIDES, start=1)
+        ]
+        return [*joints, Channel("gripper_speed", "gripper_speed m/s", mirror=1)]
+
+    def buffers(self) -> Mapping[str, Buffer]:
+        """This and the last action."""
+        return {"action": Buffer((8,)), "last_action": Buffer((8,))}
+
+    def reset(self, v: View, rng: RowRandom) -> None:
+        """The arm near its home pose, the gripper open."""
+        spread = self.config.start_joint_spread
+        v.qpos[:, :7] = HOME + rng.uniform(-spread, spread, 7)
+        v.qpos[:, 7:9] = OPEN
+        v.ctrl[:, :7] = v.qpos[:, :7]
+        v.ctrl[:, 7] = OPEN
+
+    def act(self, v: View, action: np.ndarray) -> None:
+        """Move the targets."""
+        config = self.config
+        v.last_action = v.action
+        v.action = action
+        joints, lead = v.qpos[:, :7], config.joint_lead
+        targets = v.ctrl[:, :7] + config.joint_speed * self.dt * action[:, :7]
+        targets = np.clip(targets, joints - lead, joints + lead)
+        v.ctrl[:, :7] = np.clip(targets, self._low, self._high)
+        opening = v.ctrl[:, 7] + config.gripper_speed * self.dt * action[:, 7]
+        v.ctrl[:, 7] = np.clip(opening, 0.0, OPEN)
+
+    def deployment(self) -> dict[str, Any]:
+        """Returns what a robot's own control loop needs; see ``Task.deployment``."""
+        config, model = self.config, self.model
+        return super().deployment() | {
+            "joints": [model.joint(i).name for i in range(9)],
+            "default_pose": HOME.tolist(),
+            "action": {
+                "value": "servo target += speed * control_timestep * action, the joints' targets "
+                "within lead of the joints, all within target_range",
+                "speed": [config.joint_speed] * 7 + [config.gripper_speed],
+                "lead": config.joint_lead,
+                "target_range": [*np.stack([self._low, self._high], axis=1).tolist(), [0.0, OPEN]],
+            },
+            "actuators": {
+                "value": "force = kp * (target - position) - kv * velocity, within force_limit",
+                "kp": model.actuator_gainprm[:, 0].tolist(),
+                "kv": (-model.actuator_biasprm[:, 2]).tolist(),
+                "force_limit": model.actuator_forcerange[:, 1].tolist(),
+            },
+        }
+
+    # Quantities.
+
+    def opening(self, v: View) -> np.ndarray:
+        """(n,) half of the distance between the pads (m)."""
+        return 0.5 * (v.qpos[:, 7] + v.qpos[:, 8])
+
+    def grip(self, v: View) -> np.ndarray:
+        """(n, 3) the middle between the pads (m)."""
+        return v.site_xpos[:, self.grip_site]
+
+    def hand(self, v: View) -> np.ndarray:
+        """(n, 3, 3) the hand's axes, in columns: forward, to the left finger, to the pads."""
+        return v.site_xmat[:, self.grip_site].reshape(v.n, 3, 3)
+
+    def _hand_axes(self, v: View) -> np.ndarray:
+        hand = self.hand(v)
+        return np.concatenate([hand[:, :, 0], hand[:, :, 2]], axis=1)
+
+
+def in_reach(places: np.ndarray) -> np.ndarray:
+    """(...,) bool: whether the grip can be at ``places`` (..., 3) (m), the hand straight down."""
+    x, y, z = np.moveaxis(np.asarray(places, float), -1, 0)
+    out = np.hypot(x, y)
+    arm = np.hypot(out - _WRIST_BACK, z + _WRIST_UP - _SHOULDER)
+    return (arm <= _ARM) & (out >= _NEAREST)
+
+
+def grip_force(model: mujoco.MjModel, opening: float) -> float:
+    """The sum of both pads' forces on what they hold at an ``opening`` (m), fully closed (N)."""
+    gripper = model.actuator("gripper")
+    return float(min(gripper.gainprm[0] * opening, gripper.forcerange[1]))
