@@ -97,6 +97,19 @@ def test_targets_stay_near_the_joints_and_within_the_servos_range(make):
     assert (v.ctrl[:, 7] == OPEN).all()
 
 
+def test_the_hand_is_where_the_joints_put_it_now(make):
+    env = make(8)
+    v = env.simulation.all
+    v.qvel[:, :7] = np.random.default_rng(0).uniform(-1, 1, (8, 7))
+    env.step(np.tile(STILL, (8, 1)))
+    for row in range(8):
+        data = env.simulation.data(row)
+        mujoco.mj_kinematics(env.model, data)
+        site = data.site("grip")
+        np.testing.assert_allclose(env.task.grip(v)[row], site.xpos, atol=1e-12)
+        np.testing.assert_allclose(env.task.hand(v)[row], site.xmat.reshape(3, 3), atol=1e-12)
+
+
 def test_a_scripted_grasp_succeeds_and_earns_five_times_what_is_possible_without_holding(make):
     env = make(16)
     goal = env.simulation.all.goal.copy()

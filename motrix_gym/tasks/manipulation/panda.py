@@ -23,6 +23,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from motrix_gym import rotations
 from motrix_gym.buffer import Buffer
 from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
@@ -64,14 +65,12 @@ class Panda(Task):
     """A task with a Panda; subclass it, and add what it handles."""
 
     config: PandaConfig
-    derived = ("site_xpos", "site_xmat")
-    derived_up_to_date = True
 
     def __init__(self, config: PandaConfig):
         """Compile the model and look up what the functions need."""
         super().__init__(config)
         model = self.model
-        self.grip_site = model.site("grip").id
+        self._links = _links(model)
         self._low, self._high = model.actuator_ctrlrange[:7].T.copy()
         self._low[6], self._high[6] = HOME[6] - _TURN, HOME[6] + _TURN  # the same to both sides
 
@@ -151,15 +150,47 @@ class Panda(Task):
 
     def grip(self, v: View) -> np.ndarray:
         """(n, 3) the middle between the pads (m)."""
-        return v.site_xpos[:, self.grip_site]
+        return v.cached(self._hand_pose)[0]
 
     def hand(self, v: View) -> np.ndarray:
         """(n, 3, 3) the hand's axes, in columns: forward, to the left finger, to the pads."""
-        return v.site_xmat[:, self.grip_site].reshape(v.n, 3, 3)
+        return v.cached(self._hand_pose)[1]
+
+    def _hand_pose(self, v: View) -> tuple[np.ndarray, np.ndarray]:
+        """Place and axes of the grip, from the present joint positions.
+
+        MuJoCo's are those before the last physics step, and cost more to bring up to date.
+        """
+        angles = v.qpos[:, :7]
+        cosines, sines = np.cos(angles), np.sin(angles)
+        place, axes = np.zeros((v.n, 3)), np.broadcast_to(np.eye(3), (v.n, 3, 3))
+        for i, (offset, turn) in enumerate(self._links):
+            place = place + np.einsum("nij,j->ni", axes, offset)
+            axes = np.einsum("nij,jk->nik", axes, turn)
+            if i < 7:
+                x, y, z = np.moveaxis(axes, 2, 0)
+                c, s = cosines[:, i, None], sines[:, i, None]
+                axes = np.stack([c * x + s * y, c * y - s * x, z], axis=2)
+        return place, axes
 
     def _hand_axes(self, v: View) -> np.ndarray:
         hand = self.hand(v)
         return np.concatenate([hand[:, :, 0], hand[:, :, 2]], axis=1)
+
+
+def _links(model: mujoco.MjModel) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Place (3,) and axes (3, 3) of each link in the one before, the grip's last.
+
+    A joint turns its link about the link's z axis.
+    """
+    links = [model.body(f"link{i}") for i in range(1, 8)]
+    hand, grip = model.body("hand"), model.site("grip")
+    quats = np.array([*(link.quat for link in links), hand.quat])
+    axes = rotations.rotation_matrix(quats)
+    return [
+        *((link.pos, turn) for link, turn in zip(links, axes[:7], strict=True)),
+        (hand.pos + axes[7] @ grip.pos, axes[7]),
+    ]
 
 
 def in_reach(places: np.ndarray) -> np.ndarray:
