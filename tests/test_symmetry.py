@@ -16,7 +16,7 @@ from motrix_gym.tasks.control.walker import Walker
 from motrix_gym.tasks.locomotion.robot import joint_mirror
 from motrix_gym.tasks.locomotion.rough import RoughTracking
 from motrix_gym.tasks.locomotion.velocity import VelocityTracking
-from motrix_gym.tasks.manipulation.panda import HOME, Panda
+from motrix_gym.tasks.manipulation.panda import Panda
 from motrix_gym.terrain import TILE
 
 
@@ -146,9 +146,14 @@ def test_a_mirrored_arm_has_a_mirrored_future(env_id):
     mirror, v = env.task.mirror, env.simulation.all
     left, right = slice(0, pairs), slice(pairs, None)
     for joints in (v.qpos, v.ctrl):
-        joints[right, :7] = HOME + arm(joints[left, :7] - HOME)
-    v.qpos[right, 9:] = signs(1, -1, 1, 1, -1, 1, -1)(v.qpos[left, 9:])
-    v.goal[right] = v.goal[left] * [1, -1, 1]
+        joints[right, :7] = env.task.home + arm(joints[left, :7] - env.task.home)
+    pose = signs(1, -1, 1, 1, -1, 1, -1)
+    if "FrankaLift" in env_id:
+        v.qpos[right, 9:] = pose(v.qpos[left, 9:])
+        v.goal[right] = v.goal[left] * [1, -1, 1]
+    else:
+        cabinet = np.concatenate([v.mocap_pos[left, 0], v.mocap_quat[left, 0]], axis=1)
+        v.mocap_pos[right, 0], v.mocap_quat[right, 0] = np.split(pose(cabinet), [3], axis=1)
     env.simulation.refresh(np.arange(2 * pairs))
     generator = np.random.default_rng(0)
     for step in range(25):

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scripted grasps by the hundred, as tabled in docs; ``python -m tests.benchmarks.grasps``."""
+"""Scripted grasps and pulls by the thousand; ``python -m tests.benchmarks.grasps``."""
 
 from collections.abc import Callable
 
 import mujoco
 import numpy as np
 
-from tests.grasping import LIFT_SCENE, Grasps, grasp
+from tests.grasping import CABINET_SCENE, LIFT_SCENE, Grasps, grasp, pull
 
 _GRIPPING = ("left_pad", "right_pad", "cube", "table")
 
 
 def main() -> None:
-    """Print what became of 1,000 grasps, and of 100 with each other setting."""
+    """Print what became of 1,000 grasps, of 1,000 pulls, and of 100 grasps with other settings."""
     for align, hand in ((True, "turned with the cube"), (False, "straight ahead")):
         print(f"hand {hand}: {_figures(grasp(_model(), 1000, align=align))}", flush=True)
+    drawers = pull(mujoco.MjModel.from_xml_path(str(CABINET_SCENE)), 1000)
+    print(
+        f"drawers: {(drawers.opening >= 0.30).sum()} of 1000 opened; "
+        f"slip {1e3 * np.median(drawers.slip):.1f} mm, at most {1e3 * drawers.slip.max():.1f} mm",
+        flush=True,
+    )
     for name, change in _CHANGES.items():
         print(f"{name}: {_figures(grasp(_model(change), 100))}", flush=True)
 

@@ -327,12 +327,12 @@ def test_reach_is_where_a_straight_arm_ends():
         assert farthest == pytest.approx(
             0.088 + np.sqrt(arm**2 - (height + 0.107 + PADS - 0.333) ** 2), abs=2e-4
         )
-    assert not in_reach(np.array([0.1, 0.0, 0.02]))
+    assert not in_reach(np.array([0.2, 0.0, 0.02]))
 
 
 def test_looks_have_no_weight_no_contact_and_no_files(model):
     visual = (model.geom_contype == 0) & (model.geom_conaffinity == 0)
-    assert visual.sum() <= 45  # all geoms cost time, also where no one looks
+    assert visual.sum() <= 60  # all geoms cost time, also where no one looks
     assert model.nmeshvert < 10_000
     for path in SCENES:
         assert not [mesh.file for mesh in mujoco.MjSpec.from_file(str(path)).meshes if mesh.file]

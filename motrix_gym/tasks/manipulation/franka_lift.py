@@ -48,7 +48,14 @@ from motrix_gym.rewards import sum_of_squares
 from motrix_gym.settings import FieldError, interval, number, weights
 from motrix_gym.success import SuccessRule
 from motrix_gym.task import Metric
-from motrix_gym.tasks.manipulation.panda import OPEN, Panda, PandaConfig, grip_force, in_reach
+from motrix_gym.tasks.manipulation.panda import (
+    OPEN,
+    VECTOR,
+    Panda,
+    PandaConfig,
+    grip_force,
+    in_reach,
+)
 from motrix_gym.view import View
 
 _TABLE_X, _TABLE_Y = (-0.3, 0.9), (-0.37, 0.37)  # the table's edges (m)
@@ -112,7 +119,9 @@ class FrankaLiftConfig(PandaConfig):
             ("cube", (self.cube_x, self.cube_y, low)),
             ("goal", (self.goal_x, self.goal_y, self.goal_z)),
         ):
-            for place in product(*ranges):
+            x, y, z = ranges
+            nearest = min(max(0.0, y[0]), y[1])
+            for place in product(x, (*y, nearest), z):
                 if place[2] < low[0] or not in_reach(np.array(place)):
                     place = tuple(map(float, place))
                     raise FieldError(
@@ -193,16 +202,21 @@ class FrankaLift(Panda):
 
     def observation_channels(self) -> list[Channel]:
         """What the module's docstring lists."""
-        vector = (1, -1, 1)
         return [
             *self.robot_channels(),
-            Channel("cube_in_hand", "m", 3, lambda v: v.cached(self._cube_in_hand), mirror=vector),
-            Channel("cube_turn", "1", 2, self._cube_turn, mirror=(1, -1)),
-            Channel("cube_position", "m", 3, self._cube, mirror=vector),
             Channel(
-                "cube_velocity", "m/s", 3, lambda v: v.joint("cube").qvel[:, :3], mirror=vector
+                "cube_in_hand",
+                "m",
+                3,
+                lambda v: v.cached(self._cube_in_hand),
+                mirror=self.hand_mirror,
             ),
-            Channel("goal_from_cube", "m", 3, lambda v: v.goal - self._cube(v), mirror=vector),
+            Channel("cube_turn", "1", 2, self._cube_turn, mirror=(1, -1)),
+            Channel("cube_position", "m", 3, self._cube, mirror=VECTOR),
+            Channel(
+                "cube_velocity", "m/s", 3, lambda v: v.joint("cube").qvel[:, :3], mirror=VECTOR
+            ),
+            Channel("goal_from_cube", "m", 3, lambda v: v.goal - self._cube(v), mirror=VECTOR),
             Channel("touch", "1", 2, lambda v: v.cached(self._touch), privileged=True),
             Channel("cube_mass", "kg", 1, lambda v: v.body_mass[:, self._body], privileged=True),
             Channel("cube_friction", "1", 1, self._friction, privileged=True),

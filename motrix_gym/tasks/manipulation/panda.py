@@ -18,7 +18,7 @@ that an arm that is held up does not wind up a large force.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import mujoco
 import numpy as np
@@ -35,13 +35,14 @@ HOME = np.array([0.0, -0.569, 0.0, -2.810, 0.0, 2.241, np.pi / 4])  # hand strai
 OPEN = 0.04  # opening of the open gripper (m)
 _TURN = np.pi / 2  # of the hand's joint from home, at most, to either side (rad)
 _SIDES = (-1, 1, -1, 1, -1, 1, -1)  # the mirror image of the arm's joints
-_VECTOR = (1, -1, 1)  # and of a vector
+VECTOR = (1, -1, 1)  # and of a vector in the world
 
-# Lengths of the arm (m), for what is in its reach with the hand straight down.
+# Lengths of the arm (m).
 _SHOULDER = 0.333  # height of the shoulder
 _ARM = np.hypot(0.316, 0.0825) + np.hypot(0.384, 0.0825)  # from shoulder to wrist, straight
-_WRIST_BACK, _WRIST_UP = 0.088, 0.21065  # of the wrist from the grip
-_NEAREST = 0.3  # of the grip from the robot's axis
+_NEAREST = 0.25  # of the grip from the robot's axis, at least
+# Where the wrist is from the grip, back and up, with the hand straight down and straight ahead.
+DOWN, AHEAD = (0.088, 0.21065), (0.21065, 0.088)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +63,15 @@ class PandaConfig(TaskConfig):
 
 
 class Panda(Task):
-    """A task with a Panda; subclass it, and add what it handles."""
+    """A task with a Panda; subclass it, and add what it handles.
+
+    Attributes:
+        hand_mirror: signs, along the hand's axes, of the mirror image of a vector in its frame.
+    """
 
     config: PandaConfig
+    home: ClassVar[np.ndarray] = HOME
+    """(7,) joint positions around which episodes start (rad)."""
 
     def __init__(self, config: PandaConfig):
         """Compile the model and look up what the functions need."""
@@ -72,20 +79,25 @@ class Panda(Task):
         model = self.model
         self._links = _links(model)
         self._low, self._high = model.actuator_ctrlrange[:7].T.copy()
-        self._low[6], self._high[6] = HOME[6] - _TURN, HOME[6] + _TURN  # the same to both sides
+        middle = self.home[6]  # between the ends, so that left and right are the same
+        self._low[6], self._high[6] = middle - _TURN, middle + _TURN
+        self.hand_mirror = _hand_mirror(model, self.home)
 
     def robot_channels(self) -> list[Channel]:
         """What the module's docstring lists."""
+        forward = [self.hand_mirror[0] * sign for sign in VECTOR]
         return [
-            Channel("joint_positions", "rad", 7, lambda v: v.qpos[:, :7] - HOME, mirror=_SIDES),
+            Channel(
+                "joint_positions", "rad", 7, lambda v: v.qpos[:, :7] - self.home, mirror=_SIDES
+            ),
             Channel("joint_velocities", "rad/s", 7, lambda v: v.qvel[:, :7], mirror=_SIDES),
             Channel(
                 "joint_leads", "rad", 7, lambda v: v.ctrl[:, :7] - v.qpos[:, :7], mirror=_SIDES
             ),
             Channel("gripper_opening", "m", 1, self.opening, mirror=1),
             Channel("gripper_target", "m", 1, lambda v: v.ctrl[:, 7], mirror=1),
-            Channel("grip_position", "m", 3, self.grip, mirror=_VECTOR),
-            Channel("hand_axes", "1", 6, self._hand_axes, mirror=_VECTOR * 2),
+            Channel("grip_position", "m", 3, self.grip, mirror=VECTOR),
+            Channel("hand_axes", "1", 6, self._hand_axes, mirror=(*forward, *VECTOR)),
             Channel("last_action", "1", 8, lambda v: v.action, mirror=(*_SIDES, 1)),
         ]
 
@@ -104,7 +116,7 @@ class Panda(Task):
     def reset(self, v: View, rng: RowRandom) -> None:
         """The arm near its home pose, the gripper open."""
         spread = self.config.start_joint_spread
-        v.qpos[:, :7] = HOME + rng.uniform(-spread, spread, 7)
+        v.qpos[:, :7] = self.home + rng.uniform(-spread, spread, 7)
         v.qpos[:, 7:9] = OPEN
         v.ctrl[:, :7] = v.qpos[:, :7]
         v.ctrl[:, 7] = OPEN
@@ -126,7 +138,7 @@ class Panda(Task):
         config, model = self.config, self.model
         return super().deployment() | {
             "joints": [model.joint(i).name for i in range(9)],
-            "default_pose": HOME.tolist(),
+            "default_pose": self.home.tolist(),
             "action": {
                 "value": "servo target += speed * control_timestep * action, the joints' targets "
                 "within lead of the joints, all within target_range",
@@ -193,11 +205,30 @@ def _links(model: mujoco.MjModel) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def in_reach(places: np.ndarray) -> np.ndarray:
-    """(...,) bool: whether the grip can be at ``places`` (..., 3) (m), the hand straight down."""
+def _hand_mirror(model: mujoco.MjModel, home: np.ndarray) -> tuple[int, int, int]:
+    """The mirror image of vectors in the hand's frame.
+
+    Where the fingers are left and right of one another, the mirror exchanges them, and the axis
+    from finger to finger changes its sign. Where they are one above the other, the hand's first
+    axis, which is then across, does.
+    """
+    data = mujoco.MjData(model)
+    data.qpos[:7] = home
+    mujoco.mj_kinematics(model, data)
+    across = abs(data.site("grip").xmat[3:5])  # how far the first two axes lead to the side
+    return (1, -1, 1) if across[1] > across[0] else (-1, 1, 1)
+
+
+def in_reach(places: np.ndarray, wrist: tuple[float, float] = DOWN) -> np.ndarray:
+    """(...,) bool: whether the grip can be at ``places`` (..., 3) (m).
+
+    Args:
+        places: in the world.
+        wrist: where the wrist is from the grip, back and up: ``DOWN`` or ``AHEAD``.
+    """
     x, y, z = np.moveaxis(np.asarray(places, float), -1, 0)
-    out = np.hypot(x, y)
-    arm = np.hypot(out - _WRIST_BACK, z + _WRIST_UP - _SHOULDER)
+    out, (back, up) = np.hypot(x, y), wrist
+    arm = np.hypot(out - back, z + up - _SHOULDER)
     return (arm <= _ARM) & (out >= _NEAREST)
 
 
