@@ -224,5 +224,5 @@ class FrankaCabinet(Panda):
 
     def _held(self, v: View) -> np.ndarray:
         """(n,) bool: as the module's docstring says."""
-        closes = v.ctrl[:, 7] < self.opening(v) - _SQUEEZE
+        closes = v.ctrl[:, 7] < self.gripper_opening(v) - _SQUEEZE
         return v.cached(self._touch).all(axis=1) & closes

@@ -347,5 +347,5 @@ class FrankaLift(Panda):
     def _held(self, v: View) -> np.ndarray:
         """(n,) bool: as the module's docstring says."""
         between = v.cached(self._touch).all(axis=1) & (v.cached(self._distance) < _BETWEEN_PADS)
-        closes = v.ctrl[:, 7] < self.opening(v) - _SQUEEZE
+        closes = v.ctrl[:, 7] < self.gripper_opening(v) - _SQUEEZE
         return between & closes & ~v.cached(self._on_table)

@@ -94,7 +94,7 @@ class Panda(Task):
             Channel(
                 "joint_leads", "rad", 7, lambda v: v.ctrl[:, :7] - v.qpos[:, :7], mirror=_SIDES
             ),
-            Channel("gripper_opening", "m", 1, self.opening, mirror=1),
+            Channel("gripper_opening", "m", 1, self.gripper_opening, mirror=1),
             Channel("gripper_target", "m", 1, lambda v: v.ctrl[:, 7], mirror=1),
             Channel("grip_position", "m", 3, self.grip, mirror=VECTOR),
             Channel("hand_axes", "1", 6, self._hand_axes, mirror=(*forward, *VECTOR)),
@@ -156,7 +156,7 @@ class Panda(Task):
 
     # Quantities.
 
-    def opening(self, v: View) -> np.ndarray:
+    def gripper_opening(self, v: View) -> np.ndarray:
         """(n,) half of the distance between the pads (m)."""
         return 0.5 * (v.qpos[:, 7] + v.qpos[:, 8])
 
