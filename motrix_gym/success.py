@@ -14,9 +14,10 @@ class SuccessRule:
     """How ``info["success"]`` is computed; an episode's success is that of its last step.
 
     Attributes:
-        counts: "end": the goal is reached now. "once": it was reached in some step of the episode.
-            "held": it was reached for ``seconds`` without a break, at some time in the episode.
-        seconds: how long the goal must be held (s); 0 unless ``counts`` is "held".
+        counts: "end": the goal is reached now, and was during the last ``seconds``. "once": it was
+            reached in some step of the episode. "held": it was reached for ``seconds`` without a
+            break, at some time in the episode.
+        seconds: how long the goal must be held (s); 0 for "once".
     """
 
     counts: str = "end"
@@ -30,15 +31,19 @@ class SuccessRule:
         """
         if self.counts not in ("end", "once", "held"):
             raise ValueError(f"counts must be 'end', 'once' or 'held', got {self.counts!r}")
-        if (self.counts == "held") != (self.seconds > 0):
-            raise ValueError(f"seconds must be above 0 for 'held', and 0 else, got {self.seconds}")
+        allowed = {"end": self.seconds >= 0, "once": self.seconds == 0, "held": self.seconds > 0}
+        if not allowed[self.counts]:
+            raise ValueError(
+                "seconds must be above 0 for 'held', 0 for 'once' and at least 0 for 'end', got "
+                f"{self.seconds} for {self.counts!r}"
+            )
 
     @property
     def buffers(self) -> dict[str, Buffer]:
         """The per-environment arrays that the rule needs, by name."""
-        if self.counts == "end":
-            return {}
-        return {"succeeded": Buffer(dtype=np.bool_), "time_at_goal": Buffer()}
+        if self.counts != "end":
+            return {"succeeded": Buffer(dtype=np.bool_), "time_at_goal": Buffer()}
+        return {"time_at_goal": Buffer()} if self.seconds else {}
 
     def judge(self, v: View, reached: np.ndarray, dt: float) -> np.ndarray:
         """(n,) bool: success so far.
@@ -48,8 +53,11 @@ class SuccessRule:
             reached: (n,) bool, whether the goal is reached after this step.
             dt: length of the step (s).
         """
-        if self.counts == "end":
+        if not self.buffers:
             return reached
         v.time_at_goal = np.where(reached, v.time_at_goal + dt, 0.0)
-        v.succeeded |= reached & (v.time_at_goal >= self.seconds - dt / 2)
+        long_enough = reached & (v.time_at_goal >= self.seconds - dt / 2)
+        if self.counts == "end":
+            return long_enough
+        v.succeeded |= long_enough
         return v.succeeded

@@ -391,6 +391,7 @@ class Visit(Rail):
     ("rule", "expected"),
     [
         (SuccessRule(), [0, 1, 1, 0, 1, 1, 1, 0]),
+        (SuccessRule("end", 0.04), [0, 0, 1, 0, 0, 1, 1, 0]),
         (SuccessRule("once"), [0, 1, 1, 1, 1, 1, 1, 1]),
         (SuccessRule("held", 0.06), [0, 0, 0, 0, 0, 0, 1, 1]),  # three steps of 0.02 s
         (SuccessRule("held", 0.08), [0] * 8),
@@ -406,7 +407,9 @@ def test_success_counts_at_the_end_once_or_when_held(rule, expected):
         assert got == [[bool(x)] * 2 for x in expected]
 
 
-@pytest.mark.parametrize("given", [("last", 0.0), ("held", 0.0), ("once", 1.0)])
+@pytest.mark.parametrize(
+    "given", [("last", 0.0), ("held", 0.0), ("once", 1.0), ("end", -1.0), ("end", np.nan)]
+)
 def test_impossible_rules_of_success_are_refused(given):
     with pytest.raises(ValueError, match="must be"):
         SuccessRule(*given)
