@@ -176,7 +176,7 @@ import gymnasium
 import motrix_gym
 assert len(motrix_gym.list_envs()) > 10
 assert gymnasium.spec("Motrix/Go1-v0").max_episode_steps == 1000
-families = {"basic", "control", "locomotion"}
+families = {"basic", "control", "locomotion", "manipulation", "navigation"}
 loaded = {name.removeprefix("motrix_gym.tasks.") for name in sys.modules if ".tasks." in name}
 assert loaded == families, loaded
 """)

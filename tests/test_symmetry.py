@@ -13,10 +13,11 @@ from motrix_gym.symmetry import Mirror, exchange, signs
 from motrix_gym.tasks.control.hopper import Hopper
 from motrix_gym.tasks.control.reacher import Reacher
 from motrix_gym.tasks.control.walker import Walker
+from motrix_gym.tasks.locomotion.legged import LeggedTask
 from motrix_gym.tasks.locomotion.robot import joint_mirror
 from motrix_gym.tasks.locomotion.rough import RoughTracking
-from motrix_gym.tasks.locomotion.velocity import VelocityTracking
 from motrix_gym.tasks.manipulation.panda import Panda
+from motrix_gym.tasks.navigation.pose_goal import PoseGoal
 from motrix_gym.terrain import TILE
 
 
@@ -95,10 +96,10 @@ def test_the_mirror_fits_the_spaces(env_id):
     assert len(task.mirror.action.source) == sum(c.size for c in task.action)
 
 
-VELOCITY = [id for id in MIRRORED if isinstance(registration.make_task(id), VelocityTracking)]
+LEGGED = [id for id in MIRRORED if isinstance(registration.make_task(id), LeggedTask)]
 
 
-@pytest.mark.parametrize("env_id", VELOCITY)
+@pytest.mark.parametrize("env_id", LEGGED)
 def test_a_mirrored_state_has_a_mirrored_future(env_id):
     """Five steps; robots differ between left and right by grams, so not exactly."""
     pairs = 32
@@ -116,7 +117,12 @@ def test_a_mirrored_state_has_a_mirrored_future(env_id):
         v.qpos[right, 1] += TILE  # in the plane through the middle of the tile
     v.qvel[right] = (signs(1, -1, 1, -1, 1, -1) + joints)(v.qvel[left])
     v.command[right] = v.command[left] * [1, -1, -1]
-    v.command_time = 100.0
+    if isinstance(env.task, PoseGoal):
+        v.goal[right] = v.goal[left] * [1, -1, -1]
+        v.last_place = v.qpos[:, :2]
+        v.elapsed = env.task.config.time_limit - 1.0  # being at the goal is rewarded
+    else:
+        v.command_time = 100.0
     v.gait_phase[right] = (v.gait_phase[left] + 0.5) % 1.0
     v.geom_friction[right] = v.geom_friction[left]
     env.simulation.refresh(np.arange(2 * pairs))
@@ -209,4 +215,4 @@ def test_a_full_turn_of_an_entry_that_is_not_there_is_refused():
 
 
 def test_every_mirror_is_compared_with_physics():
-    assert set(MIRRORED) == {*VELOCITY, *MANIPULATION, *EXACT}
+    assert set(MIRRORED) == {*LEGGED, *MANIPULATION, *EXACT}

@@ -20,10 +20,11 @@ ANYMAL_C = LeggedRobot(
 )
 # With legs twice as long as Go1's it steps more slowly and higher. It weighs 3.5 times as much too,
 # so its torques are some 7 times as large, and their squares 50 times.
-FLAT = velocity.FLAT.override(
-    gait_frequency=2.0,
-    swing_height=0.1,
-    air_time_target=0.2,
-    reward_weights={"torque": -4e-6},
-)
+GAIT = {
+    "gait_frequency": 2.0,
+    "swing_height": 0.1,
+    "air_time_target": 0.2,
+    "reward_weights": {"torque": -4e-6},
+}
+FLAT = velocity.FLAT.override(**GAIT)
 AnymalCWalk = partial(velocity.VelocityTracking, robot=ANYMAL_C)
