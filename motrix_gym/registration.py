@@ -188,7 +188,7 @@ def _take_options(env_id: str, kwargs: dict[str, Any], *allowed: str) -> dict[st
     options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
     for name in kwargs:
         near = nearest(name, allowed)
-        if near and not hasattr(entry(env_id).config, name):
+        if near and not hasattr(entry(env_id).config, name.partition(".")[0]):
             raise TypeError(
                 f"{env_id} got an unexpected keyword argument {shown(name)}: did you mean {near!r}?"
             )

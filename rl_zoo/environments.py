@@ -138,15 +138,14 @@ def make_env(
         privileged: Whether observations hold the task's privileged channels too, for a training.
 
     Raises:
-        UsageError: A setting is wrong.
+        FieldError: (of motrix_gym) A setting is wrong.
         ZooError: There is not enough memory.
     """
     import gymnasium
 
-    from motrix_gym import registration
-    from rl_zoo.task_settings import overrides
+    from rl_zoo.task_settings import resolved
 
-    changes = overrides(registration.entry(env_id).config, settings)
+    resolved(env_id, settings)
     try:
         env = gymnasium.make_vec(
             env_id,
@@ -154,7 +153,7 @@ def make_env(
             num_threads=num_threads,
             autoreset_mode=autoreset_mode,
             privileged=privileged,
-            **changes,
+            **settings,
         )
     except MemoryError as error:
         raise ZooError(f"not enough memory for {num_envs} environments of {env_id}") from error

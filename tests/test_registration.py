@@ -145,7 +145,11 @@ def test_reward_weights_of_an_environment_are_merged():
             TypeError,
             "got an unexpected keyword argument 'colour' .*settings: .*max_angle",
         ),
-        ({"reward_weights": {"live": 1.0}}, ValueError, "no reward term 'live'.*alive"),
+        (
+            {"reward_weights": {"live": 1.0}},
+            ValueError,
+            "reward_weights.live: no setting 'live'.*alive",
+        ),
         ({"max_episode_steps": 0}, ValueError, "max_episode_steps must be .* >= 1, got 0"),
         ({"control_timestep": 0.015}, ValueError, "not a whole multiple.*ratio 1.5"),
         (
@@ -206,9 +210,9 @@ def test_time_steps_that_cannot_be_are_refused(env_id, name):
                 motrix_gym.make_task(env_id, **steps)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, None, "walk", {"forward": (0.0, 1.0)}])
+@pytest.mark.parametrize("wrong", [np.nan, None, "walk"])
 def test_commands_are_refused_if_they_are_none(wrong):
-    with pytest.raises(ValueError, match="commands must be a .*VelocityCommands, got"):
+    with pytest.raises(ValueError, match="commands must be .*VelocityCommands, got"):
         gymnasium.make_vec("Motrix/Go1-v0", commands=wrong)
 
 
