@@ -46,6 +46,10 @@ _MAX_SUBSTEPS = 100_000  # of a step, so that it ends in reasonable time
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
 
 
+class TaskError(ValueError):
+    """A task is not written as it must be; the message says what is wrong."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A task's own measure, computed in every step and reduced to one value per episode."""
@@ -207,7 +211,15 @@ class Task:
     """The camera that ``render`` uses."""
 
     def __init__(self, config: TaskConfig):
-        """Compile the model for ``config``."""
+        """Compile the model for ``config``.
+
+        Raises:
+            TaskError: if the task lacks a function that it must define.
+        """
+        for name in ("observation_channels()", "rewards(v)"):
+            plain = name.partition("(")[0]
+            if getattr(type(self), plain) is getattr(Task, plain):
+                raise TaskError(f"{type(self).__name__} must define {name}")
         self.config = config
         self.model = self.build_model()
         self.model.opt.timestep = config.physics_timestep

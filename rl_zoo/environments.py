@@ -41,10 +41,9 @@ def find_env(name: str) -> str:
     try:
         return registration.entry(env_id).id
     except registration.UnknownEnvironmentError as error:
-        if colon:
+        if colon or error.near:
             raise
-        hint = "a module of your own is named before it: --env module:ID"
-        raise UsageError(f"{error}; {hint}") from error
+        raise UsageError(f"{error}, as in --env MODULE:{env_id}") from error
 
 
 def env_of(env_id: str, source: object) -> str:

@@ -112,5 +112,5 @@ for argv in ([], ["--markdown"], ["--json"], ["--env", "Motrix/Go1-v0"]):
 
 
 def test_a_near_miss_of_an_id_is_hinted_at(capsys):
-    assert motrix(["envs", "--env", "Motrix/Go-v0"]) == 2
-    assert "Motrix/Go1-v0" in capsys.readouterr().err
+    assert motrix(["envs", "--env", "Motrix/Goo1-v0"]) == 2
+    assert "did you mean 'Motrix/Go1-v0'?" in capsys.readouterr().err
