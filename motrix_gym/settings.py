@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import NoneType, UnionType
-from typing import Any, TypeGuard, Union, get_args, get_origin
+from typing import Any, TypeGuard, Union, cast, get_args, get_origin
 
 import numpy as np
 
@@ -129,9 +129,8 @@ class _Kind(_Rule):
 
     def __str__(self) -> str:
         names = {bool: "True or False", str: "text"}
-        if dataclasses.is_dataclass(self.kind):
-            return "some of its settings by name, or a " + self.kind.__qualname__
-        return names[self.kind]
+        own = f"some of its settings by name, or a {self.kind.__qualname__}"
+        return names.get(self.kind, own)
 
 
 @dataclass(frozen=True)
@@ -319,18 +318,21 @@ def declared(cls: type) -> list[Setting]:
 def _docs_below(cls: type) -> dict[str, str]:
     """The strings below the fields of a dataclass and its base classes, each as one line."""
     docs: dict[str, str] = {}
-    for owner in filter(dataclasses.is_dataclass, reversed(cls.__mro__)):
+    for owner in reversed(cls.__mro__):
         try:
-            source = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+            (source,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
         except (OSError, TypeError, SyntaxError):  # a class without a file, as in a notebook
             continue
-        for field, below in itertools.pairwise(source.body[0].body):  # pyright: ignore
+        body: list[ast.stmt] = getattr(source, "body", [])
+        for field, below in itertools.pairwise(body):
             match field, below:
                 case (
                     ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str(doc))),
                 ):
                     docs[name] = " ".join(doc.replace("``", "").split())
+                case _:
+                    pass
     return docs
 
 
@@ -380,11 +382,7 @@ def changed(settings: Any, changes: Mapping[str, Any], prefix: str = "") -> Any:
     Raises:
         FieldError: there is no such setting, or a value is not allowed.
     """
-    if is_mapping(settings):
-        old = dict(settings)
-    else:
-        old = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-    new: dict[str, Any] = {}
+    old, new = _parts(settings), dict[str, Any]()
     for path, value in changes.items():
         name, dot, rest = path.partition(".")
         where = f"{prefix}{path}"
@@ -401,13 +399,20 @@ def changed(settings: Any, changes: Mapping[str, Any], prefix: str = "") -> Any:
         elif isinstance(part, tuple) and is_list(value):
             value = tuple(value)
         new[name] = value
-    if is_mapping(settings):
-        return {**settings, **new}
+    if not dataclasses.is_dataclass(settings):
+        return old | new
     try:
-        return dataclasses.replace(settings, **new)
+        return dataclasses.replace(cast(Any, settings), **new)
     except ValueError as error:
         field = getattr(error, "field", next(iter(new), ""))
         raise FieldError(f"{prefix}{field}", f"{prefix}{error}") from error
+
+
+def _parts(settings: Any) -> dict[str, Any]:
+    """The values of a mapping or of a dataclass's fields, by name."""
+    if is_mapping(settings):
+        return {**settings}
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
 
 
 def _metadata(cls: type) -> dict[str, dict[str, Any]]:

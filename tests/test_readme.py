@@ -56,10 +56,10 @@ def test_programs_run(page, tmp_path, monkeypatch, request):
             registration._entries.pop("Mine/Pendulum-v0")
 
 
-@pytest.mark.parametrize(
-    "call",
-    {call for page in PAGES for call in re.findall(r"`(make_vec\(ID.*?\))`", page.read_text())},
-)
+CALLS = [call for page in PAGES for call in re.findall(r"`(make_vec\(ID.*?\))`", page.read_text())]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_calls_in_a_sentence_run(call):
     eval(call, {"make_vec": gymnasium.make_vec, "ID": "Motrix/Go1-v0"}).close()
 

@@ -180,6 +180,7 @@ def test_a_rate_is_what_the_task_declares_as_one_whatever_the_episodes_have():
     assert set(found.figures["bounces"]) <= {0, 1}  # as of a rate, which it is not
     assert found.rates == {"dropped"} and found.as_dict()["rates"] == ["dropped"]
     assert "intervals: Wilson for dropped, else bootstrap" in str(found)
+    assert "dropped (share of episodes) " in str(found) and repr(found) == str(found)
 
 
 def test_success_is_a_rate(monkeypatch):
@@ -369,3 +370,19 @@ def test_the_shipped_policy_has_a_name(capsys):
     status = motrix(["evaluate", "--env", ENV, "--policy", "pretrained", "--episodes", "4"])
     assert status == 0
     assert "pretrained policy" in capsys.readouterr().out
+
+
+def test_a_shipped_policy_goes_by_its_id_too(here, capsys):
+    for name in ("CartPole-v0", ENV):
+        assert motrix(["evaluate", "--policy", name, "--episodes", "1", "--seed", "1"]) == 3
+        assert f"evaluating {name}\n{ENV}: 1 whole" in capsys.readouterr().out
+    near = "there is no folder 'pretraind' (did you mean 'pretrained'?)"
+    assert near in fails(capsys, "--policy", "pretraind")[1]
+    assert "there is no file 'agent.pt'" in fails(capsys, "--policy", "agent.pt")[1]
+
+
+def test_classes_have_no_mean():
+    found = make_evaluation(
+        [], words={"kind": ("flat", "rough")}, **{"return": [1, 2]}, kind=[0, 1]
+    )
+    assert "kind" not in str(found) and "kind" in found.as_dict()["figures"]
