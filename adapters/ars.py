@@ -54,7 +54,8 @@ class ARSTrainer(TorchTrainer):
         super().__init__(env, config, device=device)
         check_bounded(env)
         task = getattr(env.unwrapped, "config", None)
-        if getattr(task, "max_episode_steps", "not said") is None:
+        self._longest = getattr(task, "max_episode_steps", 1)  # steps of an update, if that is said
+        if self._longest is None:
             raise ValueError(
                 "the task has no time limit (env.max_episode_steps=null): an update of ARS is a "
                 "whole episode of every row, which must end; set env.max_episode_steps"
@@ -80,6 +81,13 @@ class ARSTrainer(TorchTrainer):
     @property
     def vector_steps(self) -> int:
         return self._vector_steps
+
+    @property
+    def spent(self) -> bool:
+        """Whether another update could exceed the budget; never before the first update."""
+        return self.num_updates > 0 and (
+            self._vector_steps + self._longest > self.config.vector_steps
+        )
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {}

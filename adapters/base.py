@@ -115,8 +115,13 @@ class Trainer(ABC):
         return [name for name in cls.without_effect if is_on(name)]
 
     def notes(self) -> list[str]:
-        """Returns lines for the user on settings that have no effect in this trainer."""
-        ignored = self.ignored_settings(self.config)
+        """Returns lines for the user on settings that were changed and have no effect here."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self.config)}
+        ignored = [
+            name
+            for name in self.ignored_settings(self.config)
+            if getattr(self.config, name) != defaults[name]
+        ]
         return [f"without effect in {self.name}: {', '.join(ignored)}"] if ignored else []
 
     @property
@@ -128,6 +133,11 @@ class Trainer(ABC):
     def progress(self) -> float:
         """Share of the run made so far."""
         return self.vector_steps / self.config.vector_steps
+
+    @property
+    def spent(self) -> bool:
+        """Whether the budget is spent: another update would exceed it."""
+        return self.vector_steps >= self.config.vector_steps
 
     @property
     def env_steps(self) -> int:

@@ -123,8 +123,8 @@ class PPOConfig(OnPolicyConfig):
     # Learning.
     symmetry_augmentation: bool = flag(
         False,
-        doc="Learn from each sample or, as often, from its mirror image; the task must have a "
-        "mirror (`motrix_gym.Mirror`).",
+        doc="Learn from each sample or, as often, from its mirror image; each of the task's "
+        "channels must say how it is mirrored (`Channel.mirror`).",
     )
     learning_epochs: int = whole(
         2, least=1, most=MAX_COUNT, doc="Passes over a rollout in one update."

@@ -124,9 +124,9 @@ def find_trainer(name: str) -> TrainerRecord:
     Raises:
         ValueError: there is no such trainer.
     """
-    trainers = TRAINERS | STOCK
-    _check_name("trainer", name, trainers)
-    return trainers[name]
+    if name not in STOCK:
+        _check_name("trainer", name, TRAINERS)
+    return (TRAINERS | STOCK)[name]
 
 
 def check_trainer(name: str, algo: str) -> None:

@@ -101,8 +101,8 @@ def find_mirror(env: VectorEnv) -> Mirror:
     if mirror is None:
         raise FieldError(
             "symmetry_augmentation",
-            f"symmetry_augmentation=True: {_name(env)} has no mirror (`Task.mirror`); leave it at "
-            "False",
+            f"symmetry_augmentation=True: {_name(env)} has no mirror: give every channel one, "
+            "Channel(mirror=...), or leave it at False",
         )
     channels = getattr(env.unwrapped, "channels", ())
     if not privileged_names(channels):

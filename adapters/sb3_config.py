@@ -357,7 +357,7 @@ class ARSConfig(AlgorithmConfig):
     Each row of the environment plays one episode per update with a policy of its own. Half of the
     rows add a random step to the weights, the other half subtract the same steps. An update lasts
     as long as its longest episode, so how many updates a budget allows is known only in the end;
-    `updates` is the most there can be.
+    `updates` is the most there can be. The run ends where another update could exceed the budget.
 
     Raises:
         FieldError: (a ValueError) as `AlgorithmConfig`, or `num_envs` is odd, or less than twice

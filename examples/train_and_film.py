@@ -27,7 +27,7 @@ pictures = []
 for _ in range(60):
     observations, *_ = envs.step(policy(observations))
     pictures.append(envs.render()[0])
-imageio.imwrite("cartpole.mp4", pictures, fps=30)
+imageio.imwrite("cartpole.gif", pictures, duration=30, loop=0)  # 30 ms each, for ever
 envs.close()
 
 # %% Or train one update at a time, to watch the progress or to stop early.

@@ -21,7 +21,7 @@ from motrix_gym.registration import list_envs, make_task, register_task
 from motrix_gym.single_env import MotrixEnv
 from motrix_gym.success import SuccessRule
 from motrix_gym.symmetry import Mirror, Reflection
-from motrix_gym.task import Goal, Metric, Task, TaskConfig
+from motrix_gym.task import Goal, Metric, Task, TaskConfig, TaskError
 from motrix_gym.vector_env import MotrixVectorEnv
 from motrix_gym.view import View
 
@@ -42,6 +42,7 @@ __all__ = [
     "SuccessRule",
     "Task",
     "TaskConfig",
+    "TaskError",
     "View",
     "check_vector_env",
     "list_envs",

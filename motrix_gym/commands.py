@@ -12,25 +12,22 @@ from motrix_gym.settings import interval, number
 
 @dataclass(frozen=True)
 class VelocityCommands:
-    """A distribution of commands (vx, vy, wz) in the robot's frame.
-
-    Attributes:
-        forward: range of vx (m/s).
-        lateral: range of vy (m/s), positive to the left.
-        turn: range of wz (rad/s), positive to the left.
-        standing_share: share of commands that are zero.
-        duration: range of the time between two draws (s).
-    """
+    """A distribution of commands (vx, vy, wz) in the robot's frame."""
 
     forward: tuple[float, float] = interval(-1.0, 1.5)
+    """Range of vx (m/s)."""
     lateral: tuple[float, float] = interval(-0.6, 0.6)
+    """Range of vy (m/s), positive to the left."""
     turn: tuple[float, float] = interval(-1.0, 1.0)
+    """Range of wz (rad/s), positive to the left."""
     standing_share: float = number(0.1, least=0, most=1)
+    """Share of commands that are zero."""
     duration: tuple[float, float] = interval(5.0, 10.0, above=0)
+    """Range of the time between two draws (s)."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        settings.check(self)
+        settings.make_plain(self)
 
     def draw(self, rng: RowRandom) -> np.ndarray:
         """(n, 3) new commands (vx, vy, wz), in m/s and rad/s."""

@@ -34,7 +34,7 @@ NO_SPREAD = LOG_STD_RANGE[0]  # the log_std of a deterministic policy
 IGNORE_OVERFLOW = np.errstate(over="ignore", invalid="ignore")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Policy:
     """A Gaussian policy: its mean action is bound(network(normalise(observation))).
 
@@ -133,6 +133,14 @@ class Policy:
             span = self.action_high - self.action_low
         if self.squash and not np.isfinite(span).all():
             raise PolicyError("squash needs a finite action_high - action_low")
+
+    def __repr__(self) -> str:
+        sizes = f"{self.observation_size} -> {self.action_size}"
+        lstm = ["LSTM " + "-".join(str(len(recurrent)) for _, recurrent, _ in self.lstm)]
+        hidden = ["hidden " + "-".join(str(len(bias)) for _, bias in self.hidden)]
+        layers = (lstm if self.lstm else []) + (hidden if self.hidden else [])
+        env = str(self.metadata.get("env_id") or "no environment")
+        return f"Policy({', '.join([env, sizes, *layers])})"
 
     @property
     def observation_size(self) -> int:

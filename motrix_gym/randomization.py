@@ -13,7 +13,6 @@ Values are drawn at each reset and hold for the episode. They change what the mo
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -21,52 +20,48 @@ import numpy as np
 from motrix_gym import settings
 from motrix_gym.buffer import Buffer
 from motrix_gym.random import RowRandom
-from motrix_gym.settings import interval, is_list, number
+from motrix_gym.settings import interval, number
 from motrix_gym.view import View
 
 
 @dataclass(frozen=True)
 class Randomization:
-    """Ranges (low, high) of uniform draws. A factor multiplies the model's values: 1 is no change.
-
-    Attributes:
-        friction: factor of each geom's sliding friction.
-        mass: factor of each body's mass and inertia.
-        centre_of_mass: shift of each body's centre of mass along x, y and z of its frame (m).
-        gains: factor of each actuator's gains, within the same force limits.
-        motor_strength: factor of each actuator's force, limits included.
-        damping: factor of each joint's damping.
-        dry_friction: added to each hinge's and slide's dry friction (N m, N).
-        start_position: added to each hinge's and slide's start position (rad, m).
-        start_velocity: added to each start velocity (m/s, rad/s).
-        action_delay: delay of actions, in whole steps of the environment.
-        push_speed: largest change of the base's horizontal velocity by a push, along x and y each
-            (m/s); 0 for no pushes. The base is the first free joint's body.
-        push_interval: time from one push to the next (s).
-    """
+    """Ranges (low, high) of uniform draws. Factors multiply the model's values."""
 
     friction: tuple[float, float] = interval(1.0, 1.0, above=0)
+    """Factor of each geom's sliding friction."""
     mass: tuple[float, float] = interval(1.0, 1.0, above=0)
+    """Factor of each body's mass and inertia."""
     centre_of_mass: tuple[float, float] = interval(0.0, 0.0)
+    """Shift of each body's centre of mass along x, y and z of its frame (m)."""
     gains: tuple[float, float] = interval(1.0, 1.0, least=0)
+    """Factor of each actuator's gains, within the same force limits."""
     motor_strength: tuple[float, float] = interval(1.0, 1.0, least=0)
+    """Factor of each actuator's force, limits included."""
     damping: tuple[float, float] = interval(1.0, 1.0, least=0)
+    """Factor of each joint's damping."""
     dry_friction: tuple[float, float] = interval(0.0, 0.0, least=0)
+    """Added to each hinge's and slide's dry friction (N m, N)."""
     start_position: tuple[float, float] = interval(0.0, 0.0)
+    """Added to each hinge's and slide's start position (rad, m)."""
     start_velocity: tuple[float, float] = interval(0.0, 0.0)
+    """Added to each start velocity (m/s, rad/s)."""
     action_delay: tuple[int, int] = interval(0, 0, least=0, most=100, whole=True)
+    """Delay of actions, in whole steps of the environment."""
     push_speed: float = number(0.0, least=0)
+    """Largest change of the base's horizontal velocity by a push, along x and y each (m/s); 0 for
+    no pushes. The base is the first free joint's body."""
     push_interval: tuple[float, float] = interval(5.0, 10.0, above=0)
+    """Time from one push to the next (s)."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        settings.check(self)
+        settings.make_plain(self)
 
     def on(self, name: str) -> bool:
         """Whether a setting differs from its default, which changes nothing."""
         default = next(field.default for field in fields(self) if field.name == name)
-        value: Any = getattr(self, name)
-        return (tuple(value) if is_list(value) else value) != default
+        return getattr(self, name) != default
 
 
 _FIELDS = {  # the model fields that each setting writes
@@ -111,7 +106,7 @@ class Randomizer:
         self._positions = model.jnt_qposadr[one_dof]
         self._dofs = model.jnt_dofadr[one_dof]
         self.buffers: dict[str, Buffer] = {}
-        self._longest_delay = round(randomization.action_delay[1])
+        self._longest_delay = randomization.action_delay[1]
         if self._longest_delay:
             self.buffers["action_delay"] = Buffer((), np.int64)
             self.buffers["late_actions"] = Buffer(
@@ -140,7 +135,7 @@ class Randomizer:
         if ranges.on("start_velocity"):
             v.qvel += rng.uniform(*ranges.start_velocity, v.qvel.shape[1])
         if self._longest_delay:
-            low, high = map(round, ranges.action_delay)
+            low, high = ranges.action_delay
             v.action_delay = rng.integers(low, high + 1)
         if ranges.push_speed:
             v.push_time = rng.uniform(*ranges.push_interval)

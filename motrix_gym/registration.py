@@ -18,9 +18,9 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import parse_env_id
 
-from motrix_gym.names import nearest, shown
+from motrix_gym.names import did_you_mean, nearest, shown
 from motrix_gym.single_env import MotrixEnv
-from motrix_gym.task import Goal, Task, TaskConfig
+from motrix_gym.task import Goal, Task, TaskConfig, TaskError
 from motrix_gym.vector_env import MotrixVectorEnv
 
 _ENV_OPTIONS = (
@@ -66,7 +66,13 @@ _entries: dict[str, Entry] = {}
 
 
 class UnknownEnvironmentError(gymnasium.error.NameNotFound, ValueError):
-    """There is no environment of that id; the message names the nearest."""
+    """There is no environment of that id; the message names the nearest.
+
+    Attributes:
+        near: the nearest id, None if none is near.
+    """
+
+    near: str | None = None
 
 
 def register_task(
@@ -132,12 +138,18 @@ def entry(env_id: str) -> Entry:
     """
     if env_id in _entries:
         return _entries[env_id]
+    namespace, _, name = env_id.rpartition("/")
+    namespaces = {id.rpartition("/")[0] for id in _entries}
+    if namespace and not nearest(namespace, namespaces):
+        raise UnknownEnvironmentError(
+            f"{shown(env_id)} is not registered: import the module that registers it first"
+        )
     short = {id.rpartition("/")[2].lower(): id for id in _entries}
-    near = nearest(env_id.rpartition("/")[2].lower(), short, cutoff=0.5)
-    hint = f": did you mean {short[near]!r}?" if near else ""
-    raise UnknownEnvironmentError(
-        f"there is no environment {shown(env_id)}{hint} (known: {', '.join(list_envs())})"
-    )
+    near = nearest(name.lower(), short, cutoff=0.5)
+    hint = f": did you mean {short[near]!r}?" if near else f" (known: {', '.join(list_envs())})"
+    error = UnknownEnvironmentError(f"there is no environment {shown(env_id)}{hint}")
+    error.near = near
+    raise error
 
 
 def env_name(env_id: str) -> str:
@@ -156,9 +168,18 @@ def make_task(env_id: str, **overrides: Any) -> Task:
     Raises:
         UnknownEnvironmentError: if the id is not registered.
         TypeError, ValueError: for a setting that does not exist, or a value that is not allowed.
+        TaskError: if the task is not written as it must be, or a goal names no figure of it.
     """
     found = entry(env_id)
-    return found.task(found.config.override(**overrides))
+    task = found.task(found.config.override(**overrides))
+    success = () if type(task).success is Task.success else ("success",)
+    terms = (f"reward/{term}" for term in task.config.reward_weights)
+    figures = ("return", "length", *success, *task.metrics, *terms)
+    for goal in found.goals:
+        if goal.figure not in figures:
+            hint, there = did_you_mean(goal.figure, figures), ", ".join(figures)
+            raise TaskError(f"the goal {goal} of {env_id} names no figure{hint}: {there}")
+    return task
 
 
 def make_vector(env_id: str, num_envs: int = 1, **kwargs: Any) -> MotrixVectorEnv:
@@ -188,7 +209,7 @@ def _take_options(env_id: str, kwargs: dict[str, Any], *allowed: str) -> dict[st
     options = {name: kwargs.pop(name) for name in _ENV_OPTIONS if name in kwargs}
     for name in kwargs:
         near = nearest(name, allowed)
-        if near and not hasattr(entry(env_id).config, name):
+        if near and not hasattr(entry(env_id).config, name.partition(".")[0]):
             raise TypeError(
                 f"{env_id} got an unexpected keyword argument {shown(name)}: did you mean {near!r}?"
             )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of a model's state, by MuJoCo's renderer through OpenGL."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 
+from motrix_gym._opengl import asked_for
 from motrix_gym.names import shown
 
 Draw = Callable[[Any, int], None]
@@ -106,12 +106,11 @@ def _create(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
         raise RenderingError(
             "OpenGL cannot be used in a process forked from one that renders: start it with spawn"
         )
-    chosen = os.environ.get("MUJOCO_GL", "unset")
     try:
         return mujoco.Renderer(model, height, width)
     except Exception as error:  # each OpenGL back end fails with errors of its own
         raise RenderingError(
-            f"cannot create an OpenGL context with MUJOCO_GL={chosen} "
+            f"cannot create an OpenGL context with MUJOCO_GL={asked_for} "
             f"({type(error).__name__}: {error}). On a machine "
             "without a display, install EGL (Debian: apt-get install libegl1 libegl-mesa0) and "
             "set MUJOCO_GL=egl before Python starts."

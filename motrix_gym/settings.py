@@ -9,13 +9,17 @@
 Tasks and algorithms declare their settings so. A subclass may give a field another default; the
 field keeps its declaration. An ordinary field is checked by its annotation, where that is one type,
 or one type and None, and the type is a number (and the default is finite), bool, str, or the
-dataclass of the default.
+dataclass of the default. Its meaning may also stand in a string below it, as in this file's
+dataclasses.
 
-``integer`` and ``integers`` check arguments of functions.
+``changed`` makes a copy with other values. ``integer`` and ``integers`` check arguments of
+functions.
 """
 
+import ast
 import dataclasses
 import inspect
+import itertools
 import math
 import operator
 import textwrap
@@ -23,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import NoneType, UnionType
-from typing import Any, TypeGuard, Union, get_args, get_origin
+from typing import Any, TypeGuard, Union, cast, get_args, get_origin
 
 import numpy as np
 
@@ -92,17 +96,18 @@ class _Numbers(_Rule):
         return inside and not (self.whole and x % 1)
 
     def plain(self, value: Any) -> Any:
+        kind = int if self.whole else float
         if self.parts is None:
-            return {name: float(x) for name, x in value.items()}
+            return {name: kind(x) for name, x in value.items()}
         if self.parts != 1:
-            return tuple(map(float, value))
-        return value if isinstance(value, str) else int(value) if self.whole else float(value)
+            return tuple(map(kind, value))
+        return value if isinstance(value, str) else kind(value)
 
     def __str__(self) -> str:
         kind = "whole" if self.whole else "finite"
         text = {
             1: f"a {kind} number",
-            2: "(low, high), finite numbers, low <= high",
+            2: f"(low, high), {kind} numbers, low <= high",
             None: "finite numbers by name",
         }
         limits = [(">=", self.least), (">", self.above), ("<=", self.most), ("<", self.below)]
@@ -124,7 +129,8 @@ class _Kind(_Rule):
 
     def __str__(self) -> str:
         names = {bool: "True or False", str: "text"}
-        return names.get(self.kind, f"a {self.kind.__module__}.{self.kind.__qualname__}")
+        own = f"some of its settings by name, or a {self.kind.__qualname__}"
+        return names.get(self.kind, own)
 
 
 @dataclass(frozen=True)
@@ -287,6 +293,7 @@ class Setting:
 def declared(cls: type) -> list[Setting]:
     """Returns the settings of a dataclass, those of its base classes first."""
     declarations = _metadata(cls)
+    docs = {} if all(about.get("doc") for about in declarations.values()) else _docs_below(cls)
     order = [
         name
         for owner in reversed(cls.__mro__)
@@ -303,10 +310,30 @@ def declared(cls: type) -> list[Setting]:
         allowed = str(rule or "")
         if rule and "None" in _type_names(field.type):
             allowed += "; or None"
-        found.append(
-            Setting(field.name, default, allowed, about.get("unit", ""), about.get("doc", ""))
-        )
+        doc = about.get("doc", "") or docs.get(field.name, "")
+        found.append(Setting(field.name, default, allowed, about.get("unit", ""), doc))
     return found
+
+
+def _docs_below(cls: type) -> dict[str, str]:
+    """The strings below the fields of a dataclass and its base classes, each as one line."""
+    docs: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        try:
+            (source,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        except (OSError, TypeError, SyntaxError):  # a class without a file, as in a notebook
+            continue
+        body: list[ast.stmt] = getattr(source, "body", [])
+        for field, below in itertools.pairwise(body):
+            match field, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(doc))),
+                ):
+                    docs[name] = " ".join(doc.replace("``", "").split())
+                case _:
+                    pass
+    return docs
 
 
 def described(cls: type) -> Any:
@@ -321,31 +348,17 @@ def described(cls: type) -> Any:
     return cls
 
 
-def check(settings: Any) -> None:
-    """Checks the fields of a dataclass. One whose annotation allows None may be None.
+def make_plain(settings: Any) -> None:
+    """Checks the fields of a dataclass, and makes plain Python values of them.
+
+    Whole floats become ints where whole numbers are due, NumPy's numbers Python's, lists tuples. A
+    field whose annotation allows None may be None.
 
     Raises:
         FieldError: (a ValueError) naming the first setting whose value is not allowed, the value,
             and what is allowed.
     """
-    _plain_values(settings)
-
-
-def make_plain(settings: Any) -> None:
-    """Checks the fields of a dataclass, and makes plain Python values of them.
-
-    Whole floats become ints where whole numbers are due, NumPy's numbers Python's, lists tuples.
-
-    Raises:
-        FieldError: as ``check``.
-    """
-    for name, value in _plain_values(settings).items():
-        object.__setattr__(settings, name, value)
-
-
-def _plain_values(settings: Any) -> dict[str, Any]:
-    """The checked values of the fields that have a rule, as plain values."""
-    declarations, plain = _metadata(settings.__class__), dict[str, Any]()
+    declarations = _metadata(settings.__class__)
     for field in dataclasses.fields(settings):
         value, rule = getattr(settings, field.name), _rule(field, declarations)
         if rule is None or value is None and "None" in _type_names(field.type):
@@ -353,8 +366,53 @@ def _plain_values(settings: Any) -> dict[str, Any]:
         if not rule.allows(value):
             message = f"{field.name} must be {rule}, got {shown(value)}{rule.hint(value)}"
             raise FieldError(field.name, message)
-        plain[field.name] = rule.plain(value)
-    return plain
+        object.__setattr__(settings, field.name, rule.plain(value))
+
+
+def changed(settings: Any, changes: Mapping[str, Any], prefix: str = "") -> Any:
+    """Returns a copy of a dataclass of settings, or of a mapping, with some values changed.
+
+    Args:
+        settings: The dataclass or mapping.
+        changes: New values by name. What lies inside of a setting is named with dots
+            (``{"commands.forward": (1, 1)}``) or by a mapping (``{"commands": {"forward": (1,
+            1)}}``); the rest of that setting stays as it is.
+        prefix: What messages put before a name.
+
+    Raises:
+        FieldError: there is no such setting, or a value is not allowed.
+    """
+    old, new = _parts(settings), dict[str, Any]()
+    for path, value in changes.items():
+        name, dot, rest = path.partition(".")
+        where = f"{prefix}{path}"
+        if name not in old:
+            hint, names = did_you_mean(name, old), ", ".join(sorted(old))
+            raise FieldError(where, f"{where}: no setting {shown(name)}{hint}; there are: {names}")
+        part = new.get(name, old[name])
+        has_parts = is_mapping(part) or dataclasses.is_dataclass(part)
+        if dot and not has_parts:
+            message = f"{where}: there is nothing inside of it, it is {shown(part)}"
+            raise FieldError(where, message)
+        if has_parts and (dot or is_mapping(value)):
+            value = changed(part, {rest: value} if dot else value, f"{prefix}{name}.")
+        elif isinstance(part, tuple) and is_list(value):
+            value = tuple(value)
+        new[name] = value
+    if not dataclasses.is_dataclass(settings):
+        return old | new
+    try:
+        return dataclasses.replace(cast(Any, settings), **new)
+    except ValueError as error:
+        field = getattr(error, "field", next(iter(new), ""))
+        raise FieldError(f"{prefix}{field}", f"{prefix}{error}") from error
+
+
+def _parts(settings: Any) -> dict[str, Any]:
+    """The values of a mapping or of a dataclass's fields, by name."""
+    if is_mapping(settings):
+        return {**settings}
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
 
 
 def _metadata(cls: type) -> dict[str, dict[str, Any]]:
@@ -434,7 +492,7 @@ def _rule_by_annotation(field: dataclasses.Field[Any]) -> _Rule | None:
     kind: type = default.__class__
     names = _type_names(field.type) - {"None"}
     if is_number(default):
-        return _NUMBER if names <= {"float", "int"} else None
+        return _Numbers(whole=names == {"int"}) if names <= {"float", "int"} else None
     plain = isinstance(default, bool | str) or dataclasses.is_dataclass(default)
     return _Kind(kind) if plain and names == {kind.__name__} else None
 
@@ -452,5 +510,4 @@ def _field(rule: _Rule, default: Any, unit: str = "", doc: str = "") -> Any:
     return dataclasses.field(default=default, metadata={"rule": rule, "unit": unit, "doc": doc})
 
 
-_NUMBER = _Numbers()
 _WEIGHTS = _Numbers(None)

@@ -34,7 +34,8 @@ class MotrixEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def __init__(self, task: Task, *, render_mode: str | None = None, **kwargs: Any):
         """Create the environment; keyword arguments go to MotrixVectorEnv."""
         if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode must be None or 'rgb_array', got {shown(render_mode)}")
+            modes = "None, 'human' (with gymnasium.make) or 'rgb_array'"
+            raise ValueError(f"render_mode must be {modes}, got {shown(render_mode)}")
         vector_env = MotrixVectorEnv(
             task, 1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **kwargs
         )

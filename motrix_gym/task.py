@@ -37,13 +37,17 @@ from motrix_gym.names import nearest, shown
 from motrix_gym.observation import Channel, Frames, check_channels, mirror
 from motrix_gym.random import RowRandom
 from motrix_gym.randomization import Randomization
-from motrix_gym.settings import is_mapping, number, weights, whole
+from motrix_gym.settings import number, weights, whole
 from motrix_gym.success import SuccessRule
 from motrix_gym.symmetry import Mirror
 from motrix_gym.view import View
 
 _MAX_SUBSTEPS = 100_000  # of a step, so that it ends in reasonable time
 _COMPARISONS = {">=": operator.ge, "<=": operator.le}
+
+
+class TaskError(ValueError):
+    """A task is not written as it must be; the message says what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         """Check every setting, and that the time steps fit."""
-        settings.check(self)
+        settings.make_plain(self)
         ratio = float(self.control_timestep) / float(self.physics_timestep)
         if not 0.5 < ratio < _MAX_SUBSTEPS + 0.5 or abs(ratio - round(ratio)) > 1e-6:
             raise ValueError(
@@ -140,31 +144,25 @@ class TaskConfig:
         return round(self.control_timestep / self.physics_timestep)
 
     def override(self, **changes: Any) -> Any:
-        """A copy with some settings changed; ``reward_weights`` are merged.
+        """A copy with some settings changed.
+
+        A setting that holds others, such as ``reward_weights`` or ``randomization``, is changed in
+        parts: by a mapping of these, or by dotted names, ``**{"commands.forward": (1, 1)}``.
 
         Raises:
             TypeError: for a setting that does not exist; the message has the nearest name.
-            ValueError: for a reward term that does not exist, or a value that is not allowed.
+            ValueError: for a part that does not exist, or a value that is not allowed.
         """
         names = [f.name for f in dataclasses.fields(self)]
         for name in changes:
-            if name not in names:
+            if name.partition(".")[0] not in names:
                 near = nearest(name, names)
                 hint = f": did you mean {near!r}?" if near else ""
                 raise TypeError(
                     f"{type(self).__name__} got an unexpected keyword argument {shown(name)}{hint} "
                     f"(settings: {', '.join(sorted(names))})"
                 )
-        given = changes.get("reward_weights")
-        if is_mapping(given):
-            terms = self.reward_weights
-            for term in given:
-                if term not in terms:
-                    raise ValueError(
-                        f"no reward term {shown(term)}: the terms are {', '.join(sorted(terms))}"
-                    )
-            changes["reward_weights"] = {**terms, **given}
-        return dataclasses.replace(self, **changes)
+        return settings.changed(self, changes)
 
 
 class Task:
@@ -213,7 +211,15 @@ class Task:
     """The camera that ``render`` uses."""
 
     def __init__(self, config: TaskConfig):
-        """Compile the model for ``config``."""
+        """Compile the model for ``config``.
+
+        Raises:
+            TaskError: if the task lacks a function that it must define.
+        """
+        for name in ("observation_channels()", "rewards(v)"):
+            plain = name.partition("(")[0]
+            if getattr(type(self), plain) is getattr(Task, plain):
+                raise TaskError(f"{type(self).__name__} must define {name}")
         self.config = config
         self.model = self.build_model()
         self.model.opt.timestep = config.physics_timestep

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from motrix_gym.engine import Engine, copy_into
+from motrix_gym.judgement import check_judgement
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.observation import Channel, Frames
 from motrix_gym.random import MAX_SEED, RandomStreams
@@ -144,6 +145,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             name: np.array(getattr(self.model, name)) for name in self.simulation.per_world
         }
         self._random = RandomStreams(num_envs)
+        self._checked = False  # whether what the task says of a step has been checked
         self._seeded = False
         self._started = np.zeros(num_envs, bool)
         self._ended = np.zeros(num_envs, bool)  # rows whose episode is over and not yet reset
@@ -257,13 +259,16 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         # The step has changed what the old view copied and kept.
         v = self.simulation.all if ids is None else self.simulation.rows(ids)
         # Copied, since a task may return a field or a buffer itself, which lives on.
-        terminated = self._in_all_rows(np.array(self.task.terminated(v), bool), rows)
-        terms = {
-            k: self._in_all_rows(x, rows) for k, x in self._weighted(self.task.rewards(v)).items()
-        }
-        metrics = {k: self._in_all_rows(np.array(x), rows) for k, x in self.task.measure(v).items()}
+        ends, unweighted = self.task.terminated(v), self.task.rewards(v)
+        measures, success = self.task.measure(v), self.task.success(v)
+        if not self._checked:
+            check_judgement(self.task, v.n, ends, unweighted, measures, success)
+            self._checked = True
+        terminated = self._in_all_rows(np.array(ends, bool), rows)
+        weights = self.config.reward_weights
+        terms = {k: self._in_all_rows(weights[k] * x, rows) for k, x in unweighted.items()}
+        metrics = {k: self._in_all_rows(np.array(x), rows) for k, x in measures.items()}
         info: dict[str, Any] = {}
-        success = self.task.success(v)
         if success is not None:
             success = self.task.success_rule.judge(v, success, self.config.control_timestep)
             info["success"] = self._in_all_rows(np.array(success, bool), rows)
@@ -442,14 +447,6 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             size = len(noise)
             frame[:, :size] += noise * self._random.rows(rows).uniform32(size)
         return self._frames.deliver(frame, rows, first)
-
-    def _weighted(self, terms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The reward terms times their weights."""
-        weights = self.config.reward_weights
-        if terms.keys() != weights.keys():
-            odd = ", ".join(sorted(terms.keys() ^ weights.keys()))
-            raise ValueError(f"reward terms and reward_weights must have the same names: {odd}")
-        return {name: weights[name] * value for name, value in terms.items()}
 
     def _in_all_rows(self, values: np.ndarray, rows: Any) -> np.ndarray:
         """The rows' values in an array of all rows, 0 elsewhere."""

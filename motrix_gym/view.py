@@ -181,9 +181,9 @@ def unknown(what: str, name: str, allowed: Iterable[str]) -> str:
     Args:
         what: the kind of thing, such as "geom".
         name: what was given.
-        allowed: what there is.
+        allowed: the names that there are; empty ones are left out.
     """
-    names = sorted(str(a) for a in allowed)
+    names = sorted(a for a in allowed if a)  # "" is one without a name
     near = nearest(name, names)
-    hint = f": did you mean {near!r}?" if near else f": there are {', '.join(names[:40])}"
-    return f"no {what} {shown(name)}{hint}"
+    hint = f"did you mean {near!r}?" if near else f"there are {', '.join(names[:40]) or 'none'}"
+    return f"no {what} {shown(name)}: {hint}"

@@ -116,7 +116,7 @@ def add_source_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
     source.add_argument(
         "--policy",
         type=Path,
-        help='"pretrained", or a folder with policy.safetensors and policy.json; with '
+        help='"pretrained", an id, or a folder with policy.safetensors and policy.json; with '
         "--allow-pickle and --env, a "
         ".pt or .pickle of skrl or a .zip of Stable-Baselines3 too",
     )
@@ -172,13 +172,14 @@ def policy_asked_for(args: argparse.Namespace) -> "Found":
 
 
 def split_settings(
-    texts: Sequence[str], algo: str = "ppo"
+    texts: Sequence[str], algo: str = "ppo", env_id: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the settings of `--set`: the algorithm's, and the task's without "env.".
 
     Args:
         texts: Such as "learning_rate=1e-4" and "env.max_angle=0.3"; values are YAML.
         algo: The algorithm's name.
+        env_id: The environment, of whose settings one without "env." may be meant.
 
     Raises:
         ConfigError: one is not name=value, or the algorithm has no such setting, or there is no
@@ -196,7 +197,7 @@ def split_settings(
             where = f"--set {shown(text)}"
             task[name.strip().removeprefix(PREFIX)] = config.parse_value(value, where)
         else:
-            name, value = config.parse_set(text, algo)
+            name, value = config.parse_set(text, algo, env_id)
             algorithm[name] = value
     return algorithm, task
 
@@ -205,12 +206,15 @@ def task_settings_only(texts: Sequence[str]) -> dict[str, Any]:
     """Returns the task settings of `--set`, for a command that trains nothing.
 
     Raises:
-        UsageError: one is a setting of the algorithm.
+        UsageError: one is no setting of the task.
     """
-    algorithm, task = split_settings(texts)
-    if algorithm:
-        name = next(iter(algorithm))
-        raise UsageError(
-            f"--set {name}: only settings of the task (env.NAME=VALUE) can be changed here"
-        )
-    return task
+    from motrix_gym.names import shown
+    from rl_zoo.task_settings import PREFIX
+
+    for name in (text.partition("=")[0].strip() for text in texts):
+        if not name.startswith(PREFIX):
+            raise UsageError(
+                f"--set {shown(name)}: only settings of the task (env.NAME=VALUE) can be changed "
+                "here"
+            )
+    return split_settings(texts)[1]

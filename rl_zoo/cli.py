@@ -136,6 +136,7 @@ def _on_ctrl_c(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """The errors whose message was written for the user; looked up only when one is raised."""
     from adapters import FieldError, MissingLibraryError, PolicyError
+    from motrix_gym import TaskError
     from motrix_gym.registration import UnknownEnvironmentError
     from motrix_gym.rendering import RenderingError
     from rl_zoo.config import ConfigError
@@ -147,6 +148,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         *asked_wrongly,
         MissingLibraryError,
         PolicyError,
+        TaskError,
         RenderingError,
         RunError,
         OSError,  # a disk that is full, a folder that is closed
@@ -164,10 +166,10 @@ def _message(error: Exception) -> str:
 
 def _status(error: Exception) -> int:
     from adapters import PolicyError
+    from motrix_gym import TaskError
 
     if isinstance(error, ZooError):
         return error.status
-    # A ValueError means wrong arguments, except for PolicyError, which means a damaged file.
-    return (
-        MISUSED if isinstance(error, ValueError) and not isinstance(error, PolicyError) else FAILED
-    )
+    # A ValueError means wrong arguments, except for a damaged file, or a task's mistake.
+    misused = isinstance(error, ValueError) and not isinstance(error, PolicyError | TaskError)
+    return MISUSED if misused else FAILED

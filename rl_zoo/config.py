@@ -112,13 +112,13 @@ def given(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     blocks, origin = _read(env_id, hyperparams)
-    names = (*ALGORITHMS[algo].names(), *ALGORITHMS[algo].only)
+    names, unlisted = ALGORITHMS[algo].names(), ALGORITHMS[algo].only
     universal = blocks.get(algo, Block())
-    _check_keys(universal, (*names, BACKENDS), "setting")
+    _check_keys(universal, (*names, BACKENDS), "setting", unlisted)
     backends = universal.get(BACKENDS, Block())
     _check_keys(backends, trainers_with(algo), "trainer")
     for block in backends.values():
-        _check_keys(block, names, "setting")
+        _check_keys(block, names, "setting", unlisted)
     values = _on_top(backends.get(counterpart(trainer), Block()), universal)
     values.pop(BACKENDS, None)
     return values, blocks.places.get(algo, origin)
@@ -162,8 +162,13 @@ def dump(config: AlgorithmConfig, algo: str = "ppo") -> str:
     return yaml_files.dump({algo: config.as_dict()})
 
 
-def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
+def parse_set(text: str, algo: str = "ppo", env_id: str | None = None) -> tuple[str, Any]:
     """Returns name and value of a `--set name=value`; the value is read as YAML.
+
+    Args:
+        text: What was given.
+        algo: The algorithm's name.
+        env_id: The environment, of whose settings one may be meant.
 
     Raises:
         ConfigError: It is not name=value, or no setting of the algorithm has the name, or there is
@@ -177,6 +182,9 @@ def parse_set(text: str, algo: str = "ppo") -> tuple[str, Any]:
     note = "; those of the task are env.NAME"
     config = ALGORITHMS[algo]
     if name not in (*config.aliases, *config.only):
+        task = vars(registration.entry(env_id).config) if env_id else ()
+        if name not in config.names() and name.partition(".")[0] in task:
+            raise ConfigError(f"--set {shown(name)}: did you mean env.{name}?")
         _check_name(name, config.names(), "setting", "--set: ", note)
     return name, parse_value(value, f"--set {shown(text)}")
 
@@ -245,7 +253,9 @@ def _extended(blocks: Block, folder: Path, extending: tuple[Path, ...]) -> Block
     """
     base_name, place = blocks.pop(EXTENDS, None), blocks.places.pop(EXTENDS, "")
     for algo, block in blocks.items():
-        _check_name(algo, ALGORITHMS, "algorithm", f"{blocks.places[algo]}: ")
+        known = any(algo in (*config.names(), *config.aliases) for config in ALGORITHMS.values())
+        note = "; settings go under an algorithm, such as `ppo:`" if known else ""
+        _check_name(algo, ALGORITHMS, "algorithm", f"{blocks.places[algo]}: ", note)
         _check_block(block, blocks.places[algo], algo)
         backends = block.get(BACKENDS, Block())
         _check_block(backends, block.places.get(BACKENDS, ""), BACKENDS)
@@ -307,9 +317,13 @@ def _check_block(value: Any, place: str, name: str) -> None:
         raise ConfigError(f"{place}: {name} must hold 'name: value' pairs, not {shown(value)}")
 
 
-def _check_keys(block: Block, allowed: Collection[str], what: str) -> None:
+def _check_keys(
+    block: Block, allowed: Collection[str], what: str, unlisted: Collection[str] = ()
+) -> None:
+    """Raises ConfigError for a name that is neither allowed nor one of `unlisted`."""
     for name, place in block.places.items():
-        _check_name(name, allowed, what, f"{place}: ")
+        if name not in unlisted:
+            _check_name(name, allowed, what, f"{place}: ")
 
 
 def _check_name(

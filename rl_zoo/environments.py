@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def find_env(name: str) -> str:
         name: An id, or "module:id" to import a module that registers it.
 
     Raises:
-        UsageError: There is no such module, or without one, no such environment.
+        UsageError: There is no such module, or it has a mistake, or there is no such environment.
         UnknownEnvironmentError: (of motrix_gym) The module registers no such environment.
     """
     from motrix_gym import registration
@@ -41,10 +42,9 @@ def find_env(name: str) -> str:
     try:
         return registration.entry(env_id).id
     except registration.UnknownEnvironmentError as error:
-        if colon:
+        if colon or error.near:
             raise
-        hint = "a module of your own is named before it: --env module:ID"
-        raise UsageError(f"{error}; {hint}") from error
+        raise UsageError(f"{error}, as in --env MODULE:{env_id}") from error
 
 
 def env_of(env_id: str, source: object) -> str:
@@ -82,20 +82,50 @@ def env_of_run(manifest: dict[str, Any], folder: Path) -> str:
     env_id, module = manifest["env_id"], manifest.get("module")
     if module and env_id not in list_envs() and _is_users(module, folder):
         print(f"importing {module}, which registered {env_id}", flush=True)
-        _import_module(module)
+        if not _import_module(module):
+            raise ZooError(
+                f"{folder} is of {env_id}, which is not registered: its module {module!r} is "
+                f"neither in {os.getcwd()} nor where Python looks; go to its folder, or add that "
+                "to PYTHONPATH"
+            )
     return env_of(env_id, folder)
 
 
 def _import_module(name: str) -> bool:
-    """Imports a module; returns False if there is none of the name."""
+    """Imports a module; returns False if there is none of the name.
+
+    Raises:
+        UsageError: It has a mistake; the message has file and line.
+    """
     _look_here()
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and not f"{name}.".startswith(f"{error.name}."):
-            raise  # a mistake inside the user's module
-        return False
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            return False
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise UsageError(f"{_place(name, error)}: {type(error).__name__}: {reason}") from error
     return True
+
+
+def _place(module: str, error: Exception) -> str:
+    """Returns file and line of the user's code that raised an error as it was imported."""
+    if isinstance(error, SyntaxError):
+        file, line = error.filename or "", error.lineno
+    else:
+        root = Path(__file__).parents[1]
+        others = [root / "motrix_gym", root / "rl_zoo", Path(importlib.__file__).parent]
+        users = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith("<frozen")
+            and not any(map(Path(frame.filename).is_relative_to, others))
+        ]
+        if not users:  # such as a file that cannot be read
+            return module
+        file, line = users[-1].filename, users[-1].lineno
+    here = Path(file).is_relative_to(os.getcwd())
+    return f"{os.path.relpath(file) if here else file}:{line}"
 
 
 def _look_here() -> None:
@@ -112,7 +142,7 @@ def _is_users(module: str, folder: Path) -> bool:
     _look_here()
     spec = importlib.util.find_spec(parts[0])  # of the outermost package, which imports nothing
     if spec is None:
-        return False
+        return True  # to be told that there is none
     runs = folder.resolve().parent
     packages = [Path(place).resolve() for place in spec.submodule_search_locations or ()]
     file = Path(spec.origin or "").resolve()
@@ -138,15 +168,14 @@ def make_env(
         privileged: Whether observations hold the task's privileged channels too, for a training.
 
     Raises:
-        UsageError: A setting is wrong.
+        FieldError: (of motrix_gym) A setting is wrong.
         ZooError: There is not enough memory.
     """
     import gymnasium
 
-    from motrix_gym import registration
-    from rl_zoo.task_settings import overrides
+    from rl_zoo.task_settings import resolved
 
-    changes = overrides(registration.entry(env_id).config, settings)
+    resolved(env_id, settings)
     try:
         env = gymnasium.make_vec(
             env_id,
@@ -154,7 +183,7 @@ def make_env(
             num_threads=num_threads,
             autoreset_mode=autoreset_mode,
             privileged=privileged,
-            **changes,
+            **settings,
         )
     except MemoryError as error:
         raise ZooError(f"not enough memory for {num_envs} environments of {env_id}") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from motrix_gym.settings import integer
 from rl_zoo.environments import make_env
 from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.policies import check_fits
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from motrix_gym import Goal, MotrixVectorEnv, TaskConfig
 
 EPISODES, SEED = 1000, 0
+MAX_EPISODES = 10**6
 CHOICE_EPISODES = 50  # for each of the two policies of a run between which a training chooses
 FEW_ENVS, MAX_ENVS = 64, 1024  # environments side by side, unless the user gives a number
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
     """Figures of a policy, one number per episode.
 
@@ -112,6 +114,8 @@ class Evaluation:
         """Returns a table for the user."""
         rows = [("", "mean", "IQ mean", "95% interval", "min", "max")]
         for name, summary in self.summaries.items():
+            if name in self.words:
+                continue  # classes, which have no mean
             mean, middle, low, high, least, most = map(number, summary)
             unit = f" ({self.units[name]})" if self.units.get(name) else ""
             rows.append((name + unit, mean, middle, f"{low} to {high}", least, most))
@@ -123,8 +127,8 @@ class Evaluation:
             *(f"  with env.{name}={value}" for name, value in self.settings.items()),
             table(rows),
         ]
-        if self.rates:
-            lines.append(f"intervals: Wilson for {', '.join(sorted(self.rates))}, else bootstrap")
+        how = f"Wilson for {', '.join(sorted(self.rates))}, else " if self.rates else ""
+        lines.append(f"IQ mean: interquartile mean; intervals: {how}bootstrap")
         if self.faults:
             lines.append(f"{self.faults} episodes ended in a diverged simulation")
         for goal, text in self.verdicts.items():
@@ -133,6 +137,8 @@ class Evaluation:
             text += f", but the interval reaches {beyond}" if text == ON_AVERAGE else ""
             lines.append(f"goal {goal}: {text} ({mean}, 95% interval {low} to {high})")
         return "\n".join(lines)
+
+    __repr__ = __str__
 
 
 def check_ends(task: "TaskConfig", env_id: str) -> None:
@@ -174,6 +180,7 @@ def evaluate_policy(
             episodes are played.
 
     Raises:
+        ValueError: `episodes` is none of 1 to 1,000,000.
         ZooError: `num_envs` does not divide the episodes, the seed is too large, the policy does
             not fit the task, a goal or `by` names no figure, or a rate has values other than 0 and
             1.
@@ -181,6 +188,7 @@ def evaluate_policy(
     from adapters.seeds import first_stream
     from motrix_gym import registration
 
+    integer("episodes", episodes, 1, MAX_EPISODES)
     if num_envs is None:
         num_envs = side_by_side(episodes)
     if episodes % num_envs:
@@ -214,6 +222,7 @@ def evaluate_policy(
     finally:
         env.close()
     rates &= figures.keys()
+    units |= dict.fromkeys(rates, "share of episodes")
     for name in sorted(rates):
         if len(odd := figures[name][~np.isin(figures[name], (0, 1))]):
             raise ZooError(
@@ -253,13 +262,15 @@ def side_by_side(episodes: int) -> int:
     """Returns the largest number of environments, up to 1024, that divides a number of episodes.
 
     Raises:
-        ZooError: it is small, which would be slow, while a similar number of episodes has a larger.
+        ValueError: the number is none of 1 to 1,000,000.
+        ZooError: the result is small, which would be slow, and would be larger for a similar number
+            of episodes.
     """
 
     def most(number: int) -> int:
         return next(n for n in range(min(number, MAX_ENVS), 0, -1) if number % n == 0)
 
-    found = most(episodes)
+    found = most(integer("episodes", episodes, 1, MAX_EPISODES))
     if found < min(FEW_ENVS, episodes):
         below = next(n for n in range(episodes, 0, -1) if most(n) >= FEW_ENVS)
         above = next(n for n in itertools.count(episodes) if most(n) >= FEW_ENVS)

@@ -14,7 +14,9 @@ def missing(package: str, extra: str) -> str:
 
 
 def command_line(name: str, *words: str | Path) -> str:
-    """What to type to run a command of the zoo with the Python that runs now."""
+    """What to type to run a command of the zoo, in the form in which this one was started."""
+    if Path(sys.argv[0]).stem == "motrix":
+        return shlex.join(["motrix", name, *map(str, words)])
     on_path = shutil.which("python")
     if on_path and os.path.dirname(on_path) == os.path.dirname(sys.executable):
         python = "python"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_zoo.environments import env_of_run, find_env
+from rl_zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from adapters import AlgorithmConfig
@@ -82,11 +83,16 @@ def plan_new(
         UsageError, ConfigError: A name or a setting is wrong.
         ZooError: No trainer with the algorithm is installed, or no GPU is found where asked for.
     """
+    from adapters import find_trainer
     from rl_zoo import config as zoo_config
     from rl_zoo.choice import choose
 
     env_id, task_settings = find_env(env_id), dict(env or {})
     if trainer != "auto":  # a wrong name is told before anything is looked for
+        try:
+            find_trainer(trainer)
+        except ValueError as error:
+            raise UsageError(f"{error}, or auto") from error
         zoo_config.load(env_id, algo, trainer, hyperparams=hyperparams, **settings)
     trainer, device, reason = choose(trainer, device, algo, zoo_config.trainers(algo))
     config = zoo_config.load(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters import AlgorithmConfig, Policy
-from motrix_gym.names import did_you_mean
+from motrix_gym.names import did_you_mean, shown
 from rl_zoo import config, policies
 from rl_zoo.environments import DEFAULT_ENV, env_of, env_of_run, find_env, make_env
 from rl_zoo.errors import UsageError
@@ -47,7 +47,8 @@ def find_policy(
     Args:
         env: An id, or "module:id"; by default that of the run or policy, else the cart-pole.
         run: A run's folder, whose best policy is meant.
-        policy: "pretrained", a policy's folder, or another library's file.
+        policy: "pretrained", an id that has a shipped policy, a policy's folder, or another
+            library's file.
         allow_pickle: Read other libraries' files, which can hide code.
         run_dir: The folder of all runs.
 
@@ -56,6 +57,8 @@ def find_policy(
         UsageError: It is in another library's file, and `allow_pickle` or `env` is missing.
         ZooError: The environment is not registered.
     """
+    from adapters.foreign import KINDS
+
     wanted = find_env(env) if env else None
     if str(policy) == "pretrained":
         env_id = wanted or DEFAULT_ENV
@@ -68,7 +71,12 @@ def find_policy(
     if policy:
         if os.path.isfile(policy / MANIFEST):
             raise UsageError(f"{policy} is a run: --run {policy}")
-        loaded = Policy.load(policy)
+        folder = _shipped(str(policy)) or policy
+        if not folder.is_dir():
+            what = "file" if policy.suffix in KINDS else "folder"
+            hint = did_you_mean(str(policy), ("pretrained", *_shipped_names()))
+            raise UsageError(f"--policy: there is no {what} {shown(str(policy))}{hint}")
+        loaded = Policy.load(folder)
         env_id = wanted or loaded.metadata.get("env_id")
         if not isinstance(env_id, str):
             raise UsageError(f"{policy} does not say its environment: give --env")
@@ -140,12 +148,22 @@ def with_policies_found(settings: AlgorithmConfig) -> AlgorithmConfig:
 
 def _folder(setting: str, name: str) -> str:
     """Returns the folder of the policy that a setting names."""
-    shipped = sorted(path.parent.name for path in policies.PRETRAINED.glob("*/policy.json"))
-    if (short := name.removeprefix("Motrix/")) in shipped:
-        return str(policies.PRETRAINED / short)
+    if shipped := _shipped(name):
+        return str(shipped)
     if os.path.isfile(os.path.join(name, MANIFEST)):
         return os.path.abspath(Run.open(name).policy_folder())
     if not os.path.isdir(name):
-        message = f"is neither a folder nor a shipped policy{did_you_mean(name, shipped)}"
-        raise UsageError(f"{setting}={name!r} {message}; those are: {', '.join(shipped)}")
+        names = _shipped_names()
+        message = f"is neither a folder nor a shipped policy{did_you_mean(name, names)}"
+        raise UsageError(f"{setting}={name!r} {message}; those are: {', '.join(names)}")
     return os.path.abspath(name)
+
+
+def _shipped(name: str) -> Path | None:
+    """Returns the folder of a shipped policy, by its environment's id; None if there is none."""
+    short = name.removeprefix("Motrix/")
+    return policies.PRETRAINED / short if short in _shipped_names() else None
+
+
+def _shipped_names() -> list[str]:
+    return sorted(path.parent.name for path in policies.PRETRAINED.glob("*/policy.json"))

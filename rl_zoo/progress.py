@@ -44,20 +44,19 @@ class ProgressLine:
         self.total, self.metrics, self.deadline = total, metrics, deadline
         self.stream = stream or sys.stdout
         self.rewrites = self.stream.isatty()
-        now = time.monotonic()
-        self._shown = (now, done)
+        self._shown = (time.monotonic(), done)
         self._latest: dict[str, float] = {}  # by tag: not every update has every scalar
-        self._history = deque([(now, done, (0.0,) * len(PARTS))], maxlen=WINDOW + 1)
+        # The first update compiles, and says nothing of the speed: its end is the first entry.
+        self._history = deque[tuple[float, int, tuple[float, ...]]](maxlen=WINDOW + 1)
 
     def update(self, steps: int, scalars: Mapping[str, float]) -> None:
         """Takes in an update's scalars (by TensorBoard tag) and shows them if it is time to."""
         now = time.monotonic()
         self._latest |= scalars
-        if len(self._history) == 2:  # the first update compiles, and says nothing of the speed
-            then, before, _ = self._history[1]
-            self._announce((steps - before) / max(now - then, 1e-9), now, steps)
         seconds = tuple(scalars.get(f"Time / {part} (s)", 0.0) for part in PARTS)
         self._history.append((now, steps, seconds))
+        if len(self._history) == 2:
+            self._announce()
         shown_at, shown_steps = self._shown
         grown = steps - shown_steps >= SHARE * self.total
         if self.rewrites or grown or now - shown_at >= INTERVAL or steps >= self.total:
@@ -67,32 +66,43 @@ class ProgressLine:
     def line(self) -> str:
         """Returns the line as it is now."""
         scalars = self._latest
-        (then, before, _), *_, (now, steps, _) = self._history
-        rate = (steps - before) / max(now - then, 1e-9)
-        spent = [sum(part) for part in zip(*(s for *_, s in list(self._history)[1:]), strict=True)]
-        whole = sum(spent) or 1.0
-        split = ", ".join(
-            f"{name.lower()} {100 * s / whole:.0f}%" for name, s in zip(PARTS, spent, strict=True)
-        )
-        left = _clock(self._seconds_left(rate, now, steps))
-        parts = [f"{steps:,} steps {100 * steps / self.total:3.0f}%, {left} left"]
+        _, steps, _ = self._history[-1]
+        parts = [f"{steps:,} steps {100 * steps / self.total:3.0f}%"]
+        measured = len(self._history) > 1
+        if measured:
+            parts[0] += f", {_clock(self._seconds_left())} left"
         if RETURN in scalars:
             parts.append(f"return {scalars[RETURN]:.4g}")
         if SUCCESS in scalars:
             parts.append(f"success {100 * scalars[SUCCESS]:.0f}%")
-        parts.append(f"{rate:,.0f}/s ({split})")
+        if measured:
+            parts.append(f"{self._rate():,.0f}/s ({self._split()})")
         for name in () if SUCCESS in scalars else self.metrics:
             if f"metrics / {name} (mean)" in scalars:
                 parts.append(f"{name} {scalars[f'metrics / {name} (mean)']:.3g}")
         return " | ".join(parts)  # what matters most first: a narrow terminal cuts the rest
 
-    def _seconds_left(self, rate: float, now: float, steps: int) -> float:
-        """Returns the time until the budget of steps or the time is spent, at steps per second."""
-        return min(max(self.total - steps, 0) / max(rate, 1e-9), max(self.deadline - now, 0.0))
+    def _rate(self) -> float:
+        """Returns steps per second, without the first update."""
+        (then, before, _), *_, (now, steps, _) = self._history
+        return (steps - before) / max(now - then, 1e-9)
 
-    def _announce(self, rate: float, now: float, steps: int) -> None:
+    def _split(self) -> str:
+        """Returns which parts of an update took how much of its time."""
+        spent = [sum(part) for part in zip(*(s for *_, s in list(self._history)[1:]), strict=True)]
+        whole = sum(spent) or 1.0
+        shares = zip(PARTS, spent, strict=True)
+        return ", ".join(f"{name.lower()} {100 * s / whole:.0f}%" for name, s in shares)
+
+    def _seconds_left(self) -> float:
+        """Returns the time until the budget of steps or the time is spent."""
+        now, steps, _ = self._history[-1]
+        seconds = max(self.total - steps, 0) / max(self._rate(), 1e-9)
+        return min(seconds, max(self.deadline - now, 0.0))
+
+    def _announce(self) -> None:
         """Says how long the rest will take, if it is long and no time was set."""
-        seconds = self._seconds_left(rate, now, steps)
+        seconds, steps = self._seconds_left(), self._history[-1][1]
         if seconds > LONG and self.deadline == math.inf:
             text = f"expected: {_clock(seconds)} for {self.total - steps:,} steps"
             hint = "--minutes M or a lower max_env_steps asks for less"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rl_zoo.logs import EventLog
     from rl_zoo.runs import Run
 
+REWARD_TERM = "Reward Instant / "  # and the term's name begin a tag
+
 
 class Recorder:
     """Makes a trainer's updates; writes its scalars to the log, and its state to checkpoints.
@@ -57,7 +59,7 @@ class Recorder:
         """
         trainer, config = self.trainer, self.trainer.config
         started, before = time.perf_counter(), trainer.vector_steps
-        scalars = _update(trainer)
+        scalars = self._make_update()
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self._unlogged.append(scalars)
@@ -71,6 +73,39 @@ class Recorder:
         if trainer.vector_steps // interval > before // interval:
             self._save()
         return scalars
+
+    def _make_update(self) -> dict[str, float]:
+        """Makes an update; raises ZooError if rewards, losses or weights are not finite."""
+        from adapters import PolicyError
+
+        trainer, refused = self.trainer, None
+        try:
+            scalars = trainer.update()
+        except ValueError as error:  # actions that are not finite are refused
+            scalars, refused = trainer.statistics.summary(), error
+        when = f"at {trainer.env_steps:,} steps"
+        for tag, x in _not_finite(scalars, REWARD_TERM):
+            name = tag.removeprefix(REWARD_TERM).rpartition(" (")[0]
+            raise self._failed(f"the reward term {name!r} is {x} {when}") from refused
+        sick = [f"{tag} is {x}" for tag, x in _not_finite(scalars, "Loss")]
+        if refused:
+            try:
+                trainer.policy()
+            except PolicyError:
+                sick = [str(refused)]
+            else:
+                raise refused
+        if sick:
+            raise self._failed(
+                f"the training diverged {when} ({sick[0]}): try a lower learning_rate or "
+                "max_learning_rate, or smaller rewards"
+            )
+        return scalars
+
+    def _failed(self, why: str) -> ZooError:
+        """The error to raise, which mentions earlier checkpoints if there are any."""
+        saved = self.run.manifest()["latest"]
+        return ZooError(f"{why}; earlier checkpoints are good" if saved else why)
 
     def finish(self) -> None:
         """Logs and saves what was not logged and saved yet.
@@ -112,28 +147,9 @@ class Recorder:
         self._episodes, self._total_return = 0.0, 0.0
 
 
-def _update(trainer: "Trainer") -> dict[str, float]:
-    """Makes an update; raises ZooError if losses or weights are not finite."""
-    from adapters import PolicyError
-
-    try:
-        scalars = trainer.update()
-        sick = [
-            f"{k} is {v}" for k, v in scalars.items() if k[:4] == "Loss" and not math.isfinite(v)
-        ]
-    except ValueError as error:  # actions that are not finite are refused
-        try:
-            trainer.policy()
-        except PolicyError:
-            sick = [str(error)]
-        else:
-            raise
-    if sick:
-        raise ZooError(
-            f"the training diverged at {trainer.env_steps:,} steps ({sick[0]}): try a lower "
-            "learning_rate or max_learning_rate, or smaller rewards; earlier checkpoints are good"
-        )
-    return scalars
+def _not_finite(scalars: Mapping[str, float], start: str) -> list[tuple[str, float]]:
+    """Returns tags that begin so and have values that are not finite, with these values."""
+    return [(k, x) for k, x in scalars.items() if k.startswith(start) and not math.isfinite(x)]
 
 
 def _combined(parts: Sequence[dict[str, float]]) -> dict[str, float]:

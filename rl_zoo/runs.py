@@ -71,6 +71,13 @@ class Run:
         self._started = time.monotonic()  # what came before is in the manifest's wall_seconds
         self._keep = 0
 
+    def __repr__(self) -> str:
+        try:
+            status = self.manifest()["status"]
+        except RunError:
+            status = "damaged"
+        return f"Run({self.folder}, {status})"
+
     @classmethod
     def create(
         cls,

@@ -169,7 +169,7 @@ class Session:
     @property
     def spent(self) -> bool:
         """Whether the budget of steps is spent."""
-        return self.trainer.vector_steps >= self.plan.config.vector_steps
+        return self.trainer.spent
 
     def policy(self) -> "Policy":
         """Returns the policy as it is after the last update."""

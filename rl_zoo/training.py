@@ -227,7 +227,9 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
 
     print(_header(training), file=out, flush=True)
     trainer = training.trainer
-    metrics = tuple(trainer.env.unwrapped.task.metrics)  # pyright: ignore
+    task = trainer.env.unwrapped.task  # pyright: ignore
+    # A step's mean says nothing of a rate, which counts episodes, or of classes.
+    metrics = [name for name, m in task.metrics.items() if not (m.rate or m.words)]
     line = ProgressLine(
         training.total_steps, trainer.env_steps, metrics, training.deadline, stream=out
     )
@@ -288,6 +290,6 @@ def _judge(training: Session, episodes: int, out: TextIO) -> None:
     result = measure("best", episodes, "evaluation")
     manifest = run.manifest()
     steps = manifest["best"]["steps"]
-    print(f"the best policy, of {steps:,} of {manifest['steps']:,} steps:", file=out)
+    print(f"the best policy, that of step {steps:,} of {manifest['steps']:,}:", file=out)
     run.save_evaluation(result.as_dict())
     print(result, file=out)

@@ -114,9 +114,9 @@ def run(program, *arguments, **options):
 
 
 def test_training_and_film_from_python(tmp_path, opengl):
-    pytest.importorskip("imageio_ffmpeg")
     pytest.importorskip("torch")
     result = run(EXAMPLES / "train_and_film.py", "70000", cwd=tmp_path)
     assert "200 whole episodes" in result.stdout
-    assert (tmp_path / "cartpole.mp4").stat().st_size > 10_000
+    assert "os.fork() was called" not in result.stderr  # with threads of JAX, it may never return
+    assert (tmp_path / "cartpole.gif").stat().st_size > 10_000
     assert len(list((tmp_path / "runs" / "CartPole-v0").iterdir())) == 2

@@ -56,6 +56,14 @@ def test_programs_run(page, tmp_path, monkeypatch, request):
             registration._entries.pop("Mine/Pendulum-v0")
 
 
+CALLS = [call for page in PAGES for call in re.findall(r"`(make_vec\(ID.*?\))`", page.read_text())]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_calls_in_a_sentence_run(call):
+    eval(call, {"make_vec": gymnasium.make_vec, "ID": "Motrix/Go1-v0"}).close()
+
+
 def test_table_of_environments_is_current(capsys):
     assert motrix(["envs", "--markdown"]) == 0
     printed = capsys.readouterr().out.strip()

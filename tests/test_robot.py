@@ -17,6 +17,7 @@ from motrix_gym.tasks.locomotion.robot import (
     sideways_joints,
 )
 from motrix_gym.tasks.locomotion.velocity import FLAT, VelocityTracking
+from motrix_gym.view import unknown
 
 # Two legs of two joints and an arm, a waist between them: no quadruped.
 BIPED = """
@@ -151,6 +152,16 @@ def test_a_robot_that_cannot_work_is_told_so(robot, change, message):
         changes = [change]
     with pytest.raises(ValueError, match=f"biped.xml: .*{message}"):
         VelocityTracking(FLAT, robot(*changes))
+
+
+def test_offsets_of_the_gait_are_shares_of_the_cycle(robot):
+    with pytest.raises(ValueError, match="in cycles, from 0 to 1, got 0, 180"):
+        robot(gait_offsets=(0.0, 180.0)).compile()
+
+
+def test_what_has_no_name_is_not_listed():
+    assert unknown("geom", "R", ["", "", "floor"]) == "no geom 'R': there are floor"
+    assert unknown("geom", "R", ["", ""]) == "no geom 'R': there are none"
 
 
 def test_feet_and_offsets_must_be_as_many(robot):

@@ -2,16 +2,17 @@
 """Settings declare their allowed values, and other values are refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import pytest
 
-from motrix_gym import TaskConfig
+from motrix_gym import TaskConfig, list_envs
 from motrix_gym.commands import VelocityCommands
-from motrix_gym.settings import choice, interval, number, weights, whole
+from motrix_gym.registration import entry
+from motrix_gym.settings import choice, declared, interval, number, weights, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +87,12 @@ class Mixed(TaskConfig):
         ({"max_episode_steps": 2.5}, "a whole number, >= 1, got 2.5"),
         ({"observation_noise": np.inf}, "a finite number, >= 0, got inf"),
         ({"control_timestep": np.inf}, "a finite number, >= 1e-06, <= 60, got inf"),
-        ({"whole": "2"}, "a finite number, got '2'"),
+        ({"whole": "2"}, "a whole number, got '2'"),
+        ({"whole": 1.5}, "a whole number, got 1.5"),
         ({"on": 1}, "True or False, got 1"),
         ({"title": 2}, "text, got 2"),
-        ({"commands": np.nan}, "a motrix_gym.commands.VelocityCommands, got nan"),
-        ({"others": 1}, "a motrix_gym.commands.VelocityCommands, got 1"),
+        ({"commands": np.nan}, "settings by name, or a VelocityCommands, got nan"),
+        ({"others": 1}, "settings by name, or a VelocityCommands, got 1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_is_allowed(config, setting, allowed):
@@ -148,3 +150,62 @@ def test_what_can_be_is_taken():
     assert Child().reward_weights == {"far": 1.0} and Child().speed == 2.0
     assert Config().reward_weights == {"near": 1.0, "effort": -0.1}
     assert Config().reward_weights is not Config().reward_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loose(TaskConfig):
+    speed: float = 1
+    """Of the
+    cart (m/s)."""
+    span: tuple[float, float] = (0, 1)
+    commands: VelocityCommands = VelocityCommands()
+    reward_weights: Mapping[str, float] = field(default_factory=lambda: {"alive": 1, "fall": -1})
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [{"commands": {"forward": [0, 1]}}, {"commands.forward": (0, 1)}],
+)
+def test_parts_of_a_setting_are_changed_by_dotted_name_or_mapping(forward):
+    weights = {"reward_weights.alive": 0.5}
+    changed = Loose().override(speed=2, span=[0.5, 2], **forward, **weights)
+    assert changed.commands == VelocityCommands(forward=(0.0, 1.0))
+    assert changed.reward_weights == {"alive": 0.5, "fall": -1.0}
+    assert (changed.speed, changed.span) == (2.0, (0.5, 2))
+    assert type(changed.speed) is float and type(changed.commands.forward[0]) is float
+    assert Loose().commands == VelocityCommands()
+
+
+def test_changes_of_one_setting_add_up():
+    changes = {"commands": {"turn": (0, 0)}, "commands.forward": (1, 1)}
+    assert Loose().override(**changes).commands == VelocityCommands(forward=(1, 1), turn=(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"comands.forward": 1}, TypeError, "argument 'comands.forward': did you mean 'commands'"),
+        ({"commands.forwrd": 1}, ValueError, "commands.forwrd: .* (did you mean 'forward'?)"),
+        ({"commands": {"forwrd": 1}}, ValueError, "commands.forwrd: .* (did you mean 'forward'?)"),
+        ({"commands.forward": 1}, ValueError, "commands.forward must be (low, high), .* got 1"),
+        ({"reward_weights.aliv": 1}, ValueError, "reward_weights.aliv: .*'alive'"),
+        ({"speed.x": 1}, ValueError, "speed.x: there is nothing inside of it, it is 1.0"),
+    ],
+)
+def test_a_wrong_part_is_named_in_full(changes, error, message):
+    message = message.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?")
+    with pytest.raises(error, match=message):
+        Loose().override(**changes)
+
+
+def test_the_meaning_of_a_setting_may_stand_below_it():
+    docs = {setting.name: setting.doc for setting in declared(Loose)}
+    assert docs["speed"] == "Of the cart (m/s)."
+    assert docs["max_episode_steps"].startswith("Steps after which an episode is truncated")
+
+
+def test_every_setting_of_every_task_has_a_meaning():
+    for env_id in list_envs():
+        config = entry(env_id).config
+        for part in (config, *filter(is_dataclass, vars(config).values())):
+            assert not [s.name for s in declared(type(part)) if not s.doc and s.name != "commands"]

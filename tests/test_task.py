@@ -18,6 +18,7 @@ from motrix_gym import (
     SuccessRule,
     Task,
     TaskConfig,
+    TaskError,
 )
 from motrix_gym.contacts import add_contact_sensors
 
@@ -553,3 +554,33 @@ def test_a_task_draws_what_is_no_geom_of_the_model(opengl):
 
     assert magenta(picture(Rail())) == 0
     assert magenta(picture(Marked())) > 10
+
+
+@pytest.mark.parametrize(
+    ("function", "gives", "message"),
+    [
+        ("terminated", lambda v: v.qpos > 1, r"Rail.terminated gives shape \(3, 1\), .* \(3,\)"),
+        ("terminated", lambda v: v.qpos[:, 0], "Rail.terminated gives float64, .* bool"),
+        ("success", lambda v: v.qpos > 1, r"Rail.success gives shape \(3, 1\)"),
+        ("measure", lambda v: {"place": v.qpos}, r"Rail.measure\['place'\] gives shape \(3, 1\)"),
+        ("rewards", lambda v: {"place": 1.0, "speed": v.qvel[:, 0]}, r"'place'\] gives shape \(\)"),
+        ("rewards", lambda v: {"place": v.qpos[:, 0], "speed": v.qvel}, r"'speed'\] gives shape"),
+        ("rewards", lambda v: {"place": v.qpos[:, 0]}, "not in both: speed"),
+    ],
+)
+def test_what_a_task_says_has_the_shape_and_type_that_it_should(function, gives, message):
+    task = Rail()
+    setattr(task, function, gives)
+    env = make(task=task)
+    env.reset(seed=0)
+    with pytest.raises(TaskError, match=message):
+        env.step(np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("function", ["rewards(v)", "observation_channels()"])
+def test_a_task_without_a_function_is_told_which(function):
+    name = function.partition("(")[0]
+    half = type("Half", (Rail,), {name: getattr(Task, name)})
+    with pytest.raises(TaskError) as error:
+        half()
+    assert str(error.value) == f"Half must define {function}"

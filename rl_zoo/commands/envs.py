@@ -3,10 +3,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rl_zoo import arguments, cli, policies
+from rl_zoo.commands.settings import about
 from rl_zoo.environments import find_env
 from rl_zoo.errors import UsageError
 from rl_zoo.tables import number, table
@@ -79,10 +81,8 @@ def describe(env_id: str) -> dict[str, Any]:
 def details(env_id: str) -> str:
     """Returns what an environment observes, does and measures, and every setting's default."""
     from motrix_gym import registration
-    from rl_zoo.task_settings import by_name
 
     entry = registration.entry(env_id)
-    about = describe(env_id)
     task = registration.make_task(env_id)
     seen = [channel for channel in task.observation if not channel.privileged]
     privileged = [channel for channel in task.observation if channel.privileged]
@@ -94,16 +94,26 @@ def details(env_id: str) -> str:
             (name, "rate" if metric.rate else metric.unit, metric.description)
             for name, metric in task.metrics.items()
         ],
-        "goals": [(goal,) for goal in about["goals"]],
-        "settings (keyword arguments of make_vec; --set env.NAME=VALUE)": [
-            (name, str(value)) for name, value in by_name(entry.config).items()
-        ],
+        "goals": [(str(goal),) for goal in entry.goals],
     }
     blocks = [f"{env_id}: {(task.__doc__ or '').strip().splitlines()[0]}"]
     for title, rows in sections.items():
         if rows:
             blocks.append(f"\n{title}\n" + table(rows, left=len(rows[0])))
-    return "\n".join(blocks)
+    blocks.append("\nsettings (keyword arguments of make_vec; --set env.NAME=VALUE)")
+    return "\n".join([*blocks, *_settings(entry.config)])
+
+
+def _settings(config: Any, prefix: str = "") -> Iterator[str]:
+    """The lines on a task's settings, those inside of others by dotted name."""
+    from motrix_gym.settings import declared
+
+    for setting in declared(type(config)):
+        name, value = prefix + setting.name, getattr(config, setting.name)
+        if is_dataclass(value):
+            yield from _settings(value, f"{name}.")
+        else:
+            yield from about(replace(setting, name=name, default=value))
 
 
 def _width(channels: "Sequence[Channel]") -> int:
@@ -121,23 +131,23 @@ def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
     return rows
 
 
-def _row(about: dict[str, Any]) -> tuple[str, ...]:
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     """An environment's row of the Markdown table."""
-    best = [f"{name} {number(value)}" for name, value in (about["best"] or {}).items()]
-    goals = about["goals"]
-    return about["id"], _episode(about), ", ".join(goals) or "-", ", ".join(best) or "-"
+    best = [f"{name} {number(value)}" for name, value in (entry["best"] or {}).items()]
+    goals = entry["goals"]
+    return entry["id"], _episode(entry), ", ".join(goals) or "-", ", ".join(best) or "-"
 
 
-def _rows(about: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _rows(entry: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """An environment's rows of the plain table, one for each goal."""
-    seconds = about["episode_seconds"]
-    first = about["id"], f"{seconds:g} s" if seconds else "any length"
-    best = list(map(number, (about["best"] or {}).values()))
-    for goal, figure in zip_longest(about["goals"] or ["return"], best, fillvalue="-"):
+    seconds = entry["episode_seconds"]
+    first = entry["id"], f"{seconds:g} s" if seconds else "any length"
+    best = list(map(number, (entry["best"] or {}).values()))
+    for goal, figure in zip_longest(entry["goals"] or ["return"], best, fillvalue="-"):
         yield *first, goal, figure
         first = "", ""
 
 
-def _episode(about: dict[str, Any]) -> str:
-    steps = about["episode_steps"]
-    return f"{steps:,} steps ({about['episode_seconds']:g} s)" if steps else "any length"
+def _episode(entry: dict[str, Any]) -> str:
+    steps = entry["episode_steps"]
+    return f"{steps:,} steps ({entry['episode_seconds']:g} s)" if steps else "any length"

@@ -4,7 +4,7 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ def listing(algo: str) -> str:
         ],
     }
     return "\n\n".join(
-        "\n".join([title, "", *(line for s in settings for line in _about(s))])
+        "\n".join([title, "", *(line for s in settings for line in about(s))])
         for title, settings in parts.items()
     )
 
@@ -93,11 +93,16 @@ def choices(env_id: str, algo: str, trainer: str | None = None) -> str:
     return "\n".join(lines)
 
 
-def _about(setting: "Setting") -> Iterator[str]:
-    """The lines on one setting."""
+def about(setting: "Setting") -> Iterator[str]:
+    """Yields the lines on one setting."""
     unit = f" {setting.unit}" if setting.unit else ""
-    yield f"{setting.name}: {_yaml(setting.default)}{unit}"
-    yield from _wrapped(f"{setting.doc} {setting.allowed[:1].upper()}{setting.allowed[1:]}.")
+    parts = setting.default if isinstance(setting.default, Mapping) else None
+    if parts is None:
+        yield f"{setting.name}: {_yaml(setting.default)}{unit}"
+    else:
+        yield from (f"{setting.name}.{name}: {_yaml(part)}" for name, part in parts.items())
+    allowed = f"{setting.allowed[:1].upper()}{setting.allowed[1:]}." if setting.allowed else ""
+    yield from _wrapped(f"{setting.doc} {allowed}".strip())
 
 
 def _wrapped(text: str) -> list[str]:

@@ -109,8 +109,10 @@ def _planned(args: argparse.Namespace) -> "Plan":
     from rl_zoo.plans import plan_new
 
     env_id, algo = args.env or DEFAULT_ENV, args.algo or "ppo"
-    find_env(env_id)  # a wrong name is told before a wrong setting
-    values, task_settings = arguments.split_settings(args.set or [], algo)
+    env_id = find_env(env_id)  # a wrong name is told before a wrong setting
+    if args.teacher is not None and algo != "distill":
+        raise UsageError("--teacher needs --algo distill")
+    values, task_settings = arguments.split_settings(args.set or [], algo, env_id)
     if args.num_envs is not None:
         values["num_envs"] = args.num_envs
     if args.seed is not None:

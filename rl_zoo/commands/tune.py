@@ -64,7 +64,7 @@ def _problem(args: argparse.Namespace) -> Any:
 
     env_id = find_env(args.env)
     trainer, _, _ = choose(args.trainer, "auto", args.algo, zoo_config.trainers(args.algo))
-    settings, env = arguments.split_settings(args.set, args.algo)
+    settings, env = arguments.split_settings(args.set, args.algo, env_id)
     if args.objective in ("steps", "seconds") and not registration.entry(env_id).goals:
         raise UsageError(f"--objective {args.objective}: {env_id} has no goals to reach")
     drawn = space.read(args.algo, args.space)

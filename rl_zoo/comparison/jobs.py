@@ -126,7 +126,7 @@ def _jobs(name: str, request: Request) -> list[Job]:
         UsageError, ConfigError: A name or a setting is wrong.
     """
     env_id, algo = find_env(name), request.algo
-    values, settings = split_settings(request.texts, algo)
+    values, settings = split_settings(request.texts, algo, env_id)
     for setting, reason in NOT_SET.items():
         if setting in values:
             raise UsageError(f"--set {setting}: {reason}")

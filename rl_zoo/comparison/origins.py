@@ -37,21 +37,22 @@ def differences(
         wanted: The settings of a run made here, as `shipped` returns them; {} to compare none.
 
     Returns:
-        Way, such as "with other code", which follows "ran" in a sentence -> the run's values.
+        Way, such as "with other code than here", which follows "ran" in a sentence -> the run's
+        values.
     """
     here, cpu = provenance.versions(), provenance.machine()["cpu"]
     code, trained = provenance.code(), origin["sessions"]
     changed = differing([fixed(settings), wanted]) if wanted else []
     found = {
-        "with other code": [s["code"][:12] for s in trained if s["code"] != code],
-        "with other settings": [setting(settings, name) for name in changed],
-        "with other versions": [
+        "with other code than here": [s["code"][:12] for s in trained if s["code"] != code],
+        "with settings other than the shipped": [setting(settings, name) for name in changed],
+        "with other versions than here": [
             f"{name} {version}"
             for s in trained
             for name, version in s["versions"].items()
             if here.get(name, version) != version
         ],
-        "on another processor": [s["cpu"] for s in trained if s["cpu"] != cpu],
+        "on another processor than here": [s["cpu"] for s in trained if s["cpu"] != cpu],
     }
     return {how: ", ".join(dict.fromkeys(what)) for how, what in found.items() if what}
 
@@ -81,7 +82,7 @@ def notes(comparison: Comparison) -> list[str]:
     lines = []
     for (how, what), rows in found.items():
         who = "; ".join(f"{listed(seeds)} of {label}" for label, seeds in rows.items())
-        lines.append(f"Ran {how} than here ({what}): {who}.")
+        lines.append(f"Ran {how} ({what}): {who}.")
     return lines
 
 

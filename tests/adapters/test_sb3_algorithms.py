@@ -458,6 +458,16 @@ def test_ars_gives_each_row_a_candidate_and_one_episode():
     assert not env.arrays["elapsed"].any()  # the next update begins with whole episodes
 
 
+def test_ars_ends_where_another_update_could_exceed_the_budget():
+    env = gymnasium.make_vec("Motrix/CartPole-v0", num_envs=8, max_episode_steps=20)
+    trainer = make("ars", env, max_env_steps=8 * 59)
+    while not trainer.spent:
+        trainer.update()
+    assert 39 < trainer.vector_steps <= 59
+    short = make("ars", env, max_env_steps=8)
+    assert not short.spent  # there is one update at least
+
+
 def test_ars_refuses_a_task_without_a_time_limit():
     env: Any = PointEnv(8)
     env.config = SimpleNamespace(max_episode_steps=None)

@@ -253,6 +253,12 @@ def test_settings_that_are_on_and_ignored_are_named():
     assert trainer.ignored_settings(on) == names
 
 
+def test_only_settings_that_were_changed_are_noted():
+    assert make("stock-sb3").notes() == []
+    (note,) = make("stock-sb3", noise_correlation=0.5).notes()
+    assert note == "without effect in stock-sb3: noise_correlation"
+
+
 # NEXT_STEP.
 
 

@@ -97,12 +97,13 @@ def test_importing_never_needs_opengl(python, backend):
     assert python(WITHOUT_OPENGL + STEP, MUJOCO_GL=backend, DISPLAY=None) == "stepped\n"
 
 
-@pytest.mark.parametrize("backend", ["disabled", "egl", "osmesa", None])
+@pytest.mark.parametrize("backend", ["disabled", "egl", "osmesa", "foo", None])
 def test_missing_opengl_gives_one_clear_message(python, backend):
     printed = python(WITHOUT_OPENGL + STEP + RENDER, MUJOCO_GL=backend, DISPLAY=None)
     assert "RenderingError: cannot create an OpenGL context" in printed
     assert "libegl1" in printed
     assert "MUJOCO_GL=egl" in printed
+    assert f"with MUJOCO_GL={backend or 'unset'}" in printed
 
 
 # Hides the OpenGL libraries from ctypes, through which MuJoCo's back ends find them.
@@ -145,6 +146,8 @@ print([str(w.message) for w in caught if "MUJOCO_GL" in str(w.message)])
 """
     printed = python(WITHOUT_OPENGL + check, MUJOCO_GL="egl")
     assert "MUJOCO_GL=egl, but libEGL is not installed: rendering is off" in printed
+    printed = python(WITHOUT_OPENGL + check, MUJOCO_GL="foo")
+    assert "MUJOCO_GL=foo, and the back ends are egl, glfw and osmesa: rendering" in printed
 
 
 def test_egl_is_chosen_where_there_is_no_display(python, opengl):

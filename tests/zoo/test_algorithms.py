@@ -208,7 +208,7 @@ def test_a_teacher_is_a_run_a_folder_or_an_id(here):
         ("--algo distill", "teacher=None: distillation needs a policy to imitate"),
         ("--algo distill --teacher runs", "teacher='.*runs' is not a folder with policy.json"),
         ("--algo distill --teacher Go1-v0", "does not fit: it has 12 actions, the task 1"),
-        ("--algo ppo --teacher Go1-v0", "PPO has no setting 'teacher'"),
+        ("--algo ppo --teacher Go1-v0", "--teacher needs --algo distill$"),
     ],
 )
 def test_a_wrong_teacher_is_told_and_leaves_no_run(here, capsys, arguments, message):

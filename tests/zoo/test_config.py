@@ -122,6 +122,7 @@ def test_integers_are_read_in_every_spelling(write, text):
         ),
         ("ppo:\n  backends:\n    sb3: {backends: {}}", 3, "no setting 'backends'"),
         ("ppo:\n  backends:\n    sb3:", 3, "sb3 must hold 'name: value' pairs"),
+        ("learning_rate: 1e-4", 1, "; settings go under an algorithm, such as `ppo:`"),
         ("ppo:\n  rollouts: 4\nppoo: {}", 3, "no algorithm 'ppoo' (did you mean 'ppo'?)"),
         ("ppo: 3", 1, "ppo must hold 'name: value' pairs"),
         ("", 1, "the file must hold"),
@@ -424,3 +425,14 @@ def test_what_is_wrong_in_a_registration_is_named(register, hyperparams, message
     env_id = register(hyperparams)
     with pytest.raises(zoo.ConfigError, match=f"^hyperparams of Test/Own-v0.*{message}"):
         zoo.load(env_id)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sac"])
+def test_settings_that_have_a_single_value_are_not_listed(write, algo):
+    with pytest.raises(zoo.ConfigError) as error:
+        zoo.load(ENV, algo, hyperparams=write(f"{algo}:\n  xyzzy: 1"))
+    assert "allowed are: seed" in str(error.value)
+    for name in ("random_timesteps", "time_limit_bootstrap"):
+        assert name not in str(error.value)
+    only = "ppo:\n  random_timesteps: 0"
+    assert zoo.load(ENV, hyperparams=write(only)) == zoo.load(ENV, hyperparams=write("ppo: {}"))

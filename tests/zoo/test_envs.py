@@ -86,8 +86,10 @@ def test_env_tells_all_about_one(capsys):
     assert ["6-8", "projected_gravity", "1"] in lines
     assert any(line[:2] == ["fall", "rate"] for line in lines)
     assert ["0", "FR_hip_joint_offset", "action_scale", "rad"] in lines
-    assert ["commands.standing_share", "0.1"] in lines
-    assert any(line[:1] == ["reward_weights.linear_velocity"] for line in lines)
+    share = lines.index(["commands.standing_share:", "0.1"])
+    meaning = "Share of commands that are zero. A finite number, >= 0, <= 1."
+    assert " ".join(lines[share + 1]) == meaning
+    assert ["reward_weights.linear_velocity:", "1.5"] in lines
 
 
 @pytest.mark.parametrize("env_id", motrix_gym.list_envs())
@@ -110,5 +112,5 @@ for argv in ([], ["--markdown"], ["--json"], ["--env", "Motrix/Go1-v0"]):
 
 
 def test_a_near_miss_of_an_id_is_hinted_at(capsys):
-    assert motrix(["envs", "--env", "Motrix/Go-v0"]) == 2
-    assert "Motrix/Go1-v0" in capsys.readouterr().err
+    assert motrix(["envs", "--env", "Motrix/Goo1-v0"]) == 2
+    assert "did you mean 'Motrix/Go1-v0'?" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from fakes import make_evaluation, make_policy
 
 from adapters import PPOConfig
 from adapters.seeds import first_stream
-from motrix_gym import Goal, Metric, registration
+from motrix_gym import Goal, Metric, TaskError, registration
 from rl_zoo import evaluation, policies
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.errors import UNMET, ZooError
@@ -180,6 +180,7 @@ def test_a_rate_is_what_the_task_declares_as_one_whatever_the_episodes_have():
     assert set(found.figures["bounces"]) <= {0, 1}  # as of a rate, which it is not
     assert found.rates == {"dropped"} and found.as_dict()["rates"] == ["dropped"]
     assert "intervals: Wilson for dropped, else bootstrap" in str(found)
+    assert "dropped (share of episodes) " in str(found) and repr(found) == str(found)
 
 
 def test_success_is_a_rate(monkeypatch):
@@ -305,10 +306,10 @@ def test_wrong_flags_are_told(here, capsys):
     run = make_run(FALLING).folder
     assert fails(capsys, "--env", "Motrix/CartPoel-v0") == (
         2,
-        "error: there is no environment 'Motrix/CartPoel-v0': did you mean 'Motrix/CartPole-v0'? "
-        f"(known: {', '.join(__import__('motrix_gym').list_envs())}); "
-        "a module of your own is named before it: --env module:ID\n",
+        "error: there is no environment 'Motrix/CartPoel-v0': did you mean 'Motrix/CartPole-v0'?\n",
     )
+    error = fails(capsys, "--env", "Mine/Pole-v0")[1]
+    assert "'Mine/Pole-v0' is not registered" in error and "--env MODULE:Mine/Pole-v0" in error
     assert "shared equally" in fails(capsys, "--episodes", 5, "--num-envs", 2)[1]
     assert "only settings of the task" in fails(capsys, "--set", "learning_rate=1")[1]
     assert fails(capsys, "--set", "env.max_angel=1")[0] == 2
@@ -346,14 +347,14 @@ def test_damaged_or_foreign_runs_and_policies_are_told(here, capsys):
 
 
 def test_a_goal_without_a_figure_is_told(monkeypatch, capsys):
-    import dataclasses
-
-    from motrix_gym import registration
-
     entry = dataclasses.replace(registration.entry(ENV), goals=(Goal("speed", ">=", 1),))
     monkeypatch.setitem(registration._entries, ENV, entry)
-    with pytest.raises(ZooError, match="goal speed >= 1 of .* names no figure"):
+    message = "goal speed >= 1 of .* names no figure"
+    with pytest.raises(TaskError, match=message):
         evaluate_policy(ENV, FALLING, episodes=1)
+    assert motrix(["train", "--set", "max_env_steps=1e6"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: the goal speed >= 1") and error.count("\n") == 1
 
 
 def test_a_diverged_simulation_meets_no_goal():
@@ -369,3 +370,19 @@ def test_the_shipped_policy_has_a_name(capsys):
     status = motrix(["evaluate", "--env", ENV, "--policy", "pretrained", "--episodes", "4"])
     assert status == 0
     assert "pretrained policy" in capsys.readouterr().out
+
+
+def test_a_shipped_policy_goes_by_its_id_too(here, capsys):
+    for name in ("CartPole-v0", ENV):
+        assert motrix(["evaluate", "--policy", name, "--episodes", "1", "--seed", "1"]) == 3
+        assert f"evaluating {name}\n{ENV}: 1 whole" in capsys.readouterr().out
+    near = "there is no folder 'pretraind' (did you mean 'pretrained'?)"
+    assert near in fails(capsys, "--policy", "pretraind")[1]
+    assert "there is no file 'agent.pt'" in fails(capsys, "--policy", "agent.pt")[1]
+
+
+def test_classes_have_no_mean():
+    found = make_evaluation(
+        [], words={"kind": ("flat", "rough")}, **{"return": [1, 2]}, kind=[0, 1]
+    )
+    assert "kind" not in str(found) and "kind" in found.as_dict()["figures"]

@@ -18,7 +18,7 @@ from rl_zoo import config as zoo
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.arguments import split_settings
 from rl_zoo.runs import Run, find_newest
-from rl_zoo.task_settings import overrides
+from rl_zoo.task_settings import resolved
 
 # A warning would be a line of its own.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -150,10 +150,10 @@ def test_odd_words_of_set_are_accepted_or_refused_in_one_line(judge):
         task = registration.entry(env_id).config
         text = odd_set(rng, algo, task)
 
-        def plan(algo=algo, env_id=env_id, task=task, text=text):
+        def plan(algo=algo, env_id=env_id, text=text):
             values, settings = split_settings([text], algo)
             zoo.load(env_id, algo, task_settings=settings, **values)
-            overrides(task, settings)
+            resolved(env_id, settings)
 
         accepted += judge(called(plan), (i, text[:2000]))
     assert CASES / 20 < accepted < CASES

@@ -33,8 +33,19 @@ def test_a_policy_is_trained_measured_and_used(here, fake_trainer, capsys):
     evaluation = run.evaluate(episodes=2, env={"max_episode_steps": 5})
     assert "5 steps" not in str(evaluation) and "2 whole episodes" in str(evaluation)
     assert evaluation.figures["length"].tolist() == [5, 5]
+    assert repr(evaluation) == str(evaluation)
+    assert repr(run) == f"Run({run.folder}, complete)"
+    assert repr(run.policy()) == f"Policy({ENV}, 4 -> 1)"
     actions = run.policy()(np.zeros((6, 4), np.float32))
     assert isinstance(actions, np.ndarray) and actions.shape == (6, 1)
+
+
+@pytest.mark.parametrize("episodes", [0, -1, 1.5, 10**7])
+@pytest.mark.parametrize("options", [{}, {"num_envs": 1}])
+def test_an_evaluation_has_a_number_of_episodes(here, fake_trainer, episodes, options):
+    run = rl_zoo.train(ENV, **TINY, **QUIET)
+    with pytest.raises(ValueError, match="episodes must be an integer from 1 to 1000000, got"):
+        run.evaluate(episodes, **options)
 
 
 def test_the_manifest_has_all_settings_of_the_task(here, fake_trainer, manifest_of):
@@ -188,7 +199,7 @@ def test_a_run_remembers_the_module_of_a_users_task(here, fake_trainer, forget, 
     assert rl_zoo.resume(run.folder, **QUIET).manifest()["module"] == "my_tasks"
     forget()
     (here / "my_tasks.py").unlink()
-    with pytest.raises(rl_zoo.ZooError, match="import it with --env MODULE:Mine/Pole-v3"):
+    with pytest.raises(rl_zoo.ZooError, match="its module 'my_tasks' is neither in"):
         run.evaluate(2)
 
 

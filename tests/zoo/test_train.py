@@ -11,8 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +18,10 @@ import pytest
 from fakes import make_policy
 
 from adapters import TRAINERS
-from motrix_gym.tasks.basic.cartpole import CartPoleConfig
 from rl_zoo import choice, errors, evaluation, logs
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.commands import train
-from rl_zoo.errors import ZooError
+from rl_zoo.hints import command_line
 from rl_zoo.progress import EPISODES, RETURN, ProgressLine
 from rl_zoo.runs import Run, RunError, find_newest
 
@@ -277,6 +274,40 @@ def test_a_long_training_says_so_at_its_start(monkeypatch):
     assert "200,000 steps  20%, 0:21 left" in stream.getvalue()
 
 
+def test_the_first_update_which_compiles_is_not_in_the_rate(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = ProgressLine(1000, stream=io.StringIO())
+    now = 60.0
+    progress.update(100, SCALARS)
+    assert progress.line() == "100 steps  10% | return 12.35"
+    now = 61.0
+    progress.update(200, SCALARS)
+    assert progress.line().startswith("200 steps  20%, 0:08 left | return 12.35 | 100/s (")
+
+
+def test_the_next_command_is_written_as_this_one_was(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/motrix", "train"])
+    assert command_line("play", "--run", "a b") == "motrix play --run 'a b'"
+    monkeypatch.setattr(sys, "argv", ["/x/rl_zoo/train.py"])
+    assert command_line("play").endswith("python -m rl_zoo.play")
+
+
+BROKEN = {
+    "x = (": "broken.py:1: SyntaxError: '(' was never closed",
+    "\nimport no_such_thing": "broken.py:2: ModuleNotFoundError: No module named 'no_such_thing'",
+    "import motrix_gym\nmotrix_gym.make_task('x')": "broken.py:2: UnknownEnvironmentError: there",
+}
+
+
+@pytest.mark.parametrize("source", BROKEN)
+def test_a_mistake_in_a_users_module_is_one_line(here, capsys, source):
+    (here / "broken.py").write_text(source)
+    assert train.main(["--env", "broken:Mine/Pole-v3"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {BROKEN[source]}") and error.count("\n") == 1
+
+
 def test_a_task_without_settings_says_that_defaults_are_used(here, fake_trainer, capsys):
     note = f"no settings of {ENV} for trpo: training with its defaults"
     (here / "own.yaml").write_text("ppo: {seed: 5}")
@@ -298,6 +329,25 @@ def test_the_seed_is_the_flags_then_the_settings_then_0(here, fake_trainer, mani
     assert seed("--config", "own.yaml") == 5
     assert seed("--config", "own.yaml", "--seed", 6) == 6
     assert seed("--rand-seed") not in (0, seed("--rand-seed"))
+
+
+def test_the_line_has_no_rates_and_no_classes(here, fake_trainer, monkeypatch, capsys):
+    from motrix_gym import Metric
+    from motrix_gym.tasks.basic.cartpole import CartPole
+
+    def measure(self, v):
+        return dict.fromkeys(("lean", "fell", "kind"), v.qpos[:, 0])
+
+    metrics = {
+        "lean": Metric("rad"),
+        "fell": Metric("1", "max", rate=True),
+        "kind": Metric("1", "last", words=("flat",)),
+    }
+    monkeypatch.setattr(CartPole, "metrics", metrics)
+    monkeypatch.setattr(CartPole, "measure", measure)
+    assert run_tiny("--eval-episodes", 0) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("320 steps 100%"))
+    assert "| lean " in line and "fell" not in line and "kind" not in line
 
 
 def test_a_users_own_task_trains_and_later_commands_find_it(here, fake_trainer, capsys):
@@ -326,6 +376,11 @@ def test_a_users_own_task_trains_and_later_commands_find_it(here, fake_trainer, 
         forget()
         assert motrix(["evaluate", "--run", str(folder), "--episodes", "2"]) == 0
         assert "importing my_tasks, which registered Mine/Pole-v3" in capsys.readouterr().out
+        forget()
+        (here / "my_tasks.py").rename(here / "moved.py")
+        assert motrix(["evaluate", "--run", str(folder)]) == 1
+        error = capsys.readouterr().err
+        assert f"its module 'my_tasks' is neither in {here} nor where Python looks; go to" in error
     finally:
         forget()
 
@@ -441,13 +496,18 @@ def test_nothing_heavy_is_imported_for_help_or_for_the_choice(python):
         ("--seed -1", "seed must be a whole number, >= 0, <= 4,294,967,295, got -1"),
         ("--set max_env_steps=31", "max_env_steps=31 is too small a budget"),
         ("--set mini_batches=3", "mini_batches=3 does not divide"),
+        ("--set max_angle=1", "--set 'max_angle': did you mean env.max_angle?"),
+        ("--trainer sb", "allowed are: skrl-jax, skrl-torch, sb3, or auto"),
         ("--set env.max_angl=1", "no setting 'max_angl' (did you mean 'max_angle'?)"),
-        ("--set env.max_angle=wide", "env.max_angle: 'wide' is not a number"),
+        ("--set env.max_angle=wide", "env.max_angle must be a finite number, > 0, got 'wide'"),
         ("--set env.max_angle.x=1", "env.max_angle.x: there is nothing inside"),
-        ("--set env.max_episode_steps=0.5", "0.5 is not an integer"),
+        (
+            "--set env.max_episode_steps=0.5",
+            "env.max_episode_steps must be a whole number, >= 1, got 0.5",
+        ),
         ("--set env.max_episode_steps=0", "max_episode_steps must be a whole number, >= 1, got 0"),
         ("--set env.reward_weights.aliv=1", "(did you mean 'alive'?)"),
-        ("--set env.reward_weights=1", "1 is not name: value pairs"),
+        ("--set env.reward_weights=1", "env.reward_weights must be finite numbers by name, got 1"),
         ("--config missing.yaml", "missing.yaml cannot be read"),
     ],
 )
@@ -485,39 +545,6 @@ def test_a_shipped_policy_goes_by_its_name(here, fake_trainer):
     assert run_tiny("--set", "initial_policy=CartPole-v0", sizes) == 0
     assert seen[0].metadata["env_id"] == "Motrix/CartPole-v0"
     assert Run.open(newest()).config().initial_policy == "CartPole-v0"
-
-
-def test_a_number_may_have_a_fraction_where_the_default_has_none():
-    from motrix_gym import registration
-    from rl_zoo.task_settings import overrides
-
-    @dataclass(frozen=True, kw_only=True)
-    class Config(CartPoleConfig):
-        speed: float = 1
-        span: tuple[float, float] = (0, 1)
-        count: int = 3
-        reward_weights: Mapping[str, float] = field(default_factory=lambda: {"alive": 1})
-
-    asked = {"speed": 1.5, "span": [0.5, 2], "reward_weights.alive": 0.5}
-    changed = Config().override(**overrides(Config(), asked))
-    assert (changed.speed, changed.span) == (1.5, (0.5, 2.0))
-    assert changed.reward_weights == {"alive": 0.5}
-    with pytest.raises(ZooError, match="count: 1.5 is not an integer"):
-        overrides(Config(), {"count": 1.5})
-    walk = registration.entry("Motrix/WalkerWalk-v0").config
-    assert overrides(walk, {"move_speed": 1.5}) == {"move_speed": 1.5}
-
-
-def test_settings_reach_nested_values_and_lists(monkeypatch):
-    from motrix_gym import registration
-    from rl_zoo.task_settings import overrides
-
-    config = registration.entry("Motrix/Go1-v0").config
-    settings = {"reward_weights.fall": -9, "friction": [0.5, 0.6], "max_episode_steps": None}
-    changes = overrides(config, settings)
-    changed = config.override(**changes)
-    assert changed.reward_weights == {**config.reward_weights, "fall": -9.0}
-    assert (changed.friction, changed.max_episode_steps) == ((0.5, 0.6), None)
 
 
 @pytest.mark.parametrize(
@@ -643,6 +670,19 @@ def test_a_diverged_training_ends_and_keeps_what_was_good(
     assert "the training diverged at" in error and "learning_rate" in error
     assert manifest_of(newest())["status"] == "failed"
     assert np.isfinite(Run.open(newest()).state()["weight"]).all()
+
+
+@pytest.mark.parametrize(("updates", "rest"), [(0, ""), (5, "; earlier checkpoints are good")])
+def test_a_reward_term_that_is_not_finite_is_named(here, capsys, fake_trainer, updates, rest):
+    def on_update(trainer):
+        if trainer.num_updates == updates:
+            nan = float("nan")
+            trainer.scalars = {"Reward Instant / alive (mean)": nan, "Loss / Policy loss": nan}
+
+    fake_trainer.on_update = on_update
+    assert run_tiny() == 1
+    message = f"error: the reward term 'alive' is nan at {32 * (updates + 1)} steps{rest}\n"
+    assert capsys.readouterr().err == message
 
 
 def test_a_mistake_in_the_program_is_not_hidden(here, fake_trainer):

@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 
 from motrix_gym.symmetry import Reflection
+from motrix_gym.task import TaskError
 from motrix_gym.view import unknown
 
 HOME = "home"
@@ -31,7 +32,7 @@ class LeggedRobot:
             and for each foot a geom, and a touch sensor with the name + "_touch" on a site of the
             foot's name that encloses the geom. x is forward, y left, z up.
         feet: the feet's names.
-        gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles.
+        gait_offsets: for each foot, where in the gait cycle it is at phase 0, in cycles, 0 to 1.
         camera: the name of the camera that follows the robot; without it, a free camera.
         trunk: the name of the trunk's geom, which must not touch rough ground.
         shin_radius: of the capsules between knees and feet that meet rough ground (m).
@@ -48,7 +49,7 @@ class LeggedRobot:
         """The checked MjModel.
 
         Raises:
-            ValueError: saying what is missing or wrong, by name.
+            TaskError: saying what is missing or wrong, by name.
         """
         return self.checked(mujoco.MjModel.from_xml_path(str(self.model_file)))
 
@@ -56,17 +57,22 @@ class LeggedRobot:
         """A model of this robot, if it can work.
 
         Raises:
-            ValueError: saying what is missing or wrong, by name.
+            TaskError: saying what is missing or wrong, by name.
         """
         if len(self.gait_offsets) != len(self.feet):
             offsets, feet = len(self.gait_offsets), len(self.feet)
-            raise ValueError(f"{self.model_file.name}: {feet} feet and {offsets} gait offsets")
+            raise TaskError(f"{self.model_file.name}: {feet} feet and {offsets} gait offsets")
+        if not all(0 <= offset <= 1 for offset in self.gait_offsets):
+            given = ", ".join(f"{offset:g}" for offset in self.gait_offsets)
+            raise TaskError(
+                f"{self.model_file.name}: gait offsets are in cycles, from 0 to 1, got {given}"
+            )
         for fault in (
             *_joint_faults(model),
             *_actuator_faults(model),
             *(fault for foot in self.feet for fault in _foot_faults(model, foot)),
         ):
-            raise ValueError(f"{self.model_file.name}: {fault}")
+            raise TaskError(f"{self.model_file.name}: {fault}")
         return model
 
     def with_shins(self) -> tuple[mujoco.MjSpec, tuple[str, ...]]:
@@ -172,16 +178,17 @@ def _joint_faults(model: mujoco.MjModel) -> Iterator[str]:
             yield f"joint {model.joint(i).name!r} must be a hinge or a slide"
     keys = [model.key(i).name for i in range(model.nkey)]
     if HOME not in keys:
-        yield unknown("keyframe", HOME, keys) if keys else f"there is no keyframe {HOME!r}"
+        yield unknown("keyframe", HOME, keys)
 
 
 def _actuator_faults(model: mujoco.MjModel) -> Iterator[str]:
     driven = [model.joint(int(i)).name for i in model.actuator_trnid[:, 0]]
     joints = list(joint_names(model))
     if driven != joints:
+        listed, of = (", ".join(n or "unnamed" for n in names) for names in (joints, driven))
         yield (
             "there must be one actuator for each joint, in the order of the joints: "
-            f"joints {', '.join(joints)}; actuators of {', '.join(driven)}"
+            f"joints {listed or 'none'}; actuators of {of or 'none'}"
         )
     for i in range(model.nu):
         gain, bias = model.actuator_gainprm[i, 0], model.actuator_biasprm[i, 1]
