@@ -12,8 +12,9 @@ Privileged (2): whether each pad touches the handle. Action (8): ``panda``.
 
 The handle is *held* if both pads touch it and the gripper is told to close further than it can.
 Rewards: nearness of the grip to the handle, with the hand towards the cabinet and its fingers above
-and below; closing the gripper around it; holding; and the opening of the drawer, half of it where
-the handle is not held. Nothing terminates the episode; it is truncated after 250 steps (5 s).
+and below; closing the gripper around it; and of a held handle: holding, and the opening of the
+drawer. Were it rewarded in any case, a policy would hook a finger behind the handle, which is
+easier. Nothing terminates the episode; it is truncated after 250 steps (5 s).
 
 Start: arm near its pose for the cabinet, drawer closed, the cabinet a metre ahead, up to 3 cm
 nearer or further, 5 cm to either side and turned by 0.1 rad. Success, at the end of the episode:
@@ -174,7 +175,7 @@ class FrankaCabinet(Panda):
             "reach": near * towards * upright,
             "close": (distance < _AROUND) * (1 - v.ctrl[:, 7] / OPEN),
             "grasp": held.astype(float),
-            "opening": share * np.where(held, 1.0, 0.5),
+            "opening": held * share,
             "action_rate": sum_of_squares(v.action - v.last_action),
             "joint_velocity": sum_of_squares(v.qvel[:, :7]),
         }
