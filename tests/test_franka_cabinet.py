@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening a drawer with a Panda: a scripted pull, what is held, rewards, starts, settings."""
 
+from dataclasses import replace
 from functools import partial
 
 import gymnasium
@@ -96,6 +97,17 @@ def test_a_gripper_that_is_told_to_open_does_not_hold(make):
     env.simulation.all.ctrl[1, 7] = 0.04
     env.simulation.refresh(np.arange(2))
     assert env.task._held(env.simulation.all).tolist() == [True, False]
+
+
+def test_closed_fingers_that_push_the_handle_earn_nothing_for_closing(make):
+    """A policy that learns to push stays there, and pulls nothing."""
+    env = make(2)
+    before, around, *_ = legs(env, 0.33)
+    push = [replace(leg, opening=0.0) for leg in (before, around)]
+    steps = [info for *_, info in follow(env, push)]
+    touched = env.task._touch(env.simulation.all).any(axis=1)
+    assert touched.all()
+    assert not any(info["reward_terms"]["close"].any() for info in steps)
 
 
 def test_an_open_drawer_is_a_success_at_the_end_also_when_let_go(make):

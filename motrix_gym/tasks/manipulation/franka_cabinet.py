@@ -54,7 +54,9 @@ _HANDLE = np.array([0.3565, 0.0, 0.3272])  # in the closed drawer, from the cabi
 _HEIGHT = 0.4  # of the cabinet's frame (m)
 _GRASPABLE = 0.05  # half of the handle's length that can be grasped (m)
 _TRAVEL = 0.4  # of the drawer (m)
-_AROUND = 0.02  # distance of the grip from the handle within which it may close (m)
+# Distance of the grip from the bar's middle within which the bar is between the pads (m). Closed
+# fingers that touch it from the front or the side are further away.
+_AROUND = 0.012
 _SQUEEZE = 0.003  # by which the gripper's target is less than the opening when it closes (m)
 
 
