@@ -10,7 +10,9 @@ Observation (54): the robot's part (40, ``panda``), then
 
 Privileged (2): whether each pad touches the handle. Action (8): ``panda``.
 
-The handle is *held* if both pads touch it and the gripper is told to close further than it can.
+The handle is *held* if it is between the pads, a pad touches it, and the gripper is told to close
+further than it can. One pad is enough: the handle gives way to no side, and a hand that is a few
+millimetres higher or lower pulls it as well.
 Rewards: nearness of the grip to the handle, with the hand towards the cabinet and its fingers above
 and below; closing the gripper around it; and of a held handle: holding, and the opening of the
 drawer. Were it rewarded in any case, a policy would hook a finger behind the handle, which is
@@ -228,4 +230,5 @@ class FrankaCabinet(Panda):
     def _held(self, v: View) -> np.ndarray:
         """(n,) bool: as the module's docstring says."""
         closes = v.ctrl[:, 7] < self.gripper_opening(v) - _SQUEEZE
-        return v.cached(self._touch).all(axis=1) & closes
+        between = v.cached(self._distance) < _AROUND
+        return between & v.cached(self._touch).any(axis=1) & closes
