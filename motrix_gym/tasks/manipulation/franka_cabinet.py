@@ -14,9 +14,10 @@ The handle is *held* if it is between the pads, a pad touches it, and the grippe
 further than it can. One pad is enough: the handle gives way to no side, and a hand that is a few
 millimetres higher or lower pulls it as well.
 Rewards: nearness of the grip to the handle, with the hand towards the cabinet and its fingers above
-and below; closing the gripper around it; and of a held handle: holding, and the opening of the
-drawer. Were it rewarded in any case, a policy would hook a finger behind the handle, which is
-easier. Nothing terminates the episode; it is truncated after 250 steps (5 s).
+and below; closing the gripper around it; and of a held handle: holding, the first 3 cm of the
+drawer's opening, and the whole of it. Were the opening rewarded in any case, a policy would hook a
+finger behind the handle, which is easier. Nothing terminates the episode; it is truncated after
+250 steps (5 s).
 
 Start: arm near its pose for the cabinet, drawer closed, the cabinet a metre ahead, up to 3 cm
 nearer or further, 5 cm to either side and turned by 0.1 rad. Success, at the end of the episode:
@@ -59,6 +60,7 @@ _TRAVEL = 0.4  # of the drawer (m)
 # Distance of the grip from the bar's middle within which the bar is between the pads (m). Closed
 # fingers that touch it from the front or the side are further away.
 _AROUND = 0.012
+_START = 0.03  # opening up to which the beginning of a pull is rewarded by itself (m)
 _SQUEEZE = 0.003  # by which the gripper's target is less than the opening when it closes (m)
 
 
@@ -78,7 +80,8 @@ class FrankaCabinetConfig(PandaConfig):
         reach=0.3,
         close=0.1,
         grasp=0.3,
-        opening=2.5,
+        start=0.6,
+        opening=2.0,
         action_rate=-0.002,
         joint_velocity=-0.002,
     )
@@ -179,6 +182,7 @@ class FrankaCabinet(Panda):
             "reach": near * towards * upright,
             "close": (distance < _AROUND) * (1 - v.ctrl[:, 7] / OPEN),
             "grasp": held.astype(float),
+            "start": held * np.clip(self._opening(v) / _START, 0.0, 1.0),
             "opening": held * share,
             "action_rate": sum_of_squares(v.action - v.last_action),
             "joint_velocity": sum_of_squares(v.qvel[:, :7]),
