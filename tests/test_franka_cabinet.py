@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening a drawer with a Panda: a scripted pull, what is held, rewards, starts, settings."""
 
+from dataclasses import replace
 from functools import partial
 
 import gymnasium
@@ -98,6 +99,17 @@ def test_a_gripper_that_is_told_to_open_does_not_hold(make):
     assert env.task._held(env.simulation.all).tolist() == [True, False]
 
 
+def test_closed_fingers_that_push_the_handle_earn_nothing_for_closing(make):
+    """A policy that learns to push stays there, and pulls nothing."""
+    env = make(2)
+    before, around, *_ = legs(env, 0.33)
+    push = [replace(leg, opening=0.0) for leg in (before, around)]
+    steps = [info for *_, info in follow(env, push)]
+    touched = env.task._touch(env.simulation.all).any(axis=1)
+    assert touched.all()
+    assert not any(info["reward_terms"]["close"].any() for info in steps)
+
+
 def test_an_open_drawer_is_a_success_at_the_end_also_when_let_go(make):
     env = make(3)
     v = env.simulation.all
@@ -106,7 +118,7 @@ def test_an_open_drawer_is_a_success_at_the_end_also_when_let_go(make):
     for _ in range(10):
         *_, info = env.step(np.tile(STILL, (3, 1)))
     assert info["success"].tolist() == [False, True, False]
-    assert (info["reward_terms"]["opening"] <= 2.5 / 2).all()
+    assert not info["reward_terms"]["opening"].any()  # a drawer that is not held
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ RACES = [
     ("Motrix/BounceBall-v0", 1024, 5, False),
     ("Motrix/Go1-v0", 1024, 10, True),
     ("Motrix/Go1Stairs-v0", 1024, 10, True),
+    ("Motrix/FrankaLift-v0", 1024, 5, True),
 ]
 
 

@@ -10,10 +10,14 @@ Observation (54): the robot's part (40, ``panda``), then
 
 Privileged (2): whether each pad touches the handle. Action (8): ``panda``.
 
-The handle is *held* if both pads touch it and the gripper is told to close further than it can.
+The handle is *held* if it is between the pads, a pad touches it, and the gripper is told to close
+further than it can. One pad is enough: the handle gives way to no side, and a hand that is a few
+millimetres higher or lower pulls it as well.
 Rewards: nearness of the grip to the handle, with the hand towards the cabinet and its fingers above
-and below; closing the gripper around it; holding; and the opening of the drawer, half of it where
-the handle is not held. Nothing terminates the episode; it is truncated after 250 steps (5 s).
+and below; closing the gripper around it; and of a held handle: holding, the first 3 cm of the
+drawer's opening, and the whole of it. Were the opening rewarded in any case, a policy would hook a
+finger behind the handle, which is easier. Nothing terminates the episode; it is truncated after
+250 steps (5 s).
 
 Start: arm near its pose for the cabinet, drawer closed, the cabinet a metre ahead, up to 3 cm
 nearer or further, 5 cm to either side and turned by 0.1 rad. Success, at the end of the episode:
@@ -53,7 +57,10 @@ _HANDLE = np.array([0.3565, 0.0, 0.3272])  # in the closed drawer, from the cabi
 _HEIGHT = 0.4  # of the cabinet's frame (m)
 _GRASPABLE = 0.05  # half of the handle's length that can be grasped (m)
 _TRAVEL = 0.4  # of the drawer (m)
-_AROUND = 0.02  # distance of the grip from the handle within which it may close (m)
+# Distance of the grip from the bar's middle within which the bar is between the pads (m). Closed
+# fingers that touch it from the front or the side are further away.
+_AROUND = 0.012
+_START = 0.03  # opening up to which the beginning of a pull is rewarded by itself (m)
 _SQUEEZE = 0.003  # by which the gripper's target is less than the opening when it closes (m)
 
 
@@ -73,7 +80,8 @@ class FrankaCabinetConfig(PandaConfig):
         reach=0.3,
         close=0.1,
         grasp=0.3,
-        opening=2.5,
+        start=0.6,
+        opening=2.0,
         action_rate=-0.002,
         joint_velocity=-0.002,
     )
@@ -174,7 +182,8 @@ class FrankaCabinet(Panda):
             "reach": near * towards * upright,
             "close": (distance < _AROUND) * (1 - v.ctrl[:, 7] / OPEN),
             "grasp": held.astype(float),
-            "opening": share * np.where(held, 1.0, 0.5),
+            "start": held * np.clip(self._opening(v) / _START, 0.0, 1.0),
+            "opening": held * share,
             "action_rate": sum_of_squares(v.action - v.last_action),
             "joint_velocity": sum_of_squares(v.qvel[:, :7]),
         }
@@ -225,4 +234,5 @@ class FrankaCabinet(Panda):
     def _held(self, v: View) -> np.ndarray:
         """(n,) bool: as the module's docstring says."""
         closes = v.ctrl[:, 7] < self.gripper_opening(v) - _SQUEEZE
-        return v.cached(self._touch).all(axis=1) & closes
+        between = v.cached(self._distance) < _AROUND
+        return between & v.cached(self._touch).any(axis=1) & closes
