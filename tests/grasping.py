@@ -251,3 +251,12 @@ def pull_legs(place: np.ndarray, quat: np.ndarray, distance: float) -> list[Leg]
         Leg(end, axes, 1.6, 0.0),
         Leg(end, axes, 0.5, 0.0),
     ]
+
+
+def follow(env, legs):
+    """Step with the actions that lead the servos' targets along a plan; yield what steps return."""
+    v = env.simulation.all
+    speeds = CONTROL * np.array([env.config.joint_speed] * 7 + [env.config.gripper_speed])
+    for targets in plan(env.model, legs, env.task.home):
+        actions = (targets - v.ctrl) / speeds
+        yield env.step(np.clip(actions, -1, 1).astype(np.float32))

@@ -8,7 +8,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
-from grasping import CONTROL, Leg, plan, straight_down
+from grasping import CONTROL, Leg, follow, straight_down
 
 from motrix_gym import Randomization, registration, rotations
 from motrix_gym.tasks.manipulation.panda import HOME, OPEN
@@ -22,15 +22,6 @@ STILL = np.zeros(8, np.float32)
 def make(make_quiet):
     """Make environments; by default the arm starts exactly at home and no episode ends by time."""
     return partial(make_quiet, ENV, start_joint_spread=0.0, max_episode_steps=None)
-
-
-def follow(env, legs):
-    """Step with the actions that lead the servos' targets along a plan; yield what steps return."""
-    v = env.simulation.all
-    speeds = CONTROL * np.array([env.config.joint_speed] * 7 + [env.config.gripper_speed])
-    for targets in plan(env.model, legs):
-        actions = (targets - v.ctrl) / speeds
-        yield env.step(np.clip(actions, -1, 1).astype(np.float32))
 
 
 def grasp_legs(env, goal=None):

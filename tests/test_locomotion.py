@@ -7,6 +7,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from reading import channel, term, zeros
 
 import motrix_gym
 from motrix_gym import registration, rotations
@@ -28,24 +29,6 @@ STANDING = VelocityCommands(standing_share=1.0)
 def make(request, make_quiet):
     """Make environments of the task, without noise."""
     return partial(make_quiet, request.param)
-
-
-def zeros(env):
-    return np.zeros(env.action_space.shape, np.float32)
-
-
-def channel(env, observations, name):
-    """Return the columns of one channel."""
-    start = 0
-    for entry in env.task.observation:
-        if entry.name == name:
-            return observations[:, start : start + entry.size]
-        start += entry.size
-    raise KeyError(name)
-
-
-def term(env, info, name):
-    return info["reward_terms"][name] / env.config.reward_weights[name]
 
 
 def tilt(env, row, axis, angle):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from reading import channel, term, zeros
 
 import motrix_gym
 from motrix_gym import MotrixVectorEnv, Policy, registration, rotations
@@ -29,24 +30,6 @@ def make(request, make_quiet):
 def test_every_task_that_navigates_is_audited():
     tasks = {id: registration.make_task(id) for id in motrix_gym.list_envs()}
     assert {id for id, task in tasks.items() if isinstance(task, PoseGoal)} == set(WALKING)
-
-
-def zeros(env):
-    return np.zeros(env.action_space.shape, np.float32)
-
-
-def channel(env, observations, name):
-    """Return the columns of one channel."""
-    start = 0
-    for entry in env.task.observation:
-        if entry.name == name:
-            return observations[:, start : start + entry.size]
-        start += entry.size
-    raise KeyError(name)
-
-
-def term(env, info, name):
-    return info["reward_terms"][name] / env.config.reward_weights[name]
 
 
 def put(env, place, heading=0.0):

@@ -7,6 +7,7 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from reading import zeros
 
 import motrix_gym
 from motrix_gym import registration, rotations, terrain
@@ -276,10 +277,6 @@ def test_in_an_evaluation_tiles_are_drawn_evenly():
 def make(request, make_quiet):
     """Make environments of the task, without noise."""
     return partial(make_quiet, request.param, num_envs=8)
-
-
-def zeros(env):
-    return np.zeros(env.action_space.shape, np.float32)
 
 
 def test_levels_outlast_episodes_and_a_seed_clears_them(make):
