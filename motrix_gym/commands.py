@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Velocity commands: what a legged robot is asked to do, redrawn at random times."""
+"""Commands: what a robot is asked to do, by a task's random draws or by a person."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,32 @@ import numpy as np
 from motrix_gym import settings
 from motrix_gym.random import RowRandom
 from motrix_gym.settings import interval, number
+from motrix_gym.view import View
+
+
+@dataclass(frozen=True)
+class Command:
+    """One number that a robot is asked for, so that a person can set it in a viewer.
+
+    Attributes:
+        name: what it is, in a few words.
+        unit: such as "m/s".
+        low: least value that the task draws.
+        high: largest value that the task draws.
+        field: the writable field of a view that holds it, such as a buffer of the task.
+        index: its column of the field.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    field: str
+    index: int
+
+    def write(self, v: View, value: float) -> None:
+        """Ask all rows of a view for ``value``."""
+        getattr(v, self.field)[:, self.index] = value
 
 
 @dataclass(frozen=True)
@@ -28,6 +54,19 @@ class VelocityCommands:
     def __post_init__(self) -> None:
         """Check the ranges."""
         settings.make_plain(self)
+
+    def settable(self, field: str) -> list[Command]:
+        """The commands that differ between draws, as ``field`` (n, 3) holds them."""
+        ranges = [
+            ("forward velocity", "m/s", self.forward),
+            ("velocity to the left", "m/s", self.lateral),
+            ("turn to the left", "rad/s", self.turn),
+        ]
+        return [
+            Command(name, unit, low, high, field, index)
+            for index, (name, unit, (low, high)) in enumerate(ranges)
+            if low < high
+        ]
 
     def draw(self, rng: RowRandom) -> np.ndarray:
         """(n, 3) new commands (vx, vy, wz), in m/s and rad/s."""

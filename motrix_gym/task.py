@@ -32,6 +32,7 @@ import numpy as np
 
 from motrix_gym import settings
 from motrix_gym.buffer import Buffer
+from motrix_gym.commands import Command
 from motrix_gym.contacts import add_contact_sensors
 from motrix_gym.names import nearest, shown
 from motrix_gym.observation import Channel, Frames, check_channels, mirror
@@ -209,6 +210,8 @@ class Task:
     settings by dotted name."""
     camera: str | int = -1
     """The camera that ``render`` uses."""
+    commands: Sequence[Command] = ()
+    """What a person may ask the robot for, in place of the task's own draws."""
 
     def __init__(self, config: TaskConfig):
         """Compile the model for ``config``.

@@ -2,7 +2,7 @@
 """The vector environment: the life cycle of an episode, the same for every task."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         simulation: the worlds (``.batch`` is MuJoCo's).
         model: the MjModel.
         substeps: physics steps per action.
+        intervene: if not None, it is called with the view after ``Task.reset`` and after
+            ``Task.advance``, before rows are observed. A viewer sets commands by it.
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._observations = np.zeros((num_envs, width), np.float32)
         self._every_row = np.ones(num_envs, bool)
         self._frames.check(self.simulation.rows(np.arange(1)))
+        self.intervene: Callable[[View], None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle is made of: a task's channels may hold local functions."""
@@ -273,6 +276,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             success = self.task.success_rule.judge(v, success, self.config.control_timestep)
             info["success"] = self._in_all_rows(np.array(success, bool), rows)
         self.task.advance(v, self._random.rows(rows))
+        if self.intervene:
+            self.intervene(v)
         v.commit()
         if fault is not None:
             for value in (*terms.values(), *metrics.values(), *info.values()):
@@ -407,6 +412,8 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         v = self.simulation.rows(ids)
         self.task.reset(v, self._random.rows(ids))
         self._randomizer.reset(v, self._random.rows(ids))
+        if self.intervene:
+            self.intervene(v)
         v.commit()
         self.simulation.refresh(ids)
         if self.task.settling_steps:

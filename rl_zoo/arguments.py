@@ -130,12 +130,19 @@ def add_source_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
 
 
 def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
-    """Adds those of `add_source_arguments`, and `--set`, `--num-envs` and the like.
+    """Adds those of `add_source_arguments` and of `add_env_arguments`.
 
     Returns:
         As `add_source_arguments`.
     """
-    source, add = add_source_arguments(p), p.add_argument
+    source = add_source_arguments(p)
+    add_env_arguments(p)
+    return source
+
+
+def add_env_arguments(p: argparse.ArgumentParser) -> None:
+    """Adds `--num-envs`, `--num-threads`, `--set` and `--randomize`."""
+    add = p.add_argument
     add("--num-envs", type=whole(1), metavar="N", help="environments side by side")
     add_num_threads(p)
     add(
@@ -151,7 +158,6 @@ def add_policy_arguments(p: argparse.ArgumentParser) -> argparse._MutuallyExclus
         action="store_true",
         help="physics that differs between environments, as the task says",
     )
-    return source
 
 
 def policy_asked_for(args: argparse.Namespace) -> "Found":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`motrix play`: windows, videos, and the policies that it finds."""
+"""`motrix play` and `motrix view`: windows, videos, and the policies that they show."""
 
 import importlib.util
 import sys
@@ -16,7 +16,7 @@ from rl_zoo.__main__ import main as motrix
 from rl_zoo.runs import Run
 
 ENV = "Motrix/CartPole-v0"
-SMALL = ["--width", "32", "--height", "24", "--seconds", "0.2"]
+SMALL = ["--width", "32", "--height", "24", "--seconds", "0.2", "--viewer", "video"]
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +58,15 @@ def test_several_environments_are_tiled_and_random_needs_no_policy(here, opengl)
     flags = ["--random", "--num-envs", 3, "--camera", -1, "--video", "new/folder/a.mp4"]
     assert play(*flags, *SMALL, "--set", "env.max_angle=0.05") == 0
     assert next(ffmpeg.read_frames("new/folder/a.mp4"))["size"] == (64, 48)
+
+
+@pytest.mark.parametrize("actions", ["random", "zero"])
+def test_a_view_needs_no_policy(here, opengl, capsys, actions):
+    pytest.importorskip("imageio_ffmpeg")
+    assert motrix(["view", "--actions", actions, *SMALL]) == 0
+    said = capsys.readouterr().out
+    assert f"playing {ENV} with {actions} actions, seed 0" in said
+    assert f"video: CartPole-v0_{actions}.mp4" in said
 
 
 def test_an_old_video_stays_whole_if_the_new_one_fails(run, opengl, monkeypatch, capsys):
@@ -141,7 +150,7 @@ def test_other_seconds_are_refused(here, capsys, seconds):
 
 
 def test_seconds_close_the_window(run, window):
-    assert play("--seconds", "0.05") == 0
+    assert play("--seconds", "0.05", "--viewer", "native") == 0
     assert len(window.seen) == 5
 
 
@@ -167,7 +176,7 @@ def test_a_window_that_does_not_open_says_what_else_to_do(run, window, capsys):
 
     sys.modules["mujoco.viewer"].launch_passive = launch_passive
     assert play() == 1
-    assert "requires mjpython; try --video PATH" in capsys.readouterr().err
+    assert "requires mjpython; try --viewer web" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -175,10 +184,15 @@ def test_a_window_that_does_not_open_says_what_else_to_do(run, window, capsys):
     [
         ("--camera nowhere", 2, "no camera 'nowhere'; there are: fixed"),
         ("--camera 7", 2, "no camera '7'"),
-        ("--width 100000", 2, "render width must be 1 to"),
+        ("--viewer video --width 100000", 2, "render width must be 1 to"),
         ("--set env.max_angel=1", 2, "did you mean 'max_angle'"),
         ("--env Motrix/Go1-v0", 1, "no run of Motrix/Go1-v0"),
         ("--video picture.gif", 2, "must end in .mp4"),
+        ("--viewer wbe", 2, "no viewer 'wbe' (did you mean 'web'?); there are: native, video, web"),
+        ("--viewer native", 2, "there is no display here"),
+        ("--viewer web --video a.mp4", 2, "--video makes an mp4: leave it out"),
+        ("--viewer video --port 8080", 2, "--host and --port are of a page"),
+        ("--viewer web --host nowhere.invalid", 2, "--host nowhere.invalid is no address of this"),
         ("--video taken/a.mp4", 1, "cannot write taken/a.mp4"),
     ],
 )

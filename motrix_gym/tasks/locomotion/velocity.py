@@ -20,6 +20,7 @@ from motrix_gym.rewards import sum_of_squares, tracking
 from motrix_gym.settings import number, weights
 from motrix_gym.task import Buffer, Metric
 from motrix_gym.tasks.locomotion.legged import LeggedConfig, LeggedTask
+from motrix_gym.tasks.locomotion.robot import LeggedRobot
 from motrix_gym.view import View
 
 
@@ -47,6 +48,11 @@ class VelocityTracking(LeggedTask):
         "yaw_rate_error": Metric("rad/s", "mean", "distance from the asked turning rate"),
         **LeggedTask.metrics,
     }
+
+    def __init__(self, config: VelocityConfig, robot: LeggedRobot):
+        """As ``LeggedTask``, and say what a person may ask for."""
+        super().__init__(config, robot)
+        self.commands = config.commands.settable("command")
 
     def buffers(self) -> Mapping[str, Buffer]:
         """Those of ``legged``, and how long the command lasts (s)."""
