@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from motrix_gym.settings import integer
 from rl_zoo.environments import make_env
 from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.policies import check_fits
@@ -187,6 +186,7 @@ def evaluate_policy(
     """
     from adapters.seeds import first_stream
     from motrix_gym import registration
+    from motrix_gym.settings import integer
 
     integer("episodes", episodes, 1, MAX_EPISODES)
     if num_envs is None:
@@ -266,6 +266,7 @@ def side_by_side(episodes: int) -> int:
         ZooError: the result is small, which would be slow, and would be larger for a similar number
             of episodes.
     """
+    from motrix_gym.settings import integer
 
     def most(number: int) -> int:
         return next(n for n in range(min(number, MAX_ENVS), 0, -1) if number % n == 0)

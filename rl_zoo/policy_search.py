@@ -11,7 +11,7 @@ from adapters import AlgorithmConfig, Policy
 from motrix_gym.names import did_you_mean, shown
 from rl_zoo import config, policies
 from rl_zoo.environments import DEFAULT_ENV, env_of, env_of_run, find_env, make_env
-from rl_zoo.errors import UsageError
+from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.runs import MANIFEST, Run, RunError, find_newest
 
 
@@ -55,7 +55,7 @@ def find_policy(
     Raises:
         RunError, PolicyError: The policy is missing, damaged, or of another environment.
         UsageError: It is in another library's file, and `allow_pickle` or `env` is missing.
-        ZooError: The environment is not registered.
+        ZooError: There is no such file or folder, or the environment is not registered.
     """
     from adapters.foreign import KINDS
 
@@ -75,7 +75,7 @@ def find_policy(
         if not folder.is_dir():
             what = "file" if policy.suffix in KINDS else "folder"
             hint = did_you_mean(str(policy), ("pretrained", *_shipped_names()))
-            raise UsageError(f"--policy: there is no {what} {shown(str(policy))}{hint}")
+            raise ZooError(f"--policy: there is no {what} {shown(str(policy))}{hint}")
         loaded = Policy.load(folder)
         env_id = wanted or loaded.metadata.get("env_id")
         if not isinstance(env_id, str):

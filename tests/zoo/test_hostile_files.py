@@ -115,7 +115,7 @@ def test_any_other_file_is_no_policy(here, refused):
     for path in ("weights.ckpt", "policy/policy.safetensors"):
         error = refused("evaluate", "--policy", path, status=2)
         assert "name the folder of policy.safetensors" in error and ".zip (a model of" in error
-    assert "cannot be read" in refused("evaluate", "--policy", "nowhere.pt")
+    assert "there is no file 'nowhere.pt'" in refused("evaluate", "--policy", "nowhere.pt")
 
 
 def test_a_pickle_is_no_run(here, refused):
@@ -251,7 +251,7 @@ def test_what_argparse_refuses_stays_on_its_line(here, capsys):
 def test_a_manifest_says_nothing_that_is_run(refused, run, changes, message):
     edit(run / "manifest.json", **changes)
     words = ["train", "--resume", run, "--eval-episodes", "0"]
-    misused = message.startswith(("no ", "is not an"))
+    misused = message.startswith(("no ", "must be"))
     assert message in refused(*words, status=2 if misused else 1)
 
 
