@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rl_zoo import arguments, cli
 from rl_zoo.errors import UsageError
-from rl_zoo.exporting.write import FORMATS
+from rl_zoo.exporting import FORMATS
 from rl_zoo.hints import command_line
 
 

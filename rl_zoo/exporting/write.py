@@ -13,8 +13,6 @@ from rl_zoo.exporting.check import ONNX_FILE
 from rl_zoo.exporting.contract import FILE, contract
 from rl_zoo.hints import missing
 
-FORMATS = ("onnx", "c")
-
 
 def export(policy: Policy, folder: Path, formats: Sequence[str], opset: int | None = None) -> None:
     """Writes a policy into a folder, which is made if need be.
@@ -22,7 +20,7 @@ def export(policy: Policy, folder: Path, formats: Sequence[str], opset: int | No
     Args:
         policy: The policy.
         folder: Where to write; files of the same names are replaced.
-        formats: Some of `FORMATS`.
+        formats: Some of `rl_zoo.exporting.FORMATS`.
         opset: The ONNX operator set; None takes one that most runtimes know.
 
     Raises:

@@ -4,9 +4,12 @@
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from rl_zoo.errors import ZooError
-from rl_zoo.viewing.playback import Playback
+
+if TYPE_CHECKING:
+    from rl_zoo.viewing.playback import Playback
 
 
 def has_display() -> bool:
@@ -16,7 +19,7 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def show(playback: Playback, camera: int | str, seconds: float | None) -> None:
+def show(playback: "Playback", camera: int | str, seconds: float | None) -> None:
     """Shows row 0 in real time, until the window is closed or the time is over.
 
     Raises:
