@@ -124,9 +124,9 @@ def find_trainer(name: str) -> TrainerRecord:
     Raises:
         ValueError: there is no such trainer.
     """
-    if name not in STOCK:
-        _check_name("trainer", name, TRAINERS)
-    return (TRAINERS | STOCK)[name]
+    trainers = TRAINERS | STOCK
+    _check_name("trainer", name, trainers, TRAINERS)
+    return trainers[name]
 
 
 def check_trainer(name: str, algo: str) -> None:
@@ -167,10 +167,13 @@ def load_trainer(name: str, algo: str = "ppo") -> "type[Trainer]":
         ) from error
 
 
-def _check_name(what: str, name: str, allowed: Iterable[str]) -> None:
+def _check_name(
+    what: str, name: str, allowed: Iterable[str], listed: Iterable[str] | None = None
+) -> None:
+    """Raises ValueError if a name is not allowed; the message lists those for a user."""
     if name not in allowed:
-        hint = did_you_mean(name, allowed)
-        raise ValueError(f"no {what} {shown(name)}{hint}; allowed are: {', '.join(allowed)}")
+        hint, names = did_you_mean(name, allowed), ", ".join(allowed if listed is None else listed)
+        raise ValueError(f"no {what} {shown(name)}{hint}; allowed are: {names}")
 
 
 for _config in (

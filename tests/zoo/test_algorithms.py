@@ -12,13 +12,14 @@ import pytest
 import adapters
 from adapters import ALGORITHMS, DistillConfig
 from rl_zoo import choice, recorder
-from rl_zoo.commands import compare, evaluate, play, train
+from rl_zoo.commands import compare, evaluate, train
 from rl_zoo.environments import make_env
 from rl_zoo.errors import ZooError
 from rl_zoo.policies import PRETRAINED
 from rl_zoo.policy_search import with_policies_found
 from rl_zoo.progress import EPISODES, RETURN
 from rl_zoo.runs import Run
+from rl_zoo.viewing.playback import Playback
 
 pytest.importorskip("sb3_contrib")
 
@@ -77,9 +78,9 @@ def test_a_run_is_trained_stopped_resumed_evaluated_and_played(here, monkeypatch
     assert evaluate.main(again) in (0, 3)
     assert json.loads(Path("drawn.json").read_text())["episodes"] == 4
     env = make_env("Motrix/CartPole-v0", {"max_episode_steps": 10}, 2)
-    steps = play._observe_steps(env, Run.open(folder).policy().actor(), seed=0)
+    playback = Playback(env, Run.open(folder).policy().actor(), seed=0)
     for _ in range(25):
-        next(steps)
+        playback.step()
     env.close()
 
 
