@@ -109,7 +109,9 @@ def test_an_open_drawer_is_a_success_at_the_end_also_when_let_go(make):
     for _ in range(10):
         *_, info = env.step(np.tile(STILL, (3, 1)))
     assert info["success"].tolist() == [False, True, False]
-    assert not info["reward_terms"]["opening"].any()  # a drawer that is not held
+    # A drawer that is not held earns a quarter: 0.31 m is nearly all of what is rewarded.
+    reward = info["reward_terms"]["opening"] / env.config.reward_weights["opening"]
+    assert reward == pytest.approx(0.25 * v.joint("drawer").qpos[:, 0] / 0.32)
 
 
 @pytest.mark.parametrize(

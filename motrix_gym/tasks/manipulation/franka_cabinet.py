@@ -14,10 +14,10 @@ The handle is *held* if it is between the pads, a pad touches it, and the grippe
 further than it can. One pad is enough: the handle gives way to no side, and a hand that is a few
 millimetres higher or lower pulls it as well.
 Rewards: nearness of the grip to the handle, with the hand towards the cabinet and its fingers above
-and below; closing the gripper around it; and of a held handle: holding, the first 3 cm of the
-drawer's opening, and the whole of it. Were the opening rewarded in any case, a policy would hook a
-finger behind the handle, which is easier. Nothing terminates the episode; it is truncated after
-250 steps (5 s).
+and below; closing the gripper around it; holding it, and the first 3 cm of the drawer's opening
+while it is held; and the opening, a quarter of it where the handle is not held. With half of it, a
+policy hooks a finger behind the handle and never holds it; with nothing, it holds and hardly pulls.
+Nothing terminates the episode; it is truncated after 250 steps (5 s).
 
 Start: arm near its pose for the cabinet, drawer closed, the cabinet a metre ahead, up to 3 cm
 nearer or further, 5 cm to either side and turned by 0.1 rad. Success, at the end of the episode:
@@ -61,6 +61,7 @@ _TRAVEL = 0.4  # of the drawer (m)
 # fingers that touch it from the front or the side are further away.
 _AROUND = 0.012
 _START = 0.03  # opening up to which the beginning of a pull is rewarded by itself (m)
+_LOOSE = 0.25  # share of the reward for an opening that is earned where the handle is not held
 _SQUEEZE = 0.003  # by which the gripper's target is less than the opening when it closes (m)
 
 
@@ -183,7 +184,7 @@ class FrankaCabinet(Panda):
             "close": (distance < _AROUND) * (1 - v.ctrl[:, 7] / OPEN),
             "grasp": held.astype(float),
             "start": held * np.clip(self._opening(v) / _START, 0.0, 1.0),
-            "opening": held * share,
+            "opening": share * np.where(held, 1.0, _LOOSE),
             "action_rate": sum_of_squares(v.action - v.last_action),
             "joint_velocity": sum_of_squares(v.qvel[:, :7]),
         }
