@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check of what a task's functions say of a step: an environment's first step is checked."""
+"""Checks the shapes and types of what a task returns for a step, once per environment."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -4,7 +4,7 @@
 import argparse
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from rl_zoo import arguments, cli
 from rl_zoo.environments import DEFAULT_ENV, find_env
 from rl_zoo.errors import FAILED, UsageError, ZooError
 from rl_zoo.hints import missing
+from rl_zoo.tuning import OBJECTIVES, PRUNERS
 
-OBJECTIVES = ("return", "success", "steps", "seconds")  # as rl_zoo.tuning has them
-PRUNERS = ("median", "hyperband", "none")
 TUNING_SEEDS = 10  # 0 to 9; results are published of others
 
 
@@ -78,14 +77,20 @@ def _problem(args: argparse.Namespace) -> Any:
 
 
 def _line(trial: Any, best: Any) -> str:
-    from rl_zoo.tuning.objective import settings_of
-
-    state, drawn = trial.state.name.lower(), settings_of(trial.user_attrs["settings"])
+    state, drawn = trial.state.name.lower(), settings_in_a_line(trial.user_attrs["settings"])
     value = f"{trial.value:.6g}" if trial.value is not None else state
     reason = trial.user_attrs.get("reason")
     why = f" ({reason})" if reason else ""
     of_best = f" (best {best.value:.6g}, trial {best.number})" if best else ""
     return f"trial {trial.number}: {value}{why}{of_best} | {drawn}"
+
+
+def settings_in_a_line(drawn: Mapping[str, Any]) -> str:
+    """Returns drawn settings for the user."""
+    return ", ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in drawn.items()
+    )
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -52,19 +52,17 @@ def check(folder: Path) -> dict[str, float]:
             raise ZooError(f"{path} was changed: its SHA-256 is not the contract's")
     policy = Policy.load(folder)
     with tempfile.TemporaryDirectory() as building:
-        steps = dict(_runnable(folder, given["files"], policy, Path(building)))
+        form = signature(policy)
+        steps = dict(_runnable(folder, given["files"], policy, form, Path(building)))
         if not steps:
             raise ZooError(f"nothing can run {folder}: {missing('onnxruntime', 'export')}")
         found = {name: 0.0 for name in steps}
-        form = signature(policy)
         for observation, start, action in _episode(policy, given["origin"]["env_id"]):
             for name, step in steps.items():
                 own, target = step(observation, start)
                 differences = [abs(own - action).max()]
                 if form.target is not None and target is not None:
-                    wanted = form.target.offset + form.target.scale * action
-                    wanted = np.clip(wanted, form.target.low, form.target.high)
-                    differences.append(abs(target - wanted).max())
+                    differences.append(abs(target - form.target(action)).max())
                 found[name] = max(found[name], float(max(differences)))
     for name, difference in found.items():
         if not difference <= TOLERANCE:
@@ -92,10 +90,9 @@ def _episode(policy: Policy, env_id: str) -> Iterator[tuple[np.ndarray, bool, np
 
 
 def _runnable(
-    folder: Path, files: dict[str, Any], policy: Policy, building: Path
+    folder: Path, files: dict[str, Any], policy: Policy, form: Signature, building: Path
 ) -> Iterator[tuple[str, Step]]:
     """Yields the exported files that can be run here, and their step."""
-    form = signature(policy)
     if ONNX_FILE in files:
         try:
             import onnxruntime

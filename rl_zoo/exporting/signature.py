@@ -27,6 +27,10 @@ class Target:
     low: np.ndarray
     high: np.ndarray
 
+    def __call__(self, action: np.ndarray) -> np.ndarray:
+        """Returns the target of an action."""
+        return np.clip(self.offset + self.scale * action, self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Signature:

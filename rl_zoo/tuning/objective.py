@@ -5,7 +5,8 @@ The objectives:
 
 - "return", "success": of the policy in the end, over evaluation episodes (larger is better);
 - "steps", "seconds": until the environment's goals are met on average, at two checks in a row, of
-  20 in a training (smaller is better). A training that never gets there counts twice its whole.
+  20 in a training (smaller is better). A training in which
+  they are not met counts as twice its length.
 
 With "return" and "success", a trial reports the mean over the training's episodes since the last
 check. From these a pruner ends trials that do worse than others did at the same check.
@@ -14,7 +15,6 @@ check. From these a pruner ends trials that do worse than others did at the same
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from rl_zoo.progress import RETURN, SUCCESS
 from rl_zoo.sessions import Session
 from rl_zoo.statistics import NOT_MET
 
-OBJECTIVES = ("return", "success", "steps", "seconds")
 CHECKS = 20  # of a training
 CHECK_EPISODES = 50
 _TAGS = {"return": RETURN, "success": SUCCESS}
@@ -35,7 +34,7 @@ class Objective:
     """How trials are measured.
 
     Attributes:
-        name: One of `OBJECTIVES`.
+        name: One of `rl_zoo.tuning.OBJECTIVES`.
         seeds: Training seeds; a trial's value is the mean over them.
         episodes: Of the evaluation in the end.
         num_threads: For the physics; 0: all cores.
@@ -136,11 +135,3 @@ class _Threshold:
 
 def _met(result: Evaluation) -> bool:
     return all(verdict != NOT_MET for verdict in result.verdicts.values())
-
-
-def settings_of(drawn: Mapping[str, Any]) -> str:
-    """Returns drawn settings in a line for the user."""
-    return ", ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in drawn.items()
-    )

@@ -23,7 +23,6 @@ from rl_zoo.plans import Plan, plan_new
 from rl_zoo.tuning.objective import Objective
 from rl_zoo.tuning.space import Space, as_json
 
-PRUNERS = ("median", "hyperband", "none")
 _STATES = optuna.trial.TrialState
 _FINISHED = (_STATES.COMPLETE, _STATES.PRUNED, _STATES.FAIL)
 
@@ -100,7 +99,7 @@ def open_study(
         problem: What it is of.
         name: Its name in the storage.
         storage: A journal file, or a database's URL.
-        pruner: One of `PRUNERS`.
+        pruner: One of `rl_zoo.tuning.PRUNERS`.
         seed: Of the draws.
 
     Raises:

@@ -11,6 +11,7 @@ optuna = pytest.importorskip("optuna")
 
 from rl_zoo import config as zoo_config  # noqa: E402
 from rl_zoo.__main__ import main as motrix  # noqa: E402
+from rl_zoo.commands.tune import settings_in_a_line  # noqa: E402
 from rl_zoo.errors import FAILED, INTERRUPTED, MISUSED  # noqa: E402
 from rl_zoo.tuning import objective, space  # noqa: E402
 from rl_zoo.yaml_files import ConfigError  # noqa: E402
@@ -228,5 +229,11 @@ def test_without_optuna_the_extra_is_named(here, capsys, monkeypatch):
 
 
 def test_settings_are_shown_in_a_line():
-    assert objective.settings_of({"a": 0.00012345, "b": [8, 8]}) == "a=0.000123, b=[8, 8]"
-    assert json.dumps(space.as_json({"a": space.Choices((1, [2]))}))
+    assert settings_in_a_line({"a": 0.00012345, "b": [8, 8]}) == "a=0.000123, b=[8, 8]"
+
+
+def test_a_space_as_json_is_what_a_file_gives_back():
+    given = {"a": space.Choices((1, [2])), "b": space.Range(1, 3, log=True)}
+    found = space.as_json(given)
+    assert found == {"a": {"values": [1, [2]]}, "b": {"low": 1, "high": 3, "log": True}}
+    assert json.loads(json.dumps(found)) == found

@@ -5,7 +5,7 @@ Its joints and servos come first in the model: seven of the arm, then the finger
 drives. The robot's own part of the observation (40), in this order:
 
     joint positions minus the home pose (7, rad), joint velocities (7, rad/s),
-    joint leads: what the servos' targets are ahead of the joints (7, rad),
+    joint leads: how far the servos' targets are ahead of the joints (7, rad),
     opening of the gripper, that of its target (2, half of the distance between the pads, m),
     place of the grip, the middle between the pads (3, m, world),
     axes of the hand: forward and from the wrist to the pads (6, world),
