@@ -12,7 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
-from motrix_gym import MotrixVectorEnv
+from motrix_gym import MotrixVectorEnv, rotations
 from motrix_gym.commands import Command
 from motrix_gym.view import View
 
@@ -119,8 +119,7 @@ class Playback:
             ValueError: the model has no free joint.
         """
         qpos, qvel = self._base()
-        w, x, y, z = self.env.simulation.fields["qpos"][self.row, qpos + 3 : qpos + 7]
-        yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+        yaw = rotations.yaw(self.env.simulation.fields["qpos"][self.row, qpos + 3 : qpos + 7])
         change = [
             forward * math.cos(yaw) - left * math.sin(yaw),
             forward * math.sin(yaw) + left * math.cos(yaw),
