@@ -106,6 +106,10 @@ def _create(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
         raise RenderingError(
             "OpenGL cannot be used in a process forked from one that renders: start it with spawn"
         )
+    # A shadow map finer than the picture costs most of the time and is not seen.
+    quality = model.vis.quality
+    shadowsize = quality.shadowsize
+    quality.shadowsize = min(shadowsize, max(256, 4 * max(width, height)))
     try:
         return mujoco.Renderer(model, height, width)
     except Exception as error:  # each OpenGL back end fails with errors of its own
@@ -115,3 +119,5 @@ def _create(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
             "without a display, install EGL (Debian: apt-get install libegl1 libegl-mesa0) and "
             "set MUJOCO_GL=egl before Python starts."
         ) from error
+    finally:
+        quality.shadowsize = shadowsize

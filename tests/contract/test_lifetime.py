@@ -42,24 +42,26 @@ def test_a_dropped_environment_is_freed_at_once(env_id):
 
 
 def test_making_and_dropping_does_not_use_up_memory(env_id, python):
+    """Six dropped environments leave less behind than three kept ones take."""
     pytest.importorskip("psutil")
     printed = python(f"""
 import gymnasium, numpy, psutil, motrix_gym
-def used():
-    return psutil.Process().memory_info().rss / 2**20
-def once():
-    env = gymnasium.make_vec("{env_id}", num_envs=1024)
+def make():
+    env = gymnasium.make_vec("{env_id}", num_envs=512)
     env.reset(seed=0)
     env.step(numpy.zeros(env.action_space.shape, numpy.float32))
-    env.close()
-for _ in range(3):
-    once()
-before = used()
-for _ in range(10):
-    once()
-print(used() - before)
+    return env
+def growth(keep):
+    before = psutil.Process().memory_info().rss
+    for _ in range(6):
+        keep(make())
+    return psutil.Process().memory_info().rss - before
+make().close()  # what is loaded and cached once
+kept = []
+print(growth(lambda env: env.close()), growth(kept.append))
 """)
-    assert float(printed) < 30  # MiB; ten kept would be 100 or more of Go1
+    dropped, kept = map(int, printed.split())
+    assert dropped < kept / 2
 
 
 def test_an_environment_left_open_does_not_disturb_the_interpreters_end(env_id, python, opengl):
@@ -183,16 +185,16 @@ def alike(frame, other):
 
 
 def test_rendering_gives_a_picture_per_row(env_id, player, opengl):
-    env = player.make(env_id, 3, render_mode="rgb_array", render_size=SIZE)
+    env = player.make(env_id, 2, render_mode="rgb_array", render_size=SIZE)
     env.reset(seed=0)
     frames = env.render()
-    assert len(frames) == 3
+    assert len(frames) == 2
     for frame in frames:
         assert (frame.dtype, frame.shape) == (np.uint8, (48, 64, 3))
         assert frame.std() > 5  # something is to be seen
     player.play(env, player.actions(env, 10))
     later = env.render()
-    for row in range(3):
+    for row in range(2):
         assert not alike(later[row], frames[row])
         assert not alike(later[row], later[row - 1])
     assert all(alike(frame, again) for frame, again in zip(later, env.render(), strict=True))
@@ -200,19 +202,19 @@ def test_rendering_gives_a_picture_per_row(env_id, player, opengl):
 
 def test_rendering_of_chosen_rows_and_tiled(env_id, player, opengl):
     def env(**kwargs):
-        made = player.make(env_id, 5, render_size=SIZE, **kwargs)
+        made = player.make(env_id, 3, render_size=SIZE, **kwargs)
         made.reset(seed=0)
         return made
 
     frames = env(render_mode="rgb_array").render()
-    for row in (0, 1, 2, 3):  # a wrong row would be noticed
+    for row in (0, 1):  # a wrong row would be noticed
         assert not any(alike(frames[row], other) for other in frames[row + 1 :])
-    four, one = env(render_mode="rgb_array", render_rows=[4, 1]).render()
-    assert alike(four, frames[4])
+    two, one = env(render_mode="rgb_array", render_rows=[2, 1]).render()
+    assert alike(two, frames[2])
     assert alike(one, frames[1])
-    (sheet,) = env(render_mode="rgb_array_tiled", render_rows=[4, 1, 0]).render()
+    (sheet,) = env(render_mode="rgb_array_tiled", render_rows=[2, 1, 0]).render()
     assert sheet.shape == (2 * 48, 2 * 64, 3)
-    assert alike(sheet[:48, :64], frames[4])
+    assert alike(sheet[:48, :64], frames[2])
     assert alike(sheet[:48, 64:], frames[1])
     assert alike(sheet[48:, :64], frames[0])
     assert not sheet[48:, 64:].any()
@@ -220,19 +222,12 @@ def test_rendering_of_chosen_rows_and_tiled(env_id, player, opengl):
 
 def test_rendering_does_not_change_the_future(env_id, player, opengl):
     plain = player.make(env_id, 2)
-    drawn = player.make(env_id, 2, render_mode="rgb_array", render_size=(16, 16))
+    drawn = player.make(env_id, 2, render_mode="rgb_array", render_size=(16, 16), render_rows=[0])
     assert_equal(plain.reset(seed=0), drawn.reset(seed=0))
     for t, action in enumerate(player.actions(plain, 60)):
-        if t % 20 in (0, 1):
+        if t % 40 in (0, 1):  # before and after an automatic reset
             drawn.render()
         assert_equal(drawn.step(action), plain.step(action))
-
-
-def test_rendering_the_single_environment(env_id, opengl):
-    env = gymnasium.make(env_id, render_mode="rgb_array", render_size=SIZE)
-    env.reset(seed=0)
-    assert env.render().shape == (48, 64, 3)
-    env.close()
 
 
 def test_gymnasium_collects_pictures_of_the_single_environment(env_id, opengl):
