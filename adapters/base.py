@@ -47,6 +47,8 @@ class Trainer(ABC):
         device: The library's name of the device to learn on, such as "cpu".
 
     Attributes:
+        task: The task that policies say they are for: the environment's own, unless another is set
+            here because the training's settings differ; None for other libraries' environments.
         num_updates: Updates made so far; part of `state()`.
         policy_width: Entries of an observation that the policy sees; they come first. All, unless
             `config.sees_privileged`.
@@ -69,6 +71,7 @@ class Trainer(ABC):
     def __init__(self, env: VectorEnv, config: AlgorithmConfig, *, device: str = "cpu"):
         check_env(env, config, self.autoreset_mode)
         self.env = env
+        self.task = getattr(env.unwrapped, "task", None)
         self.config = config
         self.device = device
         self.num_updates = 0
@@ -202,7 +205,7 @@ class Trainer(ABC):
 
     def metadata(self) -> dict[str, Any]:
         """Returns what a policy says about its origin, and what its inputs and outputs mean."""
-        task = getattr(self.env.unwrapped, "task", None)
+        task = self.task
         channels = {
             kind: [_about(c) for c in getattr(task, kind, ()) if not c.privileged]
             for kind in ("observation", "action")

@@ -11,6 +11,7 @@ from rl_zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from adapters import AlgorithmConfig
+    from motrix_gym import Task
     from rl_zoo.config import Source
     from rl_zoo.runs import Run
 
@@ -45,6 +46,13 @@ class Plan:
         """Returns the first lines that a training prints."""
         head = f"{self.env_id} with {self.trainer} on {self.device}: {self.reason}"
         return "\n".join([*self.notes, head])
+
+    def task(self) -> "Task":
+        """Returns the task without `training_env`, as the evaluation has it."""
+        from motrix_gym import registration
+        from rl_zoo.task_settings import resolved
+
+        return registration.entry(self.env_id).task(resolved(self.env_id, self.settings))
 
     def training_settings(self) -> dict[str, Any]:
         """Returns the task's settings in the training, `training_env` included.

@@ -124,6 +124,8 @@ class Session:
                 raise
             except ValueError as error:  # such as a device that is not there
                 raise ZooError(str(error)) from error
+            if plan.config.training_env:  # policies are for the task as it is evaluated
+                self.trainer.task = plan.task()
             self.run = self._begin(run_dir, started)
             self._open: contextlib.ExitStack | None = stack.pop_all()
         self.first_step = self.trainer.env_steps

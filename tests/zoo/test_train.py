@@ -393,6 +393,14 @@ def test_the_training_alone_may_have_other_task_settings(here, fake_trainer, man
     assert json.loads((folder / "evaluation.json").read_text())["figures"]["length"]["mean"] == 10
 
 
+def test_policies_describe_the_task_as_it_is_evaluated(here):
+    asked = ["--set", "env.observation_noise=0.5", "training_env={observation_noise: 2}"]
+    assert train.main([*TINY, "--eval-episodes", "0", *asked]) == 0
+    settings = Run.open(newest()).policy("latest").metadata["deployment"]["settings"]
+    assert settings["observation_noise"] == 0.5
+    assert settings["max_episode_steps"] == 10
+
+
 def test_what_is_asked_for_wins_over_the_files_training_env(here, fake_trainer, capsys):
     text = "ppo: {training_env: {max_episode_steps: 5, reward_weights: {alive: 2}}}"
     (here / "file.yaml").write_text(text)
