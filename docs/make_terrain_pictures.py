@@ -6,6 +6,9 @@ Needs the plot and video extras. Each picture is of one tile, 8.1 m wide, at the
 
 from pathlib import Path
 
+import motrix_gym  # noqa: F401, before MuJoCo, whose OpenGL back end it picks
+
+# isort: split
 import matplotlib.pyplot as plt
 import mujoco
 import numpy as np

@@ -106,10 +106,10 @@ def _create(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
         raise RenderingError(
             "OpenGL cannot be used in a process forked from one that renders: start it with spawn"
         )
-    # A shadow map finer than the picture costs most of the time and is not seen.
+    # A shadow map much finer than a small picture costs most of its time and is not seen.
     quality = model.vis.quality
     shadowsize = quality.shadowsize
-    quality.shadowsize = min(shadowsize, max(256, 4 * max(width, height)))
+    quality.shadowsize = min(shadowsize, 8 * max(width, height))
     try:
         return mujoco.Renderer(model, height, width)
     except Exception as error:  # each OpenGL back end fails with errors of its own

@@ -27,7 +27,7 @@ _FAR_BELOW = -100.0  # where a box lies that is not needed (m)
 _FRICTION = (0.6, 0.005, 0.0001)
 _UNDERGROUND = 1.0  # how deep static ground goes below its lowest place (m)
 _SURROUNDINGS = 20.0  # width of the level ground around the field (m)
-_BLOCK_RGBA = (0.52, 0.50, 0.47, 1.0)
+_BLOCK_RGBA = ((0.52, 0.50, 0.47, 1.0), (0.43, 0.42, 0.40, 1.0))  # in turn, to show the steps
 _SURFACE_RGBA = (0.45, 0.50, 0.42, 1.0)
 
 
@@ -169,10 +169,11 @@ def add_static(spec: mujoco.MjSpec, terrain: Terrain, parts: Iterable[str]) -> N
         geom = spec.geom(part)
         geom.contype, geom.conaffinity = 0, 1
     add = partial(spec.worldbody.add_geom, contype=1, conaffinity=0, condim=3, friction=_FRICTION)
-    box = partial(add, type=mujoco.mjtGeom.mjGEOM_BOX, rgba=_BLOCK_RGBA)
+    box = partial(add, type=mujoco.mjtGeom.mjGEOM_BOX)
     bottom = min(terrain.blocks.min(), 0.0) - _UNDERGROUND
     for x, y, width, depth in _surroundings(*terrain.size):
-        box(size=[width / 2, depth / 2, -bottom / 2], pos=[x, y, bottom / 2])
+        size = [width / 2, depth / 2, -bottom / 2]
+        box(size=size, pos=[x, y, bottom / 2], rgba=_BLOCK_RGBA[0])
     for level, column in np.ndindex(terrain.levels, terrain.columns):
         middle = terrain.centre(np.array(level), np.array(column))
         nodes = terrain.tile_nodes(level, column)
@@ -187,10 +188,13 @@ def add_static(spec: mujoco.MjSpec, terrain: Terrain, parts: Iterable[str]) -> N
             add(type=kind, hfieldname=name, pos=[*middle, low], rgba=_SURFACE_RGBA)
             continue
         corner = middle - TILE / 2
-        for i, j, rows, columns, height in rectangles(terrain.tile_blocks(level, column)):
+        blocks = terrain.tile_blocks(level, column)
+        heights = np.unique(blocks)
+        for i, j, rows, columns, height in rectangles(blocks):
             half = (height - bottom) / 2
             place = corner + np.array([i + rows / 2, j + columns / 2]) * CELL
-            box(size=[rows * CELL / 2, columns * CELL / 2, half], pos=[*place, height - half])
+            size, pos = [rows * CELL / 2, columns * CELL / 2, half], [*place, height - half]
+            box(size=size, pos=pos, rgba=_BLOCK_RGBA[np.searchsorted(heights, height) % 2])
 
 
 def _surroundings(width: float, depth: float) -> list[tuple[float, float, float, float]]:
