@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from adapters.run_config import MAX_COUNT, MAX_STEPS, RunConfig
+from adapters.stages import Stage, read_stages
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.settings import FieldError, described, make_plain, values_by_name, whole
 
@@ -38,6 +39,7 @@ class AlgorithmConfig(RunConfig):
             `from_dict` and `replace` accept the value and drop it.
         privileged_setting: The setting with which something in the training sees the task's
             privileged channels, which the policy does not; "" for none.
+        stages: The stages of a training in stages, a field of PPO's; None for others.
         rollouts: Vector steps per update; this and what follows are fields in most subclasses.
         rewards_shaper_scale: Multiplies the rewards.
         activation: The function between layers, one of `ACTIVATIONS`.
@@ -53,6 +55,7 @@ class AlgorithmConfig(RunConfig):
     aliases: ClassVar[Mapping[str, str]] = {}
     only: ClassVar[Mapping[str, tuple[Any, str]]] = {}
     privileged_setting: ClassVar[str] = ""
+    stages: ClassVar[tuple[dict[str, Any], ...] | None] = None
     rollouts: ClassVar[int]
     rewards_shaper_scale: ClassVar[float]
     activation: ClassVar[str]
@@ -74,7 +77,8 @@ class AlgorithmConfig(RunConfig):
 
     def __post_init__(self):
         make_plain(self)
-        self._check()
+        # Each stage checks its settings, of which these are the defaults.
+        _ = self.stage_list if self.stages else self._check()
 
     def _check(self) -> None:
         """Raises FieldError if fields do not fit together."""
@@ -90,6 +94,16 @@ class AlgorithmConfig(RunConfig):
                 f"max_env_steps={self.max_env_steps} is too small a budget: one update needs "
                 f"{self._batch} environment steps",
             )
+
+    @property
+    def stage_list(self) -> tuple[Stage, ...]:
+        """The stages; () where there are none."""
+        return read_stages(self) if self.stages else ()
+
+    @property
+    def last_stage(self) -> Self:
+        """The settings of the last stage; where there are none, these settings."""
+        return self.stage_list[-1].config if self.stages else self
 
     @property
     def sees_privileged(self) -> bool:

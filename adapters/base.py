@@ -20,7 +20,7 @@ from adapters.requirements import (
 )
 from adapters.states import with_prefix, without_prefix
 from adapters.statistics import RolloutStatistics
-from motrix_gym import Channel, Task
+from motrix_gym import Channel, MixedVectorEnv, Task
 from motrix_gym.policy import Policy
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -78,10 +78,11 @@ class Trainer(ABC):
         found = self.requirements(env, config)
         self.policy_width, self.initial_policy, self.mirror, limit = found
         self.elapsed_steps = None
-        if limit:
+        if np.any(limit):
             generator = np.random.default_rng(config.seed)
             self.elapsed_steps = generator.integers(limit, size=env.num_envs)
-        self.statistics = RolloutStatistics(env.num_envs, limit)
+        rows = env.unwrapped.rows if isinstance(env.unwrapped, MixedVectorEnv) else {}
+        self.statistics = RolloutStatistics(env.num_envs, limit, rows)
 
     @classmethod
     def requirements(cls, env: VectorEnv, config: AlgorithmConfig) -> Requirements:

@@ -8,11 +8,21 @@ has MotrixLab's.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from adapters.algorithm_config import ACTIVATIONS, OnPolicyConfig
 from adapters.run_config import MAX_COUNT
-from motrix_gym.settings import FieldError, choice, described, flag, number, sizes, text, whole
+from motrix_gym.settings import (
+    FieldError,
+    blocks,
+    choice,
+    described,
+    flag,
+    number,
+    sizes,
+    text,
+    whole,
+)
 
 MIN_LEARNING_RATE = 1e-6  # floor of the KL-adaptive rate
 MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0  # skrl's, of actions
@@ -92,6 +102,13 @@ class PPOConfig(OnPolicyConfig):
         "policy.json, or the name of a shipped one, such as CartPole-v0. The value network starts "
         "at random, the standard deviation at initial_log_std. Channels are matched by name, and "
         "the weights of new ones are 0."
+    )
+
+    stages: tuple[dict[str, Any], ...] | None = blocks(
+        doc="Stages through which one policy goes, each from the last one's weights and "
+        "normaliser. Each names its `env`, an id or several with their shares of the rows; it may "
+        "have a `goal` that ends it, such as success >= 0.9, and settings of its own. The others "
+        "are those given here."
     )
 
     # Collecting.

@@ -3,11 +3,12 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from adapters.algorithm_config import AlgorithmConfig, FieldError
-from motrix_gym import Mirror, observation
+from motrix_gym import Mirror, MixedVectorEnv, observation
 from motrix_gym.policy import Policy
 
 
@@ -18,13 +19,13 @@ class Requirements(NamedTuple):
         policy_width: Entries of an observation that the policy sees; they come first.
         initial_policy: The policy to start from, for these entries; None if none is needed.
         mirror: The task's mirror, of whole observations; None if none is needed.
-        time_limit: Steps of a whole episode; 0 if not needed.
+        time_limit: Steps of a whole episode, (n,) where rows may differ; 0 if not needed.
     """
 
     policy_width: int
     initial_policy: Policy | None
     mirror: Mirror | None
-    time_limit: int
+    time_limit: int | np.ndarray
 
 
 def check_env(env: VectorEnv, config: AlgorithmConfig, wanted: AutoresetMode) -> None:
@@ -94,8 +95,17 @@ def find_mirror(env: VectorEnv) -> Mirror:
     """Returns the mirror of an environment's whole observations and actions.
 
     Raises:
-        FieldError: its task has none, or a privileged channel has no `Channel.mirror`.
+        FieldError: its task has none, or a privileged channel has no `Channel.mirror`, or
+            environments side by side have different ones.
     """
+    if isinstance(env.unwrapped, MixedVectorEnv):
+        found = {name: find_mirror(each) for name, each in env.unwrapped.envs.items()}
+        (first, mirror), *others = found.items()
+        for name, other in others:
+            if other != mirror:
+                message = f"symmetry_augmentation=True: {first} and {name} have different mirrors"
+                raise FieldError("symmetry_augmentation", message)
+        return mirror
     task: Any = getattr(env.unwrapped, "task", None)
     mirror = getattr(task, "mirror", None)
     if mirror is None:
@@ -117,8 +127,14 @@ def find_mirror(env: VectorEnv) -> Mirror:
     return whole
 
 
-def find_time_limit(env: VectorEnv) -> int:
-    """Returns an environment's `config.max_episode_steps`; raises FieldError if there is none."""
+def find_time_limit(env: VectorEnv) -> int | np.ndarray:
+    """Returns an environment's `config.max_episode_steps`; raises FieldError if there is none.
+
+    Where several environments are side by side, it is an array of each row's.
+    """
+    if isinstance(env.unwrapped, MixedVectorEnv):
+        each = env.unwrapped.envs.values()
+        return np.concatenate([np.full(e.num_envs, find_time_limit(e)) for e in each])
     config = getattr(env.unwrapped, "config", None)
     limit = getattr(config, "max_episode_steps", None)
     if limit is None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RolloutStatistics: rewards, episodes and metrics of a vector environment, by TensorBoard tag."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,33 @@ class RolloutStatistics:
     at the last step) and `Episode / Terminated rate`. `Episode / Count` is their number; while it
     is 0 there are no other tags of episodes.
 
+    Where several environments are side by side, each has all of these tags, after its name and a
+    "/". Those without a name are then of all rows, without reward terms and metrics, in which the
+    environments differ.
+
     Args:
         num_envs: Rows of the environment.
-        time_limit: Steps of a whole episode. Episodes that are truncated after fewer, since their
-            age was above 0 when they began, are left out of the tags of episodes. With 0 all count.
+        time_limit: Steps of a whole episode, one number or (num_envs,). Episodes that are truncated
+            after fewer, since their age was above 0 when they began, are left out of the tags of
+            episodes. With 0 all count.
+        rows: The rows of each environment by name, where there are several.
     """
 
-    def __init__(self, num_envs: int, time_limit: int = 0):
+    def __init__(
+        self,
+        num_envs: int,
+        time_limit: int | np.ndarray = 0,
+        rows: Mapping[str, slice] | None = None,
+    ):
         self.num_envs = num_envs
         self.time_limit = time_limit
+        self._rows = dict(rows or {})
+        self._each = {
+            name: RolloutStatistics(
+                own.stop - own.start, np.broadcast_to(time_limit, num_envs)[own]
+            )
+            for name, own in self._rows.items()
+        }
         self._running: dict[
             str, np.ndarray
         ] = {}  # tag -> sum over the episode under way, (num_envs,)
@@ -61,6 +80,12 @@ class RolloutStatistics:
         Raises:
             ValueError: an array is not (num_envs,).
         """
+        for name, own in self._rows.items():
+            mask = None if rows is None else rows[own]
+            part = _of_rows(info, own)
+            self._each[name].step(reward[own], terminated[own], truncated[own], part, mask)
+        if self._rows:  # their terms and metrics differ
+            info = {k: v for k, v in info.items() if k == "success" and info["_success"].all()}
         terms = self._columns(info, "reward_terms")
         counted = slice(None) if rows is None else rows
         self._add("Reward / Instantaneous reward", reward[counted])
@@ -99,16 +124,21 @@ class RolloutStatistics:
                 scalars[f"{tag} (min)"] = float(low)
                 scalars[f"{tag} (mean)"] = float(total / count)
         self._window = {}
+        for name, own in self._each.items():
+            scalars |= {f"{name}/{tag}": value for tag, value in own.summary().items()}
         return scalars
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns copies of all accumulators."""
         parts = {"running": self._running, "window": self._window}
-        return {
+        state = {
             f"{part}|{tag}": array.copy()
             for part, tags in parts.items()
             for tag, array in tags.items()
         }
+        for name, own in self._each.items():
+            state |= {f"{name}|{key}": array for key, array in own.state().items()}
+        return state
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Goes back to a `state()`.
@@ -117,15 +147,21 @@ class RolloutStatistics:
             ValueError: the state is of another number of environments.
         """
         parts: dict[str, dict[str, np.ndarray]] = {"running": {}, "window": {}}
+        each: dict[str, dict[str, np.ndarray]] = {name: {} for name in self._each}
         for key, array in state.items():
             part, _, tag = key.partition("|")
             if part == "last":  # in older states; nothing depends on it
+                continue
+            if part in each:
+                each[part][tag] = array
                 continue
             wanted = (self.num_envs,) if part == "running" else (4,)
             if part not in parts or array.shape != wanted:
                 raise ValueError(f"statistics {key!r} has shape {array.shape}, expected {wanted}")
             parts[part][tag] = np.array(array, np.float64)
         self._running, self._window = parts.values()
+        for name, own in self._each.items():
+            own.restore(each[name])
 
     def _columns(self, info: dict[str, Any], key: str) -> dict[str, np.ndarray]:
         """Returns info[key] without Gymnasium's "_name" masks."""
@@ -151,3 +187,17 @@ class RolloutStatistics:
         if tag not in self._running:
             self._running[tag] = np.zeros(self.num_envs)
         self._running[tag][counted] += values[counted]
+
+
+def _of_rows(info: Mapping[str, Any], rows: slice) -> dict[str, Any]:
+    """Returns the entries of an info that some rows have, for these rows."""
+    found: dict[str, Any] = {}
+    for key, value in info.items():
+        if (
+            key in ("final_obs", "final_info")
+            or key.startswith("_")
+            or not info[f"_{key}"][rows].any()
+        ):
+            continue
+        found[key] = _of_rows(value, rows) if isinstance(value, Mapping) else value[rows]
+    return found

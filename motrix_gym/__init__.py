@@ -13,6 +13,7 @@ from motrix_gym import _opengl as _opengl  # first, since it acts before MuJoCo 
 from motrix_gym import tasks as tasks  # registers the suite
 from motrix_gym.buffer import Buffer
 from motrix_gym.checks import check_vector_env
+from motrix_gym.mixed import MixedVectorEnv
 from motrix_gym.observation import Channel
 from motrix_gym.policy import Policy
 from motrix_gym.policy_files import PolicyError
@@ -33,6 +34,7 @@ __all__ = [
     "Goal",
     "Metric",
     "Mirror",
+    "MixedVectorEnv",
     "MotrixEnv",
     "MotrixVectorEnv",
     "Policy",

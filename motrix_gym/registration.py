@@ -172,14 +172,23 @@ def make_task(env_id: str, **overrides: Any) -> Task:
     """
     found = entry(env_id)
     task = found.task(found.config.override(**overrides))
+    for goal in found.goals:
+        check_goal(goal, task, env_id)
+    return task
+
+
+def check_goal(goal: Goal, task: Task, env_id: str) -> None:
+    """Refuses a goal whose figure an evaluation of the task does not have.
+
+    Raises:
+        TaskError: the message has the nearest figure.
+    """
     success = () if type(task).success is Task.success else ("success",)
     terms = (f"reward/{term}" for term in task.config.reward_weights)
     figures = ("return", "length", *success, *task.metrics, *terms)
-    for goal in found.goals:
-        if goal.figure not in figures:
-            hint, there = did_you_mean(goal.figure, figures), ", ".join(figures)
-            raise TaskError(f"the goal {goal} of {env_id} names no figure{hint}: {there}")
-    return task
+    if goal.figure not in figures:
+        hint, there = did_you_mean(goal.figure, figures), ", ".join(figures)
+        raise TaskError(f"the goal {goal} of {env_id} names no figure{hint}: {there}")
 
 
 def make_vector(env_id: str, num_envs: int = 1, **kwargs: Any) -> MotrixVectorEnv:

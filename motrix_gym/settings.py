@@ -186,6 +186,26 @@ class _ByName(_Rule):
         return "values by name"
 
 
+class _Blocks(_Rule):
+    """A list of values by name."""
+
+    def allows(self, value: Any) -> bool:
+        return is_list(value) and len(value) > 0 and all(map(_ByName().allows, value))
+
+    def plain(self, value: Any) -> Any:
+        return tuple(map(_plain, value))
+
+    def __str__(self) -> str:
+        return "a list of one or more entries, each with values by name"
+
+
+def _plain(value: Any) -> Any:
+    """A value in which mappings are dicts, and lists and tuples are lists."""
+    if is_mapping(value):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if is_list(value) else value
+
+
 def number(
     default: float | str | None,
     *,
@@ -249,6 +269,11 @@ def text(*, doc: str = "") -> Any:
 def values_by_name(*, doc: str = "") -> Any:
     """A field for any values by name, or None, which is the default."""
     return _field(_ByName(), None, doc=doc)
+
+
+def blocks(*, doc: str = "") -> Any:
+    """A field for a list of one or more mappings, or None, which is the default."""
+    return _field(_Blocks(), None, doc=doc)
 
 
 def is_list(value: Any) -> TypeGuard[Sequence[Any]]:

@@ -235,7 +235,9 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             RuntimeError: before the first ``reset``, or, with autoreset DISABLED, if a row's
                 episode is over and was not reset.
         """
-        action = self._check_actions(actions)
+        if not self._started.all():
+            raise RuntimeError("call reset() before the first step()")
+        action = check_actions(actions, self._action_shape)
         waiting = self._ended.copy() if self._ended.any() else None
         if waiting is None:
             ids, v = None, self.simulation.all
@@ -463,24 +465,6 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         out[rows] = values
         return out
 
-    def _check_actions(self, actions: Any) -> np.ndarray:
-        """Validate and clip."""
-        if not self._started.all():
-            raise RuntimeError("call reset() before the first step()")
-        given = np.asarray(actions)
-        if not np.can_cast(given.dtype, np.float32, "same_kind"):
-            raise ValueError(f"actions must be real numbers, got an array of {given.dtype}")
-        action = given.astype(np.float32, copy=False)
-        if action.shape != self._action_shape:
-            raise ValueError(
-                f"actions must have shape {self._action_shape} (num_envs, act_dim), "
-                f"got {action.shape}"
-            )
-        if not np.isfinite(action).all():
-            rows = np.flatnonzero(~np.isfinite(action).all(axis=1))
-            raise ValueError(f"actions of environments {_first_few(rows)} are not finite")
-        return np.clip(action, -1.0, 1.0)
-
     def _reset_options(self, options: dict[str, Any] | None) -> tuple[np.ndarray, Any]:
         """The checked mask and elapsed steps."""
         options = options or {}
@@ -560,6 +544,24 @@ class MotrixVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             "random_key": self._random.key,
             "random_count": self._random.count,
         } | self._frames.arrays
+
+
+def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The actions of all environments as float32, clipped to [-1, 1].
+
+    Raises:
+        ValueError: if they have another shape or type, or are not finite, naming rows.
+    """
+    given = np.asarray(actions)
+    if not np.can_cast(given.dtype, np.float32, "same_kind"):
+        raise ValueError(f"actions must be real numbers, got an array of {given.dtype}")
+    action = given.astype(np.float32, copy=False)
+    if action.shape != shape:
+        raise ValueError(f"actions must have shape {shape} (num_envs, act_dim), got {action.shape}")
+    if not np.isfinite(action).all():
+        rows = np.flatnonzero(~np.isfinite(action).all(axis=1))
+        raise ValueError(f"actions of environments {_first_few(rows)} are not finite")
+    return np.clip(action, -1.0, 1.0)
 
 
 def _overridden(method: Any, default: Any) -> Any:

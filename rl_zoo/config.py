@@ -35,6 +35,7 @@ from adapters import (
 from motrix_gym import registration
 from motrix_gym.names import did_you_mean, shown
 from motrix_gym.registration import env_name
+from motrix_gym.settings import is_list, is_mapping
 from rl_zoo import yaml_files
 from rl_zoo.yaml_files import Block, ConfigError, parse_value
 
@@ -76,13 +77,14 @@ def load(
     """
     values, origin = given(env_id, algo, trainer, hyperparams=hyperparams)
     places = values.places
-    if isinstance(own := values.get(TRAINING_ENV), dict) and task_settings:
-        kept = {k: v for k, v in own.items() if not any(_overlap(k, t) for t in task_settings)}
-        values[TRAINING_ENV] = kept or None
+    _leave_out(values, task_settings)
     try:
         asked = ALGORITHMS[algo].by_our_names(overrides)
     except FieldError as error:
         raise ConfigError(str(error)) from error
+    if is_list(stages := values.get("stages")):  # what was asked for wins in each of them
+        aliases = ALGORITHMS[algo].aliases
+        values["stages"] = [_without(stage, asked, task_settings, aliases) for stage in stages]
     try:
         return ALGORITHMS[algo].from_dict(values | asked)
     except FieldError as error:
@@ -122,6 +124,24 @@ def given(
     values = _on_top(backends.get(counterpart(trainer), Block()), universal)
     values.pop(BACKENDS, None)
     return values, blocks.places.get(algo, origin)
+
+
+def _leave_out(values: dict[str, Any], task_settings: Collection[str]) -> None:
+    """Takes those task settings out of the `training_env` of some settings."""
+    if isinstance(own := values.get(TRAINING_ENV), dict) and task_settings:
+        kept = {k: v for k, v in own.items() if not any(_overlap(k, t) for t in task_settings)}
+        values[TRAINING_ENV] = kept or None
+
+
+def _without(
+    stage: Any, asked: Collection[str], task_settings: Collection[str], aliases: Mapping[str, str]
+) -> Any:
+    """Returns a stage without the settings that a caller gives, which win."""
+    if not is_mapping(stage):
+        return stage
+    kept = {name: x for name, x in stage.items() if aliases.get(name, name) not in asked}
+    _leave_out(kept, task_settings)
+    return kept
 
 
 def _overlap(first: str, second: str) -> bool:

@@ -107,6 +107,9 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
         return False
     if not is_number(manifest.get("wall_seconds")):
         return False
+    stages = manifest.get("stages", [])  # that came before the run's own training
+    if not (isinstance(stages, list) and all(map(_is_stage, stages))):
+        return False
     history = manifest.get("history", [])
     if not (isinstance(history, list) and all(map(_is_entry, history))):
         return False
@@ -127,6 +130,16 @@ def _is_session(found: Any) -> bool:
         and (_is_count(found.get("cores")) or found.get("cores") == "unknown")
         and isinstance(found.get("versions"), dict)
         and all(map(_is_text, found["versions"].values()))
+    )
+
+
+def _is_stage(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("envs"), list)
+        and all(map(_is_text, (*found["envs"], found.get("ended"))))
+        and _is_count(found.get("steps"))
+        and is_number(found.get("seconds"))
     )
 
 

@@ -31,6 +31,9 @@ class ProgressLine:
         metrics: Names of the task's metrics.
         deadline: When the run ends at the latest (`time.monotonic()`).
         stream: Where to write.
+        stage: Such as "stage 2 of 3"; "" where there are no stages.
+        environments: Ids of the environments; if there are several, the line has success or return
+            of each.
     """
 
     def __init__(
@@ -40,7 +43,11 @@ class ProgressLine:
         metrics: Sequence[str] = (),
         deadline: float = math.inf,
         stream: TextIO | None = None,
+        stage: str = "",
+        environments: Sequence[str] = (),
     ):
+        self.stage = [stage] if stage else []
+        self.environments = environments if len(environments) > 1 else ()
         self.total, self.metrics, self.deadline = total, metrics, deadline
         self.stream = stream or sys.stdout
         self.rewrites = self.stream.isatty()
@@ -75,12 +82,27 @@ class ProgressLine:
             parts.append(f"return {scalars[RETURN]:.4g}")
         if SUCCESS in scalars:
             parts.append(f"success {100 * scalars[SUCCESS]:.0f}%")
+        for env_id in self.environments:
+            if figure := self._figure(f"{env_id}/"):
+                parts.append(f"{env_id.rpartition('/')[2]} {figure}")
         if measured:
             parts.append(f"{self._rate():,.0f}/s ({self._split()})")
         for name in () if SUCCESS in scalars else self.metrics:
             if f"metrics / {name} (mean)" in scalars:
                 parts.append(f"{name} {scalars[f'metrics / {name} (mean)']:.3g}")
-        return " | ".join(parts)  # what matters most first: a narrow terminal cuts the rest
+        # What matters most comes first: a narrow terminal cuts the rest.
+        return " | ".join(self.stage + parts)
+
+    def _figure(self, start: str) -> str:
+        """Returns success, or return where there is none, by tags that start so; "" before."""
+        if (tag := f"{start}{SUCCESS}") in self._latest:
+            return f"success {100 * self._latest[tag]:.0f}%"
+        tag = f"{start}{RETURN}"
+        return f"return {self._latest[tag]:.4g}" if tag in self._latest else ""
+
+    def say(self, text: str) -> None:
+        """Writes a line of its own."""
+        print(f"\r{text}\x1b[K" if self.rewrites else text, file=self.stream, flush=True)
 
     def _rate(self) -> float:
         """Returns steps per second, without the first update."""

@@ -8,6 +8,7 @@
       checkpoints/<env steps>/   policy.safetensors  policy.json  train_state.safetensors
                                  replay.safetensors: of the latest one, where there is a buffer
       evaluation.json
+      stages/1/                  a run of the first stage, if it is not the last; and so on
 
 A checkpoint is written under a temporary name, synced and renamed; then the manifest, which names
 the best and the latest one and the older ones that are kept (`keep_checkpoints`), with their
@@ -92,6 +93,7 @@ class Run:
         module: str | None = None,
         device: str = "cpu",
         started: float | None = None,
+        folder: Path | None = None,
     ) -> Self:
         """Makes a new run folder under root, open for writing.
 
@@ -106,6 +108,7 @@ class Run:
             module: The user's module that registers the environment; None if there is none.
             device: What the trainer learns on; a resumed run goes on there.
             started: When the run's clock began (`time.monotonic()`); by default now.
+            folder: The run's folder, instead of a new one under root.
 
         Raises:
             RunError: the folder cannot be written, or a setting of the task is not plain JSON.
@@ -134,9 +137,9 @@ class Run:
         text = encode(manifest)
         name = f"{now.astimezone():%Y-%m-%d_%H-%M-%S}_{algo}_{trainer}"
         with _as_run_error(f"make a run folder in {root}"):
-            parent = Path(root) / zoo_config.env_name(env_id)
+            parent = folder.parent if folder else Path(root) / zoo_config.env_name(env_id)
             parent.mkdir(parents=True, exist_ok=True)
-            run = cls(_make_folder(parent, name))
+            run = cls(_make_folder(parent, folder.name if folder else name))
             run._started = run._started if started is None else started
             run._keep = config.keep_checkpoints
             try:
@@ -251,6 +254,20 @@ class Run:
                 self._commit_checkpoints(best, entry, steps=int(steps), **facts)
         finally:
             self._remove_litter()
+
+    def add_stage(self, **facts: Any) -> None:
+        """Notes that an earlier stage has ended; its own run counts its time.
+
+        Args:
+            **facts: The entry in the manifest's "stages": `envs`, `steps`, `seconds`, `ended`.
+
+        Raises:
+            RunError: the manifest cannot be written.
+        """
+        self._check_writable()
+        self._started = time.monotonic()
+        with _as_run_error(f"write {MANIFEST} in {self.folder}"):
+            self._commit(stages=[*self.manifest().get("stages", ()), facts])
 
     def best_earlier(self) -> str | None:
         """Returns the folder of the best checkpoint before the latest; None if there is none."""

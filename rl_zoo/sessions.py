@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from rl_zoo.environments import make_env
-from rl_zoo.errors import ZooError
+from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.hints import command_line
 from rl_zoo.policy_search import with_policies_found
 from rl_zoo.progress import RETURN
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from adapters import Policy
     from rl_zoo.plans import Plan
     from rl_zoo.runs import Run
+
+CHECKS = 20  # of the goal of a stage, in its budget
+CHECK_EPISODES = 100
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,12 @@ class Session:
         seconds: Time that the updates took.
         interrupted: Whether it was stopped before the training and its evaluation were done; set by
             whoever stops it.
+        goal_met: Whether the goal of a stage was met, which ends it.
+        measured: What the last check of the goal found, for the user; "" before it.
 
     Raises:
-        UsageError, FieldError, PolicyError: Settings are wrong, or something they name is missing.
+        UsageError, FieldError, PolicyError: Settings are wrong, or something they name is missing,
+            or there are stages that come before.
         MissingLibraryError: The trainer's library is not installed.
         RunError: The run's folder cannot be written.
         ZooError: There is not enough memory, or the run cannot be resumed.
@@ -100,31 +105,26 @@ class Session:
         self.plan, self.num_threads, self.on_log = plan, num_threads, on_log
         self.deadline = started + 60.0 * minutes
         self.seconds, self.interrupted = 0.0, False
+        self.goal_met, self.measured = False, ""
         with contextlib.ExitStack() as stack:
             if plan.resume:
                 stack.callback(plan.resume.close)
+            if plan.earlier:
+                raise UsageError(
+                    f"{plan.env_id} is learned in {len(plan.stages)} stages, and this is a session "
+                    "of the last: rl_zoo.train goes through all, or set stages=None"
+                )
             trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
             env = stack.enter_context(
-                contextlib.closing(
-                    make_env(
-                        plan.env_id,
-                        plan.training_settings(),
-                        plan.config.num_envs,
-                        num_threads,
-                        trainer_class.autoreset_mode,
-                        privileged=plan.config.sees_privileged,
-                    )
-                )
+                contextlib.closing(plan.make_env(num_threads, trainer_class.autoreset_mode))
             )
             try:
-                self.trainer = trainer_class(
-                    env, with_policies_found(plan.config), device=plan.device
-                )
+                self.trainer = trainer_class(env, with_policies_found(plan.own), device=plan.device)
             except (adapters.FieldError, adapters.PolicyError, ZooError):
                 raise
             except ValueError as error:  # such as a device that is not there
                 raise ZooError(str(error)) from error
-            if plan.config.training_env:  # policies are for the task as it is evaluated
+            if plan.own.training_env:  # policies are for the task as it is evaluated
                 self.trainer.task = plan.task()
             self.run = self._begin(run_dir, started)
             self._open: contextlib.ExitStack | None = stack.pop_all()
@@ -132,46 +132,45 @@ class Session:
 
     def _begin(self, run_dir: str | Path, started: float) -> "Run":
         """Returns the run, open for writing: a new one, or one whose state the trainer restored."""
-        from motrix_gym import registration
-        from motrix_gym.settings import as_json
-        from rl_zoo.runs import Run
-        from rl_zoo.task_settings import resolved
-
-        plan = self.plan
-        if plan.resume is None:
-            return Run.create(
-                run_dir,
-                plan.env_id,
-                plan.trainer,
-                plan.config,
-                algo=plan.algo,
-                env_config=plan.settings,
-                task=as_json(resolved(plan.env_id, plan.settings)),
-                module=registration.entry(plan.env_id).module,
-                device=plan.device,
-                started=started,
-            )
-        run = plan.resume
-        state, steps = run.state("latest"), run.manifest()["latest"]["steps"]
-        try:
-            self.trainer.restore(state)
-            if self.trainer.env_steps != steps:
-                raise ValueError(f"its state is of {self.trainer.env_steps} steps, not of {steps}")
-        except Exception as error:  # a damaged state may make a library stumble anywhere
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            raise ZooError(f"{run.folder} cannot be resumed: {kind}{error}") from error
+        plan, run = self.plan, self.plan.resume
+        if run is None:
+            return create_run(plan, run_dir, started)
+        if latest := run.manifest()["latest"]:  # else its training has not begun yet
+            state, steps = run.state("latest"), latest["steps"]
+            try:
+                self.trainer.restore(state)
+                if (found := self.trainer.env_steps) != steps:
+                    raise ValueError(f"its state is of {found} steps, not of {steps}")
+            except Exception as error:  # a damaged state may make a library stumble anywhere
+                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                raise ZooError(f"{run.folder} cannot be resumed: {kind}{error}") from error
         run.begin(started)
         return run
 
     @property
     def total_steps(self) -> int:
         """Environment steps of the whole run."""
-        return self.plan.config.vector_steps * self.plan.config.num_envs
+        return self.trainer.config.vector_steps * self.trainer.config.num_envs
 
     @property
     def spent(self) -> bool:
         """Whether the budget of steps is spent."""
         return self.trainer.spent
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget of steps is spent, or the goal of the stage is met."""
+        return self.spent or self.goal_met
+
+    @property
+    def whole(self) -> "Run":
+        """The run to resume: that of all stages, if this is the training of an earlier one."""
+        return self.plan.whole or self.run
+
+    @property
+    def done(self) -> bool:
+        """Whether the whole training is over, all stages included."""
+        return self.over and self.plan.whole is None
 
     def policy(self) -> "Policy":
         """Returns the policy as it is after the last update."""
@@ -200,9 +199,11 @@ class Session:
             with EventLog(self.run.folder, self.trainer.env_steps) as log:
                 recorder = Recorder(self.trainer, self.run, log, self.on_log)
                 try:
-                    while not self.spent:
+                    self._check_goal()  # which a process that was killed may not have come to
+                    while not self.over:
                         scalars = recorder.update()
                         self.seconds = recorder.seconds
+                        self._check_goal()
                         yield Progress(self.trainer.env_steps, self.total_steps, scalars)
                         if time.monotonic() >= self.deadline:
                             break
@@ -214,13 +215,40 @@ class Session:
             raise
         except OSError as error:
             reason = f"cannot write in {self.run.folder}: {error.strerror}"
-            raise ZooError(f"{reason}; {advice(self.run)}") from error
+            raise ZooError(f"{reason}; {advice(self.whole)}") from error
         except RunError as error:
-            raise ZooError(f"{error}; {advice(self.run)}") from error
+            raise ZooError(f"{error}; {advice(self.whole)}") from error
+
+    def _check_goal(self) -> None:
+        """Measures the goal of the stage, if there is one, `CHECKS` times in a budget.
+
+        It depends on the policy alone, and so a resumed run finds the same.
+        """
+        from rl_zoo.evaluation import evaluate_policy
+
+        goal, made, whole = self.plan.goal, self.trainer.num_updates, self.trainer.config.updates
+        if not (goal and made) or CHECKS * made // whole == CHECKS * (made - 1) // whole:
+            return
+        policy, found = self.trainer.policy(), dict[str, float]()
+        faults = 0
+        for env_id in self.plan.rows:
+            result = evaluate_policy(
+                env_id,
+                policy,
+                episodes=CHECK_EPISODES,
+                purpose="choice",
+                settings=self.plan.settings_of(env_id),
+                num_threads=self.num_threads,
+            )
+            found[env_id] = float(result.figures[goal.figure].mean())
+            faults += result.faults
+        self.goal_met = not faults and all(map(goal.met, found.values()))
+        each = ", ".join(f"{value:.4g} in {env_id}" for env_id, value in found.items())
+        self.measured = f"goal {goal}: {'met' if self.goal_met else 'not met'} ({each})"
 
     def __enter__(self) -> Self:
         if self._open is None:
-            raise ZooError(f"this session is over; {advice(self.run)}")
+            raise ZooError(f"this session is over; {advice(self.whole)}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -240,10 +268,34 @@ class Session:
 
         if self._open is None:
             return
-        status = "complete" if self.spent and not self.interrupted else "interrupted"
+        status = "complete" if self.over and not self.interrupted else "interrupted"
         with self._open, contextlib.suppress(*[RunError] if failed else []):
             self._open = None
             self.run.finish("failed" if failed else status)
+
+
+def create_run(
+    plan: "Plan", run_dir: str | Path, started: float, folder: Path | None = None
+) -> "Run":
+    """Makes the folder of a new run, open for writing; see `Run.create`."""
+    from motrix_gym import registration
+    from motrix_gym.settings import as_json
+    from rl_zoo.runs import Run
+    from rl_zoo.task_settings import resolved
+
+    return Run.create(
+        run_dir,
+        plan.env_id,
+        plan.trainer,
+        plan.config,
+        algo=plan.algo,
+        env_config=plan.settings,
+        task=as_json(resolved(plan.env_id, plan.settings)),
+        module=registration.entry(plan.env_id).module,
+        device=plan.device,
+        started=started,
+        folder=folder,
+    )
 
 
 def advice(run: "Run") -> str:

@@ -17,6 +17,7 @@ from rl_zoo.environments import DEFAULT_ENV
 from rl_zoo.evaluation import CHOICE_EPISODES, EPISODES, check_ends, side_by_side
 from rl_zoo.plans import Plan, plan_new, plan_resumed
 from rl_zoo.sessions import Session, advice
+from rl_zoo.stages import sessions
 from rl_zoo.stopping import stop_signals
 from rl_zoo.task_settings import resolved
 
@@ -167,10 +168,11 @@ def _finish(plan: Plan, quiet: bool, **options: Any) -> "Run":
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(open(os.devnull, "w")) if quiet else sys.stdout
         training, stop = carry_out(plan, signals=(signal.SIGINT,), out=out, **options)
-        print(f"run: {training.run.folder}", file=out)
+        run = training.whole
+        print(f"run: {run.folder}", file=out)
     if stop:
-        raise KeyboardInterrupt(f"go on with rl_zoo.resume({str(training.run.folder)!r})")
-    return training.run
+        raise KeyboardInterrupt(f"go on with rl_zoo.resume({str(run.folder)!r})")
+    return run
 
 
 def carry_out(
@@ -188,10 +190,11 @@ def carry_out(
         signals: Those that end the training after the update under way.
         out: Where to print.
         eval_episodes: Episodes of the evaluation; 0: none.
-        **options: Of the `Session`.
+        **options: Of `rl_zoo.stages.sessions`.
 
     Returns:
-        The session, which is closed, and a list of the signal that ended it; empty if none did.
+        The last session, which is closed, and a list of the signal that ended it; empty if none
+        did.
 
     Raises:
         ValueError, MissingLibraryError, ZooError, RunError: As `train`.
@@ -203,17 +206,26 @@ def carry_out(
         if eval_episodes:  # raise before the training if it could not be evaluated afterwards
             check_ends(resolved(plan.env_id, plan.settings), plan.env_id)
             side_by_side(eval_episodes)
-        training = stack.enter_context(Session(plan, **options))
+        trainings = stack.enter_context(contextlib.closing(sessions(plan, **options)))
+        done = [(t, _carry_out(t, signals, eval_episodes, out)) for t in trainings]
+    return done[-1]
+
+
+def _carry_out(
+    training: Session, signals: Sequence[int], eval_episodes: int, out: TextIO
+) -> list[int]:
+    """Trains in a session, and evaluates if it is the run's own; returns as `carry_out`."""
+    with training:
         try:
             with stop_signals(*signals) as stop:
                 _learn(training, stop, out)
             training.interrupted = bool(stop)
-            if not stop and eval_episodes:
+            if not stop and eval_episodes and training.plan.whole is None:
                 _judge(training, eval_episodes, out)
         except KeyboardInterrupt:
-            print(advice(training.run), file=sys.stderr)
+            print(advice(training.whole), file=sys.stderr)
             raise
-    return training, stop
+    return stop
 
 
 def _learn(training: Session, stop: list[int], out: TextIO) -> None:
@@ -231,11 +243,20 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
     # A step's mean says nothing of a rate, which counts episodes, or of classes.
     metrics = [name for name, m in task.metrics.items() if not (m.rate or m.words)]
     line = ProgressLine(
-        training.total_steps, trainer.env_steps, metrics, training.deadline, stream=out
+        training.total_steps,
+        trainer.env_steps,
+        metrics,
+        training.deadline,
+        stream=out,
+        stage=training.plan.stage_name,
+        environments=list(training.plan.rows),
     )
-    training.on_log = line.update
+    training.on_log, measured = line.update, ""
     with contextlib.closing(line), contextlib.closing(training.updates()) as updates:
         for _ in updates:
+            if training.measured != measured:
+                measured = training.measured
+                line.say(measured)
             if stop:
                 break
     steps = trainer.env_steps - training.first_step
@@ -243,7 +264,8 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
         print(f"complete already, with {training.first_step:,} steps", file=out)
         return
     rate = steps / training.seconds if steps else 0.0
-    ending = "stopped" if stop else "trained" if training.spent else "time is up"
+    over = "goal met" if training.goal_met else "trained" if training.spent else "time is up"
+    ending = "stopped" if stop else over
     print(
         f"{ending}: {steps:,} steps in {training.seconds:.1f} s "
         f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB",
@@ -253,8 +275,8 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
 
 def _header(training: Session) -> str:
     """A few lines for the user on what is trained."""
-    trainer, config = training.trainer, training.plan.config
-    task = trainer.env.unwrapped.config  # pyright: ignore[reportAttributeAccessIssue]
+    trainer, plan = training.trainer, training.plan
+    config, task = trainer.config, trainer.env.unwrapped.task.config  # pyright: ignore
     spaces = trainer.env.single_observation_space, trainer.env.single_action_space
     sizes = [space.shape[0] for space in spaces]  # pyright: ignore[reportOptionalSubscript]
     seen, width = trainer.policy_width, sizes[0]
@@ -263,11 +285,20 @@ def _header(training: Session) -> str:
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
     notes = "".join(f"{note}\n" for note in trainer.notes())
     return (
-        f"observation {seen}{privileged}, action {sizes[1]}, episodes of {episodes}; "
+        f"{_stage(plan)}observation {seen}{privileged}, action {sizes[1]}, episodes of {episodes}; "
         f"{config.networks}, seed {config.seed}\n"
         f"{config.num_envs:,} environments x {config.schedule} = {training.total_steps:,} steps\n"
         f"{notes}run: {training.run.folder}"
     )
+
+
+def _stage(plan: Plan) -> str:
+    """A line on the stage that is trained; "" where there are no stages."""
+    if not plan.stages:
+        return ""
+    rows = ", ".join(f"{env_id} ({count:,} rows)" for env_id, count in plan.rows.items())
+    until = f", until {plan.goal}" if plan.goal else ""
+    return f"{plan.stage_name}: {rows}{until}\n".removeprefix(": ")
 
 
 def _judge(training: Session, episodes: int, out: TextIO) -> None:

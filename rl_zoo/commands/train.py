@@ -50,9 +50,10 @@ def _main(argv: Sequence[str] | None) -> int:
             minutes=args.minutes,
             started=started,
         )
-    print(f"run: {session.run.folder}")
-    if stop or not session.spent:
-        print(advice(session.run))
+    run = session.whole
+    print(f"run: {run.folder}")
+    if stop or not session.done:
+        print(advice(run))
     if stop:
         return 128 + stop[0]
     print(f"play it: {command_line('play', '--run', session.run.folder)}")

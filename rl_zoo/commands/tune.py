@@ -72,7 +72,8 @@ def _problem(args: argparse.Namespace) -> Any:
     seeds = range(args.seeds)
     objective = Objective(args.objective, seeds, args.eval_episodes, args.num_threads)
     problem = Problem(env_id, args.algo, trainer, env, settings, args.config, drawn, objective)
-    problem.plan(0, {})  # raises if the settings are wrong
+    if problem.plan(0, {}).earlier:  # it raises if the settings are wrong
+        raise UsageError(f"{env_id} is learned in stages, and a study is of one: --set stages=null")
     return problem
 
 

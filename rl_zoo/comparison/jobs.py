@@ -101,7 +101,7 @@ def wanted(request: Request, train: bool = True) -> list[Run]:
     for job in {(job.env_id, job.trainer): job for job, _ in commands}.values():
         trainer, config = (
             adapters.load_trainer(job.trainer, job.algo),
-            with_policies_found(job.config),
+            with_policies_found(job.config.last_stage),
         )
         settings = training_settings(job.env_id, job.settings, config)
         privileged = config.sees_privileged
@@ -144,9 +144,13 @@ def _jobs(name: str, request: Request) -> list[Job]:
         for trainer in trainers:
             values["seed"] = seed
             config = zoo_config.load(env_id, algo, trainer, task_settings=settings, **values)
-            interval = max(round(config.updates / CURVE_POINTS), 1) * config.rollouts
+            if config.stages and trainer in STOCK:
+                raise UsageError("--stock: a library's own loop has no stages: --set stages=null")
+            own = config.last_stage
+            interval = max(round(own.updates / CURVE_POINTS), 1) * own.rollouts
             interval = values.get("check_point_interval", interval)
-            least = min(LEAST, config.fewest_updates, _planned(config, interval))
+            fewest = 1 if config.stages and config.stage_list[-1].goal else own.fewest_updates
+            least = min(LEAST, fewest, _planned(own, interval))
             words = ["--algo", algo, "--env", name, "--trainer", trainer, "--seed", str(seed)]
             words += ["--run-dir", str(request.run_dir)]
             words += ["--num-threads", str(request.num_threads)]
@@ -179,11 +183,12 @@ def _todo(job: Job, request: Request) -> tuple[str, ...]:
 
 def _can_go_on(run: Run, job: Job) -> bool:
     """Whether a run was stopped, and has enough checkpoints for a curve once it is resumed."""
-    config, manifest = run.config(), run.manifest()
+    config, manifest = run.config().last_stage, run.manifest()
+    begun = manifest["latest"] is not None or len(job.config.stage_list) > 1
     return (
         find_trainer(job.trainer).resumes
         and manifest["status"] != "complete"
-        and manifest["latest"] is not None
+        and begun
         and config.keep_checkpoints < 0
         and _planned(config, config.check_point_interval) >= job.least
     )

@@ -67,13 +67,15 @@ def _result(run: Run, episodes: int, curve_episodes: int, num_threads: int) -> R
         entries = [last]
     print(f"evaluating {run.folder} ({len(entries)} checkpoints)", flush=True)
     known = _read_curve(run.folder / CURVE)
+    stages = manifest.get("stages", [])  # that came before count, too
+    steps, seconds = (sum(stage[what] for stage in stages) for what in ("steps", "seconds"))
     points = []
     for entry in entries:
         count = episodes if entry is last else curve_episodes
         figures, faults = _measured(run, entry, count, known, num_threads)
         means = {name: summary.mean for name, summary in figures.items()}
-        seconds = entry.get("seconds", math.nan)
-        points.append(Point(entry["steps"], seconds, means, faults))
+        taken = seconds + entry.get("seconds", math.nan)
+        points.append(Point(steps + entry["steps"], taken, means, faults))
     return Result(
         trainer=manifest["trainer"],
         algo=manifest["algo"],
@@ -85,7 +87,7 @@ def _result(run: Run, episodes: int, curve_episodes: int, num_threads: int) -> R
         policy=last["sha256"][ARRAYS_FILE],
         steps_per_second=manifest.get("steps_per_second", math.nan),
         peak_memory_mib=manifest.get("peak_memory_mib", math.nan),
-        steps=last["steps"],
+        steps=points[-1].steps,
         seconds=points[-1].seconds,
         episodes=episodes,
         curve_episodes=curve_episodes,
@@ -93,6 +95,7 @@ def _result(run: Run, episodes: int, curve_episodes: int, num_threads: int) -> R
         figures=figures,
         faults=faults,
         curve=tuple(points) if has_curve(run) else (),
+        stages=tuple(stages),
     )
 
 

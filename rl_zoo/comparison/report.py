@@ -149,7 +149,7 @@ def markdown(comparison: Comparison, notes: Sequence[str] = ()) -> str:
     else:
         told = "; ".join(f"{numbers} of {label}" for label, numbers in seeds.items())
     lines += [f"Goals: {goals}; {told}.", "", _table(figures(comparison), left=2)]
-    notes = [*_differences(comparison), *notes]
+    notes = [*_differences(comparison), *_stages(comparison), *notes]
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
     if comparison.stock:
         lines += ["", "Final return, ours minus the library's own loop (95 % interval, Welch):"]
@@ -169,6 +169,24 @@ def _differences(comparison: Comparison) -> list[str]:
                 values.setdefault(value, []).append(trainer)
             each = (f"{value} ({', '.join(trainers)})" for value, trainers in values.items())
             lines.append(f"`{name}` differs: {', '.join(each)}.")
+    return lines
+
+
+def _stages(comparison: Comparison) -> list[str]:
+    """A line for each run that was trained in stages, on those before the last."""
+    lines = []
+    for label, results in comparison.rows.items():
+        for result in results:
+            before = (
+                f"{' and '.join(stage['envs'])}, {stage['steps']:,} steps, ended by its "
+                f"{stage['ended']}"
+                for stage in result.stages
+            )
+            if told := "; ".join(before):
+                lines.append(
+                    f"Stages before, counted in steps and seconds (seed {result.seed} of {label}): "
+                    f"{told}."
+                )
     return lines
 
 

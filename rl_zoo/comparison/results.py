@@ -71,6 +71,8 @@ class Result:
         figures: Of the final policy, over the episodes.
         faults: Episodes of the final policy whose simulation diverged.
         curve: The checkpoints by steps, the final one included; empty if they were not kept.
+        stages: The stages that came before the run's own training: "envs", "steps", "seconds" and
+            "ended" of each. Steps and seconds of the run, and of its checkpoints, count them.
     """
 
     trainer: str
@@ -91,6 +93,7 @@ class Result:
     figures: dict[str, Summary]
     faults: int
     curve: tuple[Point, ...]
+    stages: tuple[dict[str, Any], ...] = ()
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -156,6 +159,15 @@ class Result:
             origin=read_origin(entry["origin"]),
             figures=read_figures(entry["figures"]),
             curve=tuple(points),
+            stages=tuple(
+                {
+                    "envs": list(map(str, stage["envs"])),
+                    "steps": int(stage["steps"]),
+                    "seconds": _real(stage["seconds"]),
+                    "ended": str(stage["ended"]),
+                }
+                for stage in entry.get("stages", ())
+            ),
             **values,
         )
 
