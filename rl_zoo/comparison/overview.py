@@ -135,7 +135,7 @@ def overview(
 
 def _over_seeds(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
     head = ("environment", "trainer", "seeds", "steps", "seconds", "interquartile mean", "success")
-    rows = [(*head, "goals met")]
+    rows: list[tuple[str, ...]] = [(*head, "goals met")]
     for comparison in comparisons:
         names = [goal.figure for goal in comparison.goals if goal.figure != "success"]
         for label, results in comparison.rows.items():
@@ -172,7 +172,9 @@ def _pooled_success(results: Sequence[Result]) -> str:
 
 
 def _of_shipped(shipped: Sequence[Shipped]) -> list[tuple[str, ...]]:
-    rows = [("environment", "trainer", "seed", "steps", "episodes", "mean", "success")]
+    rows: list[tuple[str, ...]] = [
+        ("environment", "trainer", "seed", "steps", "episodes", "mean", "success")
+    ]
     for policy in shipped:
         names = [name for name in policy.goals if name != "success"] or ["return"]
 
@@ -196,7 +198,7 @@ def _of_shipped(shipped: Sequence[Shipped]) -> list[tuple[str, ...]]:
 
 def _hashes(comparisons: Sequence[Comparison], shipped: Sequence[Shipped]) -> list[tuple[str, ...]]:
     """Rows: environment, trainer, processor, and each seed with its hash."""
-    rows = [("environment", "trainer", "processor", "seed: SHA-256")]
+    rows: list[tuple[str, ...]] = [("environment", "trainer", "processor", "seed: SHA-256")]
     for comparison in comparisons:
         for label, results in comparison.rows.items():
             machines: dict[str, list[str]] = {}
