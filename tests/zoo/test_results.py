@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,21 @@ from rl_zoo.runs import Run
 
 FOLDER = Path(__file__).parents[2] / "docs/results"
 ENV = "Motrix/CartPole-v0"
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?![\w`])")
 SETTINGS = {"num_envs": 8, "rollouts": 4, "mini_batches": 1, "max_env_steps": 96}
+
+
+def numbers(page):
+    return [float(number.replace(",", "")) for number in NUMBER.findall(page)]
 
 
 def test_the_page_of_all_results_is_current():
     known = [env_id for env_id in list_envs() if env_id.startswith("Motrix/")]
     page = overview(merged(sorted(FOLDER.glob("*.json")), False), shipped_policies(), known)
-    assert page == (FOLDER / "results.md").read_text(), "run `motrix results`"
+    there = (FOLDER / "results.md").read_text()
+    assert NUMBER.sub("#", page) == NUMBER.sub("#", there), "run `motrix results`"
+    # Other processors may round a bootstrap's last digit otherwise.
+    assert numbers(page) == pytest.approx(numbers(there), rel=2e-3), "run `motrix results`"
     for env_id in known:
         assert env_id in page
     assert "Motrix/FrankaLift-v0 | skrl-jax | 100 | 7,618,560" in page
