@@ -118,11 +118,11 @@ def prepared(text: str, source: str, texts: dict[str, str]) -> str:
 
 
 def film(match: re.Match[str]) -> str:
-    """A film that plays by itself and without end; its picture is shown until it is loaded."""
+    """A film that plays without end, as assets/films.js starts it; before, its picture is shown."""
     name, picture, file = match.groups()
     return (
         f'<video src="{file}" poster="{picture}" width="320" height="240" aria-label="{name}" '
-        "autoplay loop muted playsinline controls></video>"
+        "loop muted playsinline controls preload='none'></video>"
     )
 
 
