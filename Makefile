@@ -4,6 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 # The first Python that is new enough; looked for only when the environment is made.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -18,7 +19,7 @@ LEARNING := tests/adapters tests/models tests/reference tests/test_policy.py \
 # Waiting threads of one library must not burn the cores of the next.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help train test test-portable learn clients run-clients bench lint
+.PHONY: help train test test-portable learn clients run-clients bench lint docs
 help:
 	@echo "make train  [ARGS='--env Motrix/Go1-v0']  train, by default the cart-pole, and evaluate"
 	@echo "make test   [ARGS=tests/models]           check style and types, then run the tests"
@@ -27,6 +28,7 @@ help:
 	@echo "make clients                              try other libraries (docs/clients.md)"
 	@echo "make bench                                measure speeds"
 	@echo "make lint                                 check style and types"
+	@echo "make docs                                 build the documentation in site/"
 
 train: $(STAMP)
 	@$(PY) -m rl_zoo.train --algo ppo $(ARGS)
@@ -54,6 +56,13 @@ lint: $(STAMP)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m pyright
+
+docs: $(DOCS_STAMP)
+	@$(PY) docs/make_site/build.py
+
+$(DOCS_STAMP): $(STAMP)
+	@$(PIP) --constraint constraints.txt --no-build-isolation --editable ".[docs]"
+	@touch $@
 
 # Torch comes first and by itself, so that a CPU build on this machine is taken where there is one.
 $(STAMP): pyproject.toml constraints.txt

@@ -12,6 +12,8 @@ COMMANDS = {
     "play": "watch a policy in a window or a browser, or make a video of it",
     "view": "look at a task with random actions, or none",
     "tune": "search for the settings of a training",
+    "results": "tables and curves of all stored results",
+    "reproduce": "train a stored result again, and compare the weights",
     "export": "a policy as an ONNX file and as C, for other programs",
     "envs": "list the environments",
     "settings": "list the settings of an algorithm",

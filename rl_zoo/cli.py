@@ -2,7 +2,8 @@
 """Running a command: its streams, Ctrl-C, and errors as one message with an exit status.
 
 The exit status is 0; 1 if something failed; 2 if the arguments are wrong; 3 if `evaluate` found a
-goal unmet; 128 + the signal's number (130 for Ctrl-C) if the command was interrupted.
+goal unmet, or `reproduce` other weights; 128 + the signal's number (130 for Ctrl-C) if the command
+was interrupted.
 
 Heavy modules are imported where they are needed, so that `--help` and messages on wrong arguments
 come at once.

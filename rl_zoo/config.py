@@ -177,6 +177,11 @@ def has_settings(env_id: str, algo: str, hyperparams: Source | None = None) -> b
     return algo in _read(env_id, hyperparams)[0]
 
 
+def algorithms(env_id: str) -> list[str]:
+    """Returns the algorithms for which an environment has settings."""
+    return list(_read(env_id, None)[0])
+
+
 def dump(config: AlgorithmConfig, algo: str = "ppo") -> str:
     """Returns the text of a settings file that loads to an equal configuration."""
     return yaml_files.dump({algo: config.as_dict()})

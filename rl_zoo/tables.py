@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers and tables for a terminal."""
+"""Numbers and tables, for a terminal and in Markdown."""
 
 from collections.abc import Sequence
 
@@ -26,3 +26,10 @@ def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
         aligned = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(cells)]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
+
+
+def markdown_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table, its head first; all but the first `left` columns to the right."""
+    head, *body = rows
+    dashes = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, dashes, *body))

@@ -165,22 +165,45 @@ def _write(out: Path, comparisons: "Sequence[Comparison]", argv: Sequence[str]) 
     Raises:
         ZooError: A file cannot be written.
     """
-    from motrix_gym.files import write_file
-    from rl_zoo.comparison import picture, stored
+    from rl_zoo.comparison import stored
+
+    told = tables(comparisons)
+    files = {"comparison.json": stored.encode(comparisons), **pages(comparisons, told, argv)}
+    write_files(out, files)
+    print(f"\n{told}\n\n{shlex.join(str(out / name) for name in files)}")
+
+
+def tables(comparisons: "Sequence[Comparison]") -> str:
+    """Returns all tables as Markdown: the one of all environments, then a section for each."""
     from rl_zoo.comparison.origins import notes
-    from rl_zoo.comparison.report import about, markdown, summary
+    from rl_zoo.comparison.report import markdown, summary
 
     sections = (markdown(comparison, notes(comparison)) for comparison in comparisons)
-    tables = "\n\n".join([summary(comparisons), *sections])
-    files = {
-        "comparison.json": stored.encode(comparisons),
+    return "\n\n".join([summary(comparisons), *sections])
+
+
+def pages(comparisons: "Sequence[Comparison]", told: str, argv: Sequence[str]) -> dict[str, bytes]:
+    """Returns what people read of comparisons, by file name: the curves, and the `tables`."""
+    from rl_zoo.comparison import picture
+    from rl_zoo.comparison.report import about
+
+    return {
         "comparison.png": picture.draw(comparisons),
-        "comparison.md": f"{about(comparisons, argv)}\n{tables}\n".encode(),
+        "comparison.md": f"{about(comparisons, argv)}\n{told}\n".encode(),
     }
+
+
+def write_files(out: Path, files: dict[str, bytes]) -> None:
+    """Writes files into a folder, which is made if it is not there.
+
+    Raises:
+        ZooError: A file cannot be written.
+    """
+    from motrix_gym.files import write_file
+
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             write_file(out / name, data)
     except OSError as error:
         raise ZooError(f"cannot write in {out}: {error.strerror}") from error
-    print(f"\n{tables}\n\n{shlex.join(str(out / name) for name in files)}")

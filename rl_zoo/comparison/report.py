@@ -12,6 +12,7 @@ import numpy as np
 from rl_zoo.comparison.results import MARGIN, Comparison, Result, differing, fixed
 from rl_zoo.comparison.statistics import iqm_and_interval, mean_and_half
 from rl_zoo.statistics import MET, ON_AVERAGE
+from rl_zoo.tables import markdown_table
 
 
 def about(comparisons: Sequence[Comparison], argv: Sequence[str]) -> str:
@@ -73,7 +74,7 @@ def summary(comparisons: Sequence[Comparison]) -> str:
     curve = f"({either(r.curve_episodes for r in results)} episodes)"
     head = ("environment", "trainer", "result", f"goals met {judged}", "steps", "seconds")
     head += (f"steps to threshold {curve}", f"seconds to threshold {curve}", "steps/s")
-    return _table([head, *(row for c in comparisons for row in summary_rows(c))])
+    return markdown_table([head, *(row for c in comparisons for row in summary_rows(c))])
 
 
 def figures(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -148,7 +149,7 @@ def markdown(comparison: Comparison, notes: Sequence[str] = ()) -> str:
         told = next(iter(seeds.values()))
     else:
         told = "; ".join(f"{numbers} of {label}" for label, numbers in seeds.items())
-    lines += [f"Goals: {goals}; {told}.", "", _table(figures(comparison), left=2)]
+    lines += [f"Goals: {goals}; {told}.", "", markdown_table(figures(comparison), left=2)]
     notes = [*_differences(comparison), *_stages(comparison), *notes]
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
     if comparison.stock:
@@ -207,13 +208,6 @@ def _verdict_line(pair: dict[str, Any]) -> str:
 def either(numbers: Iterable[int]) -> str:
     """Returns numbers as text, each once: "100", "50 or 100"."""
     return " or ".join(f"{number:,}" for number in sorted(set(numbers)))
-
-
-def _table(rows: Sequence[tuple[str, ...]], left: int = 1) -> str:
-    """Returns a Markdown table, its head first; all but the first columns to the right."""
-    head, *body = rows
-    dashes = ["---"] * left + ["---:"] * (len(head) - left)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, dashes, *body))
 
 
 def _spread(values: Sequence[float]) -> str:
