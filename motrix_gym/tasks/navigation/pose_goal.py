@@ -260,13 +260,17 @@ class PoseGoal(LeggedTask):
     def draw(self, scene: Any, v: View) -> None:
         """A disc at the goal, as wide as its tolerance, and an arrow to its heading."""
         x, y, heading = v.goal[0]
-        tolerance = self.config.place_tolerance
-        disc(scene, (x, y), tolerance, _GOAL_RGBA)
-        start, end = np.array([x, y, 0.05]), np.array([x, y, 0.05])
+        tolerance, floor = self.config.place_tolerance, self._floor(v.goal[0, :2])
+        disc(scene, (x, y), tolerance, _GOAL_RGBA, floor + 0.004)
+        start, end = np.array([x, y, floor + 0.05]), np.array([x, y, floor + 0.05])
         end[:2] += 2 * tolerance * np.array([np.cos(heading), np.sin(heading)])
         arrow = mujoco.mjtGeom.mjGEOM_ARROW
         geom = _new_geom(scene, arrow, np.zeros(3), np.zeros(3), _GOAL_RGBA)
         mujoco.mjv_connector(geom, arrow, 0.05, start, end)
+
+    def _floor(self, place: np.ndarray) -> float:
+        """Height of the ground at a place (2,) (m)."""
+        return 0.0
 
     # Quantities, in the frame of the robot's heading unless said otherwise.
 
