@@ -4,7 +4,7 @@
 import mujoco
 import numpy as np
 import pytest
-from reading import channel, zeros
+from reading import channel, term, zeros
 
 import motrix_gym
 from motrix_gym import registration, rotations
@@ -28,13 +28,20 @@ def random_places(scene, count, seed=0, margin=0.0):
 
 
 def put(env, place, heading=NORTH, tilt=0.0):
-    """Stand all robots still on the ground at places (x, y), with headings, or tilted (rad)."""
-    v, task = env.simulation.all, env.task
-    robot = task.qpos_joints.stop
+    """Stand all robots still along the ground at places (x, y), with headings, or tilted (rad)."""
+    v, task, robot = env.simulation.all, env.task, env.task.qpos_joints.stop
+    height, place = task.terrain.height, np.broadcast_to(place, (v.n, 2))
+    heading = np.broadcast_to(heading, v.n)
+    ahead = 0.25 * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    front, back = height(place + ahead), height(place - ahead)
+    low = np.minimum(front, back) == VOID
+    pitch = np.where(low, 0.0, -np.arctan2(front - back, 0.5))
     v.qpos[:, :robot] = task.home_qpos[:robot]
     v.qpos[:, :2] = place
-    v.qpos[:, 2] += task.terrain.height(v.qpos[:, :2])
-    v.qpos[:, 3:7] = rotations.from_yaw(np.broadcast_to(heading, v.n))
+    v.qpos[:, 2] += np.maximum(height(place), (front + back) / 2)
+    cos, sin = np.cos(pitch / 2), np.sin(pitch / 2)
+    w, z = np.cos(heading / 2), np.sin(heading / 2)
+    v.qpos[:, 3:7] = np.stack([w * cos, -z * sin, w * sin, z * cos], axis=1)
     if tilt:
         v.qpos[:, 3:7] = [np.cos(tilt / 2), np.sin(tilt / 2), 0, 0]
     v.qvel[:, : task.qvel_joints.stop] = 0.0
@@ -80,18 +87,21 @@ def test_a_seed_gives_the_same_bumps_whose_ends_are_level():
     for section in SECTIONS.values():
         first, again, other = (section.scene(seed) for seed in (3, 3, 4))
         for bumps, same, others in zip(first.bumps, again.bumps, other.bumps, strict=True):
-            assert (bumps.nodes == same.nodes).all() and (bumps.nodes != others.nodes).any()
+            assert (bumps.nodes == same.nodes).all()
+            assert (bumps.nodes != others.nodes).any() == (section is not SECTIONS["012"])
             assert np.ptp(bumps.nodes[:, [0, -1]]) == 0
             assert bumps.nodes == pytest.approx(bumps.nodes[::-1])  # left and right are images
             assert (first.boxes, first.spheres) == (other.boxes, other.spheres)
 
 
 def scatter(env):
-    """Stand the robots anywhere on the course, half a metre from its ends, with any heading."""
+    """Stand the robots anywhere on the course where it is nearly level, with any heading."""
     generator, v = np.random.default_rng(0), env.simulation.all
     low, high = SECTIONS[env.config.section].bounds
-    places = generator.uniform((-4, low + 0.5), (4, high - 0.5), (v.n, 2))
-    put(env, places, generator.uniform(-np.pi, np.pi, v.n))
+    places = generator.uniform((-4, low + 0.5), (4, high - 0.5), (20 * v.n, 2))
+    around = 0.35 * np.stack([np.cos(np.arange(12)), np.sin(np.arange(12))], axis=1)
+    level = np.ptp(env.task.terrain.height(places[:, None] + around), axis=1) < 0.25
+    put(env, places[level][: v.n], generator.uniform(-np.pi, np.pi, v.n))
     v.qpos[:, 2] += 0.05
 
 
@@ -177,6 +187,22 @@ def test_the_share_that_is_covered_is_the_best_of_the_episode(make_quiet):
     assert env.task.metrics["covered"].reduce == "max"
 
 
+def test_a_route_leads_from_place_to_place_and_progress_counts_along_it(make_quiet):
+    env = make_quiet("Motrix/VBotSection012-v0", 1, start_velocity_spread=0.0)
+    v, task, route = env.simulation.all, env.task, env.task._route
+    legs = np.concatenate([v.qpos[:1, :2], route, v.goal[:1, :2]])
+    length = np.linalg.norm(np.diff(legs, axis=0), axis=1)
+    assert v.straight == pytest.approx(length.sum())
+    earned = 0.0
+    for passed, place in enumerate(legs[1:]):
+        assert task._target(v)[0, :2] == pytest.approx(place)
+        assert task._way(v, v.last_place) == pytest.approx(length[passed:].sum(), abs=0.01)
+        put(env, place)
+        earned += term(env, env.step(zeros(env))[4], "progress")[0]
+    assert earned == pytest.approx(length.sum(), abs=0.02)
+    assert task.mirror is None  # its lanes differ
+
+
 def test_zones_score_once_and_are_forfeited(make_quiet):
     env = make_quiet(SECTION_011, 4, start_velocity_spread=0.0)
 
@@ -256,8 +282,10 @@ def test_the_scan_sees_a_ball(make_quiet):
 
 def test_leaving_the_course_ends_the_episode(make_quiet):
     env = make_quiet(SECTION_011, 4)
-    put(env, [[0, 8.7], [0, 8.9], [5.1, 7.5], [0, -3.6]])
-    env.simulation.all.qpos[1:, 2] = 3.5  # above the walls
+    put(env, [0, 8.0])
+    v = env.simulation.all
+    v.qpos[:, :2] = [[0, 8.7], [0, 8.9], [5.1, 7.5], [0, -3.6]]
+    v.qpos[1:, 2] = 3.5  # above the walls
     _, _, terminated, _, info = env.step(zeros(env))
     assert terminated.tolist() == info["metrics"]["left"].astype(bool).tolist()
     assert terminated.tolist() == [False, True, True, True]
@@ -300,13 +328,16 @@ def test_only_finishing_pays(make_quiet, env_id):
     env = make_quiet(env_id, len(_BEHAVIOURS), **still, **middles)
     v, steps = env.simulation.all, config.max_episode_steps
     v.gait_phase = 0.0
-    start, length = v.qpos[0, :2].copy(), v.straight[0]
+    way = np.concatenate([v.qpos[:1, :2], env.task._route, v.goal[:1, :2]])
+    marks = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1)))
+    length = marks[-1]
+    assert length == pytest.approx(v.straight[0])
     farthest = np.array([length, 0.0, length - 1.0, length, 0.0])
     fall_at = np.array([steps, steps, steps, steps - 50, 1])
     total, going = np.zeros((2, len(_BEHAVIOURS))), np.ones(len(_BEHAVIOURS), bool)
     for step in range(steps):
         gone = np.minimum(1.5 * length * step / steps, farthest)  # two thirds of the time
-        put(env, start + (gone / length)[:, None] * (v.goal[0, :2] - start))
+        put(env, np.stack([np.interp(gone, marks, way[:, axis]) for axis in (0, 1)], axis=1))
         v.qpos[step == fall_at, 3:7] = [0, 1, 0, 0]
         _, reward, terminated, truncated, _ = env.step(zeros(env))
         total += going * np.array([[1.0], [0.99**step]]) * reward

@@ -2,8 +2,9 @@
 """Walk a section of a competition's course, to a pose at its end.
 
 The task is ``pose_goal``'s on ``uneven`` ground. The course leads along y. The robot starts at the
-section's beginning and looks along the course within ``start_heading``. Leaving the course ends
-the episode, as a fall does.
+section's beginning and looks along the course within ``start_heading``. Where the section has a
+route, the guide, and what the robot sees of the goal, lead from one of its places to the next, and
+progress counts along it. Leaving the course ends the episode, as a fall does.
 
 The observation is ``pose_goal``'s, with a height scan at its end. The scan sees balls, too, where
 some roll across the section: they are free bodies, which the robot's parts may push.
@@ -14,13 +15,16 @@ The metric ``course_score`` is the share of the section's points, celebrations a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import mujoco
 import numpy as np
 
 from motrix_gym import rotations
 from motrix_gym.random import RowRandom
+from motrix_gym.rewards import sum_of_squares
 from motrix_gym.settings import FieldError, choice, interval, number, weights, whole
+from motrix_gym.symmetry import Reflection
 from motrix_gym.task import Buffer, Metric
 from motrix_gym.tasks.locomotion.robot import LeggedRobot
 from motrix_gym.tasks.locomotion.rough import ROUGH
@@ -36,6 +40,7 @@ _SIDE = 5.0  # half of its width (m)
 _BODY = 0.3  # half of the robot's length (m): so far a goal must be from what it would stand in
 _PART = 0.1  # how far feet and shins reach from their middles (m)
 _LEAST_LENGTH = 1e-3  # of the way, by which what is left of it is divided (m)
+_PASSED = 0.5  # distance from a place of the route within which it is passed (m)
 _ROUGH_TERMS = set(FLAT.reward_weights) & set(ROUGH.reward_weights)
 
 
@@ -76,6 +81,13 @@ class CourseConfig(UnevenConfig, PoseGoalConfig):
 
 
 SECTION_011 = CourseConfig()
+SECTION_012 = CourseConfig(
+    section="012",
+    max_episode_steps=1500,
+    time_limit=30.0,
+    start_y=(7.4, 7.6),
+    goal_y=(23.9, 24.1),
+)
 SECTION_013 = CourseConfig(
     section="013",
     max_episode_steps=600,
@@ -116,6 +128,10 @@ class Course(UnevenGround, PoseGoal):
             np.array([getattr(zone, end) for zone in zones]) for end in ("low", "high")
         )
         self._points = np.array([zone.points for zone in zones])
+        self._route = np.reshape(section.route, (-1, 2))
+        # From each place of the route to its last, along it.
+        steps = np.sqrt(sum_of_squares(np.diff(self._route, axis=0)))
+        self._rest = np.append(np.cumsum(steps[::-1])[::-1], 0.0)
         super().__init__(config, robot)
         self._balls = None
         if section.balls is not None:
@@ -159,16 +175,18 @@ class Course(UnevenGround, PoseGoal):
         return MovingScene(self.terrain, model, parts, _PART)
 
     def buffers(self) -> Mapping[str, Buffer]:
-        """Those of ``pose_goal``, and what has scored."""
+        """Those of ``pose_goal``, the next place of the route, and what has scored."""
         return {
             **super().buffers(),
             "reached": Buffer((len(self._points),), dtype=np.bool_),
+            "next_place": Buffer(dtype=np.int64),
             "touched": Buffer(dtype=np.bool_),  # a ball
         }
 
     def reset(self, v: View, rng: RowRandom) -> None:
         """As ``pose_goal``; the balls begin to roll."""
         super().reset(v, rng)
+        v.straight = self._way(v, v.qpos[:, :2])
         if self._balls is not None:
             self._balls.start(v, rng)
 
@@ -197,9 +215,8 @@ class Course(UnevenGround, PoseGoal):
         if self._balls is not None:
             points += self._balls.balls.points * self._touched(v, self._balls)
             total += self._balls.balls.points
-        metrics = super().measure(v)
-        left = metrics["distance"] / np.maximum(v.straight, _LEAST_LENGTH)
-        return metrics | {
+        left = self._way(v, v.qpos[:, :2]) / np.maximum(v.straight, _LEAST_LENGTH)
+        return super().measure(v) | {
             "fall": super().terminated(v).astype(float),
             "left": self._off(v).astype(float),
             "covered": np.maximum(1.0 - left, 0.0),
@@ -207,14 +224,42 @@ class Course(UnevenGround, PoseGoal):
         }
 
     def advance(self, v: View, rng: RowRandom) -> None:
-        """As ``pose_goal``; remember what has scored."""
+        """As ``pose_goal``; remember what has scored, and lead to the next place of the route."""
         v.reached = self._reached(v)
         if self._balls is not None:
             v.touched = self._touched(v, self._balls)
+        if len(self._route):
+            place = self._target(v)[:, :2]
+            passed = sum_of_squares(place - v.qpos[:, :2]) < _PASSED**2
+            v.next_place += passed & (v.next_place < len(self._route))
         super().advance(v, rng)
 
     def _floor(self, place: np.ndarray) -> float:
         return float(self.terrain.height(place))
+
+    @cached_property
+    def _joint_mirror(self) -> Reflection | None:
+        return super()._joint_mirror if self._section.symmetric else None
+
+    def _target(self, v: View) -> np.ndarray:
+        if not len(self._route):
+            return v.goal
+        on_route = v.next_place < len(self._route)
+        place = self._route[np.minimum(v.next_place, len(self._route) - 1)]
+        pose = np.concatenate([place, np.full((v.n, 1), _ALONG)], axis=1)
+        return np.where(on_route[:, None], pose, v.goal)
+
+    def _progress(self, v: View) -> np.ndarray:
+        return self._way(v, v.last_place) - self._way(v, v.qpos[:, :2])
+
+    def _way(self, v: View, places: np.ndarray) -> np.ndarray:
+        """(n,) length of the way along the route from ``places`` (n, 2) to the goal (m)."""
+        way = np.sqrt(sum_of_squares(self._target(v)[:, :2] - places))
+        if len(self._route):
+            index = np.minimum(v.next_place, len(self._route) - 1)
+            last = np.sqrt(sum_of_squares(v.goal[:, :2] - self._route[-1]))
+            way += np.where(v.next_place < len(self._route), self._rest[index] + last, 0.0)
+        return way
 
     def _off(self, v: View) -> np.ndarray:
         """(n,) bool: the robot's base is beyond the section, or has fallen beside it."""

@@ -45,12 +45,16 @@ class Section:
         zones: what scores on the way, celebrations aside.
         bounds: lowest and highest y beyond which a robot has left the course (m).
         balls: that roll there.
+        route: places that a robot is led through on its way to the goal (m).
+        symmetric: whether left and right are mirror images.
     """
 
     scene: Callable[[int], Scene]
     zones: tuple[Zone, ...]
     bounds: tuple[float, float]
     balls: Balls | None = None
+    route: tuple[tuple[float, float], ...] = ()
+    symmetric: bool = True
 
 
 def bumps(rng: np.random.Generator, middle_y: float, low: float, height: float) -> Bumps:
@@ -101,6 +105,90 @@ def _section_011(seed: int) -> Scene:
     )
 
 
+# Of the planks of the first half of the bridge: y, height of the top (m). The others are images.
+_PLANKS = (
+    (15.31294, 2.80399),
+    (15.53897, 2.76748),
+    (15.76541, 2.73109),
+    (15.99264, 2.7007),
+    (16.22042, 2.67565),
+    (16.44854, 2.65426),
+    (16.67696, 2.63659),
+    (16.90558, 2.62238),
+    (17.13435, 2.61086),
+    (17.36324, 2.60291),
+    (17.59219, 2.59713),
+)
+_MIDDLE = 17.82963  # of the second section, along y (m)
+_VALLEY = np.radians(23)
+
+
+def _section_012(seed: int) -> Scene:
+    """Waves, and two lanes: steep stairs with a hanging bridge, and low ones with a valley."""
+    bottom, head, landing = _PLATFORM, 2.7941, 2.2941
+    steps = [
+        Box("step", (x, y, bottom + rise * (k + 0.5)), (half, 0.1, rise / 2))
+        for x, half, rise in ((-3.0, 2.0, 0.15), (2.0, 3.0, 0.10))
+        for k in range(10)
+        for y in (12.42963 + 0.2 * k, 23.22963 - 0.2 * k)
+    ]
+    planks = [(_MIDDLE, 2.59465), *_PLANKS, *((2 * _MIDDLE - y, top) for y, top in _PLANKS)]
+    run = (landing - bottom) / np.tan(_VALLEY)  # of a side of the valley, along y (m)
+    thick, first = 0.1, 14.57963
+    sides = [
+        Box(
+            "floor",
+            (
+                2.0,
+                _MIDDLE + sign * (_MIDDLE - first - run / 2 + thick * np.sin(_VALLEY)),
+                (bottom + landing) / 2 - thick * np.cos(_VALLEY),
+            ),
+            (3.0, run / 2 / np.cos(_VALLEY), thick),
+            sign * _VALLEY,
+        )
+        for sign in (-1, 1)
+    ]
+    return Scene(
+        boxes=[
+            Box("floor", (0, 7.82963, 1.0441), (_SIDE, 1.0, 0.25)),
+            Box("floor", (0, 12.07963, 1.0441), (_SIDE, 0.25, 0.25)),
+            Box("floor", (0, 24.32963, 1.1941), (_SIDE, 1.0, 0.1)),
+            *(Box("wall", (x, 24.32963, 1.8941), (0.25, 1.0, 0.6)) for x in (-5.25, 5.25)),
+            *steps,
+            # The left lane.
+            *(Box("floor", (-3, y, head - 0.5), (2.0, 0.3, 0.5)) for y in (14.62963, 21.02963)),
+            *(Box("floor", (-3, y, head - 0.5), (1.6, 0.2, 0.5)) for y in (15.12963, 20.52963)),
+            *(Box("step", (-3, y, top - 0.09), (1.31939, 0.1145, 0.09)) for y, top in planks),
+            *(
+                Box("wall", (x, _MIDDLE, 2.8572), (0.03, 2.53, 0.29053))
+                for x in (-1.68061, -4.31939)
+            ),
+            # The right lane.
+            *(Box("floor", (2, y, landing - 0.1), (3.0, 0.125, 0.1)) for y in (14.45463, 21.20463)),
+            *sides,
+            Box("floor", (2, _MIDDLE, bottom - 0.1), (3.0, _MIDDLE - first - run, 0.1)),
+        ],
+        spheres=[
+            Sphere((x, y, z), _STONE)
+            for x, y, z in (
+                (3.5, 15.83991, 1.2),
+                (0.35945, 15.83991, 1.2),
+                (2.0, 17.8296, 0.8),
+                (3.5, 19.7162, 1.2),
+                (0.35945, 19.7162, 1.2),
+            )
+        ],
+        bumps=[_waves(10.3296, bottom, 0.1)],
+    )
+
+
+def _waves(middle_y: float, low: float, height: float) -> Bumps:
+    """Three waves along y, level and lowest at their ends; the arguments are those of ``bumps``."""
+    columns, rows = (round(side / _CELL) + 1 for side in _FIELD)
+    wave = 0.5 * height * (1.0 - np.cos(2 * np.pi * 3 * np.arange(rows) / (rows - 1)))
+    return Bumps((-_SIDE, middle_y - _FIELD[1] / 2), low, np.tile(wave, (columns, 1)), _CELL)
+
+
 def _section_013(seed: int) -> Scene:
     """A platform with balls, a wedge, hollows, and a last platform with golden spheres."""
     middle_y, low, height = 29.32962, 1.343, 0.148681
@@ -133,6 +221,29 @@ SECTIONS = {
             *(Zone((x - 0.75, 3.7), (x + 0.75, 5.2), 2.0) for x in (-3.0, 0.0, 3.0)),
         ),
         bounds=(-3.5, 8.82963),
+    ),
+    "012": Section(
+        _section_012,
+        zones=(
+            Zone((-_SIDE, 11.82962), (_SIDE, 12.32963), 10.0),
+            Zone((-_SIDE, 14.32963), (_SIDE, 14.92963), 5.0),
+            Zone((-_SIDE, 20.32963), (-1.0, 21.32963), 10.0),
+            Zone((-1.0, 21.07963), (_SIDE, 21.32963), 5.0),
+            *(
+                Zone((x - 0.4, y - 0.4), (x + 0.4, y + 0.4), 3.0)
+                for x, y in (
+                    (3.5, 15.83991),
+                    (0.35945, 15.83991),
+                    (2.0, 17.8296),
+                    (3.5, 19.7162),
+                    (0.35945, 19.7162),
+                )
+            ),
+            Zone((-_SIDE, 23.32963), (_SIDE, 25.32963), 5.0),
+        ),
+        bounds=(6.82963, 25.32963),
+        route=((-3.0, 12.0), (-3.0, 15.0), (-3.0, 20.7), (-3.0, 23.5)),
+        symmetric=False,
     ),
     "013": Section(
         _section_013,
