@@ -74,7 +74,7 @@ class CourseConfig(UnevenConfig, PoseGoalConfig):
         **{
             **FLAT.reward_weights,
             **{name: ROUGH.reward_weights[name] for name in _ROUGH_TERMS},
-            # With 2, as on flat ground, robots stop just beside the goal.
+            # With 2, as on flat ground, a policy stopped just beside the goal.
             "at_goal": 8.0,
         }
     )
