@@ -127,7 +127,7 @@ class Terrain:
         blocks = _at(self.blocks, places, 1 / CELL)
         if self.smooth is None:
             return blocks
-        h00, middle, h11, u, v = self._triangle(self.smooth, places)
+        h00, middle, h11, u, v = _triangle(self.smooth, places, PER_CELL / CELL)
         return blocks + h00 + (middle - h00) * np.maximum(u, v) + (h11 - middle) * np.minimum(u, v)
 
     def normal(self, places: np.ndarray) -> np.ndarray:
@@ -137,39 +137,12 @@ class Terrain:
     def surface(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Height (...) (m) and unit normal (..., 3) of the smooth part at ``places`` (..., 2).
 
-        Its cells are split as MuJoCo splits those of a height field: from (0, 0) to (1, 1).
+        ``tangent`` has how cells are split.
         """
         if self.smooth is None:
             shape = places.shape[:-1]
             return np.zeros(shape), np.broadcast_to([0.0, 0.0, 1.0], (*shape, 3))
-        h00, middle, h11, u, v = self._triangle(self.smooth, places)
-        first, second = middle - h00, h11 - middle  # along the two sides of the triangle
-        right = u >= v
-        slope_x, slope_y = np.where(right, first, second), np.where(right, second, first)
-        height = h00 + slope_x * u + slope_y * v
-        normal = np.stack([-slope_x, -slope_y, np.full_like(slope_x, CELL / PER_CELL)], axis=-1)
-        return height, normal / np.sqrt(np.square(normal).sum(-1, keepdims=True))
-
-    @staticmethod
-    def _triangle(smooth: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Heights of the nodes of the triangles at ``places``, and where in their cells these are.
-
-        Returns:
-            Heights at (0, 0), at (1, 0) or (0, 1), and at (1, 1) of a cell (m), and the place in
-            the cell, two shares u and v; the triangle has (1, 0) if u >= v. Each is (...).
-        """
-        rows, columns = smooth.shape
-        u = np.clip(places[..., 0] * (PER_CELL / CELL), 0.0, rows - 1.0)
-        v = np.clip(places[..., 1] * (PER_CELL / CELL), 0.0, columns - 1.0)
-        i = np.minimum(u.astype(np.int32), np.int32(rows - 2))
-        j = np.minimum(v.astype(np.int32), np.int32(columns - 2))
-        u -= i
-        v -= j
-        i *= np.int32(columns)
-        i += j
-        flat = smooth.ravel()
-        middle = i + np.where(u >= v, np.int32(columns), np.int32(1))
-        return flat.take(i), flat.take(middle), flat.take(i + np.int32(columns + 1)), u, v
+        return tangent(self.smooth, places, PER_CELL, CELL)
 
     def nearest(self, places: np.ndarray) -> np.ndarray:
         """(...) float32 height (m) of the sample next to ``places`` (..., 2): fast.
@@ -216,6 +189,49 @@ class Terrain:
         step = CELL / _SAMPLES
         x, y = ((np.arange(round(side / step)) + 0.5) * step for side in self.size)
         return self.height(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)).astype(np.float32)
+
+
+def tangent(
+    nodes: np.ndarray, places: np.ndarray, cells: int, width: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Height (...) (m) and unit normal (..., 3) of a surface of triangles at ``places`` (..., 2).
+
+    Cells are split as MuJoCo splits those of a height field: from (0, 0) to (1, 1).
+
+    Args:
+        nodes: (rows, columns) heights (m), the first at place (0, 0); rows lead along x.
+        places: (m); beyond the nodes the height is that of the edge.
+        cells: number of cells that are as wide as ``width``.
+        width: (m).
+    """
+    h00, middle, h11, u, v = _triangle(nodes, places, cells / width)
+    first, second = middle - h00, h11 - middle  # along the two sides of the triangle
+    right = u >= v
+    slope_x, slope_y = np.where(right, first, second), np.where(right, second, first)
+    height = h00 + slope_x * u + slope_y * v
+    normal = np.stack([-slope_x, -slope_y, np.full_like(slope_x, width / cells)], axis=-1)
+    return height, normal / np.sqrt(np.square(normal).sum(-1, keepdims=True))
+
+
+def _triangle(nodes: np.ndarray, places: np.ndarray, scale: float) -> tuple[np.ndarray, ...]:
+    """Heights of the nodes of the triangles at ``places``, and where in their cells these are.
+
+    Returns:
+        Heights at (0, 0), at (1, 0) or (0, 1), and at (1, 1) of a cell (m), and the place in
+        the cell, two shares u and v; the triangle has (1, 0) if u >= v. Each is (...).
+    """
+    rows, columns = nodes.shape
+    u = np.clip(places[..., 0] * scale, 0.0, rows - 1.0)
+    v = np.clip(places[..., 1] * scale, 0.0, columns - 1.0)
+    i = np.minimum(u.astype(np.int32), np.int32(rows - 2))
+    j = np.minimum(v.astype(np.int32), np.int32(columns - 2))
+    u -= i
+    v -= j
+    i *= np.int32(columns)
+    i += j
+    flat = nodes.ravel()
+    middle = i + np.where(u >= v, np.int32(columns), np.int32(1))
+    return flat.take(i), flat.take(middle), flat.take(i + np.int32(columns + 1)), u, v
 
 
 def kinds(name: str) -> tuple[Kind, ...]:

@@ -17,6 +17,7 @@ from motrix_gym.tasks.locomotion.legged import LeggedTask
 from motrix_gym.tasks.locomotion.robot import joint_mirror
 from motrix_gym.tasks.locomotion.rough import RoughTracking
 from motrix_gym.tasks.manipulation.panda import Panda
+from motrix_gym.tasks.navigation.course import Course
 from motrix_gym.tasks.navigation.pose_goal import PoseGoal
 from motrix_gym.terrain import TILE
 
@@ -119,13 +120,25 @@ def test_a_mirrored_state_has_a_mirrored_future(env_id):
     mirror, joints, v = env.task.mirror, joint_mirror(env.model), env.simulation.all
     left, right = slice(0, pairs), slice(pairs, None)
     # Position; quaternion (w, x, y, z) and turning rate, which are axial; velocity.
-    v.qpos[right] = (signs(1, -1, 1, 1, -1, 1, -1) + joints)(v.qpos[left])
+    joint_qpos, joint_qvel = env.task.qpos_joints.stop, env.task.qvel_joints.stop
+    pose, motion = signs(1, -1, 1, 1, -1, 1, -1), signs(1, -1, 1, -1, 1, -1)
+    v.qpos[right, :joint_qpos] = (pose + joints)(v.qpos[left, :joint_qpos])
     if rough:
         v.qpos[right, 1] += TILE  # in the plane through the middle of the tile
-    v.qvel[right] = (signs(1, -1, 1, -1, 1, -1) + joints)(v.qvel[left])
+    if course := isinstance(env.task, Course):  # in the plane x = 0: half a turn further
+        v.qpos[right, :2] *= -1
+        w, x, y, z = v.qpos[right, 3:7].T
+        v.qpos[right, 3:7] = np.stack([-z, -y, x, w], axis=1)
+    v.qvel[right, :joint_qvel] = (motion + joints)(v.qvel[left, :joint_qvel])
+    if course:
+        v.qvel[right, :2] *= -1
+        for ball in env.task._balls.qpos if env.task._balls else []:
+            v.qpos[right, ball : ball + 3] = v.qpos[left, ball : ball + 3] * [-1, 1, 1]
+        for ball in env.task._balls.qvel if env.task._balls else []:
+            v.qvel[right, ball : ball + 6] = v.qvel[left, ball : ball + 6] * [-1, 1, 1, 1, -1, -1]
     v.command[right] = v.command[left] * [1, -1, -1]
     if isinstance(env.task, PoseGoal):
-        v.goal[right] = v.goal[left] * [1, -1, -1]
+        v.goal[right] = v.goal[left] * ([-1, 1, 1] if course else [1, -1, -1])
         v.last_place = v.qpos[:, :2]
         v.elapsed = env.task.config.time_limit - 1.0  # being at the goal is rewarded
     else:

@@ -122,7 +122,7 @@ class MovingGround:
         surface: np.ndarray | float = 0.0
         if terrain.smooth is not None:
             surface, normal = terrain.surface(places)
-            v.geom_quat[:, self._first : last : 1 + _BOXES] = _tilt(normal)
+            v.geom_quat[:, self._first : last : 1 + _BOXES] = tilt(normal)
         plane[..., :2] = places
         plane[..., 2] = base + surface
         # Beside the lowest, a box reaches under an opposite block that is as high or higher, so
@@ -148,7 +148,7 @@ def _middle(height: np.ndarray, needed: np.ndarray) -> np.ndarray:
     return np.where(needed, height - _HALF, _FAR_BELOW)
 
 
-def _tilt(normal: np.ndarray) -> np.ndarray:
+def tilt(normal: np.ndarray) -> np.ndarray:
     """(..., 4) quaternions of the shortest turn from z to ``normal`` (..., 3), unit, z > 0."""
     x, y, z = np.moveaxis(normal, -1, 0)
     quat = np.stack([1.0 + z, -y, x, np.zeros_like(z)], axis=-1)

@@ -108,6 +108,8 @@ class LeggedTask(Task):
 
     Attributes:
         robot: the robot.
+        qpos_joints: where in ``qpos`` its joints are.
+        qvel_joints: where in ``qvel``.
     """
 
     config: LeggedConfig
@@ -151,7 +153,9 @@ class LeggedTask(Task):
         model.opt.cone = int(_CONES[config.friction_cone])
         home = model.keyframe(HOME)
         self.home_qpos = home.qpos.copy()
-        self.default_pose = home.qpos[7:].copy()
+        # Other bodies of a scene come after the robot.
+        self.qpos_joints, self.qvel_joints = slice(7, 7 + model.nu), slice(6, 6 + model.nu)
+        self.default_pose = home.qpos[self.qpos_joints].copy()
         self.stand_height = float(home.qpos[2])
         self.foot_geoms = [model.geom(foot).id for foot in robot.feet]
         self.foot_sites = [model.site(foot).id for foot in robot.feet]
@@ -203,7 +207,12 @@ class LeggedTask(Task):
             ),
             Channel("joint_positions", "rad", n, self._pose, noise=0.03, mirror=joints),
             Channel(
-                "joint_velocities", "rad/s", n, lambda v: v.qvel[:, 6:], noise=1.5, mirror=joints
+                "joint_velocities",
+                "rad/s",
+                n,
+                lambda v: v.qvel[:, self.qvel_joints],
+                noise=1.5,
+                mirror=joints,
             ),
             Channel("last_action", "1", n, lambda v: v.action, mirror=joints),
             Channel("command", "m/s, m/s, rad/s", 3, lambda v: v.command, mirror=image(1, -1, -1)),
@@ -307,7 +316,9 @@ class LeggedTask(Task):
         config, n = self.config, self.model.nu
         v.qpos = self.home_qpos
         v.qpos[:, 3:7] = rotations.from_yaw(rng.uniform(-np.pi, np.pi))
-        v.qpos[:, 7:] += rng.uniform(-config.start_joint_spread, config.start_joint_spread, n)
+        v.qpos[:, self.qpos_joints] += rng.uniform(
+            -config.start_joint_spread, config.start_joint_spread, n
+        )
         spread = config.start_velocity_spread
         v.qvel[:, :6] = rng.uniform(-spread, spread, 6)
         v.geom_friction[:, self.foot_geoms, 0] = rng.uniform(*config.friction)[:, None]
@@ -336,7 +347,7 @@ class LeggedTask(Task):
     def advance(self, v: View, rng: RowRandom) -> None:
         """Run the clocks, and keep what the next step compares with."""
         v.air_time = np.where(v.cached(self._contact), 0.0, v.air_time + self.dt)
-        v.last_joint_velocity = v.qvel[:, 6:]
+        v.last_joint_velocity = v.qvel[:, self.qvel_joints]
         v.last_foot_position = v.site_xpos[:, self.foot_sites, :2]
         phase = v.gait_phase + self.config.gait_frequency * self.dt
         v.gait_phase = phase - np.floor(phase)
@@ -353,7 +364,7 @@ class LeggedTask(Task):
 
     def _pose(self, v: View) -> np.ndarray:
         """(n, joints) joint positions from the default pose (rad)."""
-        return v.qpos[:, 7:] - self.default_pose
+        return v.qpos[:, self.qpos_joints] - self.default_pose
 
     def _gait_clock(self, v: View) -> np.ndarray:
         """(n, 2) sine and cosine of the gait's phase; 0 while the robot should stand."""
@@ -395,7 +406,7 @@ class LeggedTask(Task):
         contact, swing, moving = v.cached(self._contact), self._swing(v), self._moving(v)
         feet = v.site_xpos[:, self.foot_sites]
         offset = self._pose(v)
-        acceleration = (v.qvel[:, 6:] - v.last_joint_velocity) / self.dt
+        acceleration = (v.qvel[:, self.qvel_joints] - v.last_joint_velocity) / self.dt
         return {
             "gait": terms.gait(contact, swing),
             "swing_height": self._swing_height_error(v, swing),

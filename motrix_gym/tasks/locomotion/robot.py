@@ -78,36 +78,43 @@ class LeggedRobot:
     def with_shins(self) -> tuple[mujoco.MjSpec, tuple[str, ...]]:
         """The model's spec with a capsule for each shin, and the capsules' names.
 
-        A shin leads from the frame of the foot's body, its last joint, to the foot. A site of the
-        capsule's name is in its middle. Shins are thin and hit steps at 2 m/s, so their contacts
-        are as stiff as the time step allows: with MuJoCo's default, their middle lines enter a
-        step.
+        A shin is the model's own geom of the foot's name + "_shin", or else leads from the frame of
+        the foot's body, its last joint, to the foot. A site of the same name is in its middle.
+        Shins are thin and hit steps at 2 m/s, so their contacts are as stiff as the time step
+        allows: with MuJoCo's default, their middle lines enter a step.
         """
         spec = mujoco.MjSpec.from_file(str(self.model_file))
         names = tuple(f"{foot}_shin" for foot in self.feet)
         for foot, name in zip(self.feet, names, strict=True):
             geom = spec.geom(foot)
             shared = {"name": name, "group": 3, "rgba": (0.9, 0.3, 0.3, 0.4)}
-            geom.parent.add_geom(
+            own, middle = spec.geom(name), 0.5 * geom.pos
+            if own is not None:
+                middle = np.reshape(own.fromto, (2, 3)).mean(axis=0)
+            shin = own or geom.parent.add_geom(
                 type=mujoco.mjtGeom.mjGEOM_CAPSULE,
                 fromto=[*(0.1 * geom.pos), *(0.9 * geom.pos)],
                 size=[self.shin_radius, 0, 0],
                 mass=0,
-                contype=0,
-                conaffinity=0,
-                priority=1,
-                friction=geom.friction,
-                solref=[2 * spec.option.timestep, 1],
-                solimp=[0.95, 0.99, 0.001, 0.5, 2],
                 **shared,
             )
-            geom.parent.add_site(pos=0.5 * geom.pos, **shared)
+            shin.contype = shin.conaffinity = 0
+            shin.priority, shin.friction = 1, geom.friction
+            shin.solref = [2 * spec.option.timestep, 1]
+            shin.solimp = [0.95, 0.99, 0.001, 0.5, 2]
+            geom.parent.add_site(pos=middle, **shared)
         return spec, names
 
 
 def joint_names(model: mujoco.MjModel) -> tuple[str, ...]:
     """The names of a robot's joints but for the free one, in order."""
-    return tuple(model.joint(i).name for i in range(1, model.njnt))
+    return tuple(model.joint(i).name for i in range(1, _joint_count(model)))
+
+
+def _joint_count(model: mujoco.MjModel) -> int:
+    """Number of the robot's joints: those of the body that the first joint moves, and its limbs."""
+    root = model.body_rootid[model.jnt_bodyid]
+    return int((root == root[:1]).sum())
 
 
 def sideways_joints(model: mujoco.MjModel) -> np.ndarray:
@@ -126,7 +133,7 @@ def joint_mirror(model: mujoco.MjModel) -> Reflection | None:
         None if some joint has no image: left and right differ.
     """
     axes, places = _axes(model)
-    hinge = model.jnt_type[1:] == _HINGE
+    hinge = model.jnt_type[1 : _joint_count(model)] == _HINGE
     flip = np.where(hinge[:, None], [-1.0, 1.0, -1.0], [1.0, -1.0, 1.0])
     source: list[int] = []
     sign: list[float] = []
@@ -165,15 +172,15 @@ def at_home(model: mujoco.MjModel) -> mujoco.MjData:
 
 def _axes(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
     """Axes and places, (joints, 3) each, of all joints but the free one, at home."""
-    data = at_home(model)
-    return data.xaxis[1:], data.xanchor[1:]
+    data, end = at_home(model), _joint_count(model)
+    return data.xaxis[1:end], data.xanchor[1:end]
 
 
 def _joint_faults(model: mujoco.MjModel) -> Iterator[str]:
     kinds = model.jnt_type
     if not model.njnt or kinds[0] != _FREE:
         yield "the first joint must be the free joint of the base"
-    for i in range(1, model.njnt):
+    for i in range(1, _joint_count(model)):
         if kinds[i] not in (_HINGE, _SLIDE):
             yield f"joint {model.joint(i).name!r} must be a hinge or a slide"
     keys = [model.key(i).name for i in range(model.nkey)]

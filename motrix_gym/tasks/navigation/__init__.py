@@ -8,6 +8,9 @@ for _name, _config, _success, _steps in (
     ("AnymalC", "robots:ANYMAL_C_FLAT", 0.99, 500),
     ("VBotFlat", "pose_goal:FLAT", 0.99, 500),
     ("VBotSection001", "arena:ARENA", 0.995, 1000),
+    ("VBotSection011", "course:SECTION_011", 0.97, 750),
+    ("VBotSection012", "course:SECTION_012", 0.85, 1500),
+    ("VBotSection013", "course:SECTION_013", 0.95, 600),
 ):
     register_task(
         f"Motrix/{_name}-v0",

@@ -240,11 +240,10 @@ class PoseGoal(LeggedTask):
         """Every term, unweighted."""
         errors, config = v.cached(self._errors), self.config
         late = v.elapsed + self.dt > config.time_limit - config.reward_time
-        last = np.sqrt(sum_of_squares(v.goal[:, :2] - v.last_place))
         slow = sum_of_squares(v.qvel[:, :2]) < _STILL**2
         return {
             "at_goal": late / (1.0 + sum_of_squares(errors / self._tolerance)),
-            "progress": last - errors[:, 0],
+            "progress": self._progress(v),
             "waiting": (slow & (errors[:, 0] > _FAR)).astype(float),
             **super().rewards(v),
         }
@@ -260,28 +259,36 @@ class PoseGoal(LeggedTask):
     def draw(self, scene: Any, v: View) -> None:
         """A disc at the goal, as wide as its tolerance, and an arrow to its heading."""
         x, y, heading = v.goal[0]
-        tolerance = self.config.place_tolerance
-        disc(scene, (x, y), tolerance, _GOAL_RGBA)
-        start, end = np.array([x, y, 0.05]), np.array([x, y, 0.05])
+        tolerance, floor = self.config.place_tolerance, self._floor(v.goal[0, :2])
+        disc(scene, (x, y), tolerance, _GOAL_RGBA, floor + 0.004)
+        start, end = np.array([x, y, floor + 0.05]), np.array([x, y, floor + 0.05])
         end[:2] += 2 * tolerance * np.array([np.cos(heading), np.sin(heading)])
         arrow = mujoco.mjtGeom.mjGEOM_ARROW
         geom = _new_geom(scene, arrow, np.zeros(3), np.zeros(3), _GOAL_RGBA)
         mujoco.mjv_connector(geom, arrow, 0.05, start, end)
 
+    def _floor(self, place: np.ndarray) -> float:
+        """Height of the ground at a place (2,) (m)."""
+        return 0.0
+
     # Quantities, in the frame of the robot's heading unless said otherwise.
 
+    def _target(self, v: View) -> np.ndarray:
+        """(n, 3) the pose that the robot sees and is led to: x, y (m), heading (rad)."""
+        return v.goal
+
+    def _progress(self, v: View) -> np.ndarray:
+        """(n,) by how much the way to the goal got shorter in the step (m)."""
+        last = np.sqrt(sum_of_squares(v.goal[:, :2] - v.last_place))
+        return last - v.cached(self._errors)[:, 0]
+
     def _goal(self, v: View) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 2) place of the goal (m), and (n,) angle to its heading (rad, -pi to pi)."""
-        yaw = rotations.yaw(v.qpos[:, 3:7])
-        x, y = (v.goal[:, :2] - v.qpos[:, :2]).T
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        place = np.stack([cos * x + sin * y, cos * y - sin * x], axis=1)
-        angle = v.goal[:, 2] - yaw
-        return place, angle - 2 * np.pi * np.round(angle / (2 * np.pi))
+        """(n, 2) place of the target (m), and (n,) angle to its heading (rad, -pi to pi)."""
+        return _seen(self._target(v), v)
 
     def _errors(self, v: View) -> np.ndarray:
         """(n, 2) distance from the goal (m), and the size of the angle to its heading (rad)."""
-        place, angle = self._goal(v)
+        place, angle = _seen(v.goal, v)
         return np.stack([np.sqrt(sum_of_squares(place)), abs(angle)], axis=1)
 
     def _direction(self, v: View) -> np.ndarray:
@@ -322,6 +329,20 @@ class PoseGoal(LeggedTask):
         command = np.concatenate([wanted * share[:, None], turn[:, None]], axis=1)
         arrived = (distance < _ARRIVED[0]) & (abs(angle) < _ARRIVED[1])
         return np.where(arrived[:, None], 0.0, command)
+
+
+def _seen(pose: np.ndarray, v: View) -> tuple[np.ndarray, np.ndarray]:
+    """A pose (n, 3) in the frame of the robot's heading.
+
+    Returns:
+        (n, 2) its place (m), and (n,) the angle to its heading (rad, -pi to pi).
+    """
+    yaw = rotations.yaw(v.qpos[:, 3:7])
+    x, y = (pose[:, :2] - v.qpos[:, :2]).T
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    place = np.stack([cos * x + sin * y, cos * y - sin * x], axis=1)
+    angle = pose[:, 2] - yaw
+    return place, angle - 2 * np.pi * np.round(angle / (2 * np.pi))
 
 
 def disc(
