@@ -56,8 +56,19 @@ def _main(argv: Sequence[str] | None) -> int:
         print(advice(run))
     if stop:
         return 128 + stop[0]
-    print(f"play it: {command_line('play', '--run', session.run.folder)}")
+    print(_next(session.run.folder))
     return 0
+
+
+def _next(run: Path) -> str:
+    """Returns the commands that one wants after a training, to be pasted."""
+    commands = (
+        command_line("play", "--run", run),
+        command_line("evaluate", "--run", run),
+        # The shell expands the star: all runs of the environment.
+        f"{command_line('compare', '--runs', run.parent)}/*",
+    )
+    return "\n  ".join(["watch it, measure it anew, compare it with the other runs:", *commands])
 
 
 def _arguments() -> argparse.ArgumentParser:
