@@ -119,7 +119,7 @@ class ProgressLine:
         return self._seconds_left() > LONG and self.deadline == math.inf
 
     def _results(self) -> dict[str, tuple[str, str]]:
-        """Returns return and success rate, and one of them of each environment if there are several.
+        """Returns return and success rate, and one of them for each of several environments.
 
         They have tag and value by name, as far as they are known.
         """

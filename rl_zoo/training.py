@@ -38,6 +38,7 @@ def train(
     run_dir: str | Path = "runs",
     num_threads: int = 0,
     minutes: float = math.inf,
+    log: Sequence[str] = (),
     eval_episodes: int = EPISODES,
     quiet: bool = False,
     **settings: Any,
@@ -58,6 +59,7 @@ def train(
         run_dir: The folder of all runs.
         num_threads: Threads for the physics; 0: all cores.
         minutes: Time after which the training ends, even if the budget of steps is not spent.
+        log: Where scalars go beside TensorBoard: some of "wandb" and "mlflow".
         eval_episodes: Episodes of the evaluation; 0: none.
         quiet: Print nothing.
         **settings: Settings of the algorithm and of the run, such as `learning_rate` and `seed`;
@@ -80,6 +82,7 @@ def train(
         device=device,
         env=env,
         hyperparams=hyperparams,
+        log=log,
         **settings,
     )
     return _finish(
@@ -137,6 +140,7 @@ def session(
     run_dir: str | Path = "runs",
     num_threads: int = 0,
     minutes: float = math.inf,
+    log: Sequence[str] = (),
     **settings: Any,
 ) -> Session:
     """Returns a training that is carried out by iterating over it, one update at a time.
@@ -158,6 +162,7 @@ def session(
         device=device,
         env=env,
         hyperparams=hyperparams,
+        log=log,
         **settings,
     )
     return Session(plan, run_dir=run_dir, num_threads=num_threads, minutes=minutes)

@@ -111,6 +111,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="stop after that time, even if the budget of steps is not spent; schedules such as "
         "anneal_learning_rate go by steps",
     )
+    add("--log", nargs="+", metavar="NAME", help="beside TensorBoard: wandb, mlflow, or both")
     add("--eval-episodes", type=arguments.whole(0), metavar="N", help="default 1000; 0: none")
     return p
 
@@ -140,6 +141,7 @@ def _planned(args: argparse.Namespace) -> "Plan":
         device=args.device or "auto",
         env=task_settings,
         hyperparams=args.config,
+        log=args.log or (),
         **values,
     )
 
@@ -148,7 +150,7 @@ def _resumed(args: argparse.Namespace) -> "Plan":
     """Returns the plan of a resumed run, which no other process can write meanwhile."""
     from rl_zoo.plans import plan_resumed
 
-    settings = "algo trainer num_envs seed rand_seed set config teacher device"
+    settings = "algo trainer num_envs seed rand_seed set config teacher device log"
     for name in settings.split():
         if getattr(args, name) is not None and getattr(args, name) is not False:
             flag = "--" + name.replace("_", "-")

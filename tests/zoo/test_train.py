@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix train`: runs, stopping and resuming, settings, messages."""
 
+import contextlib
 import errno
 import io
 import json
@@ -927,7 +928,7 @@ def test_a_resumed_log_hides_what_came_after_the_checkpoint(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for start, steps in ((0, (1, 2, 3)), (1, (2,))):
-        with logs.EventLog(tmp_path, start) as log:
+        with contextlib.closing(logs.EventLog(tmp_path, start)) as log:
             for step in steps:
                 log.write(step, {"tag": float(start)})
     events = EventAccumulator(str(tmp_path))
