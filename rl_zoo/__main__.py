@@ -16,6 +16,8 @@ COMMANDS = {
     "results": "tables and curves of all stored results",
     "reproduce": "train a stored result again, and compare the weights",
     "export": "a policy as an ONNX file and as C, for other programs",
+    "push": "a policy and its run, or an environment, to the Hugging Face Hub",
+    "pull": "a policy and its run from there",
     "envs": "list the environments",
     "settings": "list the settings of an algorithm",
 }
