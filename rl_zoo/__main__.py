@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "a policy as an ONNX file and as C, for other programs",
     "push": "a policy and its run, or an environment, to the Hugging Face Hub",
     "pull": "a policy and its run from there",
+    "benchmark": "measure speeds, memory and time to a goal",
     "envs": "list the environments",
     "settings": "list the settings of an algorithm",
 }

@@ -118,8 +118,8 @@ def _text(repository: str, evaluation: Json, metadata: Json, run: Json | None) -
     lines = [
         f"# A policy for {env_id}",
         "",
-        "Two files, `policy.safetensors` and `policy.json`, which [Motrix Gym](https://pypi.org/"
-        "project/motrix-gym/) reads; nothing is unpickled.",
+        "Two files, `policy.safetensors` and `policy.json`, which Motrix Gym reads; nothing is "
+        "unpickled.",
         "",
         "```sh",
         f"motrix pull {repository}",

@@ -127,7 +127,7 @@ class Repository:
         from huggingface_hub import errors
 
         refused = 401, 403
-        base = errors.HfHubHTTPError.__bases__[0]  # of all that its HTTP library raises
+        base: Any = errors.HfHubHTTPError.__bases__[0]  # of all that its HTTP library raises
         try:
             yield
         except errors.RevisionNotFoundError as error:
