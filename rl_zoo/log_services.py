@@ -58,7 +58,7 @@ class WandbLog:
             self._run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", env_name(run.manifest()["env_id"])),
                 id=key(run),
-                name=name(run),
+                name=title(run),
                 dir=str(run.folder),
                 config=facts(run),
                 resume="allow",
@@ -115,7 +115,7 @@ class MlflowLog:
                     self._last = max(metric.step for metric in history)
                 return
             tags = {"motrix.run": key(run)}
-            made = self._client.create_run(experiment, tags=tags, run_name=name(run))
+            made = self._client.create_run(experiment, tags=tags, run_name=title(run))
             self._id = made.info.run_id
             parameters = [Param(name, str(value)) for name, value in facts(run).items()]
             self._client.log_batch(self._id, params=parameters)
@@ -213,7 +213,7 @@ def key(run: "Run") -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def name(run: "Run") -> str:
+def title(run: "Run") -> str:
     """Returns what a service calls a run: its folder's name, and the number of its stage."""
     parts = run.folder.absolute().parts
     return "-".join(parts[-3:]) if parts[-2] == "stages" else parts[-1]
