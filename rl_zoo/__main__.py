@@ -2,6 +2,7 @@
 """`motrix <command>`; also `python -m rl_zoo <command>` and `python -m rl_zoo.<command>`."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,9 +16,25 @@ COMMANDS = {
     "results": "tables and curves of all stored results",
     "reproduce": "train a stored result again, and compare the weights",
     "export": "a policy as an ONNX file and as C, for other programs",
+    "push": "a policy and its run, or an environment, to the Hugging Face Hub",
+    "pull": "a policy and its run from there",
+    "benchmark": "measure speeds, memory and time to a goal",
     "envs": "list the environments",
     "settings": "list the settings of an algorithm",
 }
+
+# What `motrix` alone prints.
+START = """\
+usage: motrix <command> [options]
+
+the five commands that matter:
+  motrix envs                                     what there is to learn
+  motrix play --env Motrix/Go1-v0                 watch a policy
+  motrix train --env Motrix/Go1-v0                train one
+  motrix evaluate --env Motrix/Go1-v0             measure it
+  motrix compare --env Motrix/Go1-v0 --seeds 3    trainers side by side
+
+motrix --help lists all commands, motrix train --help the options of one."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +57,15 @@ def run_module(command: str) -> None:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+        from rl_zoo.completion import command_to_complete
+
+        argv = [command_to_complete(COMMANDS)]
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        print(START)
+        return 0
+    name, *rest = words
     if name in ("-h", "--help"):
         print("usage: motrix <command> [options]     motrix <command> --help\n\ncommands:")
         print("\n".join(f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()))

@@ -3,6 +3,7 @@
 
 import argparse
 import math
+import os
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,10 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Returns the arguments; ends the program if one is unknown."""
+        if "_ARGCOMPLETE" in os.environ:  # the shell asks what may come next
+            from rl_zoo.completion import complete
+
+            complete(self)
         known, unknown = self.parse_known_args(args, namespace)
         if unknown:
             from motrix_gym.names import did_you_mean

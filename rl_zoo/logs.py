@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -18,7 +18,7 @@ Summary = summary_pb2.Summary  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class EventLog:
-    """An events file, open for writing; a context manager.
+    """An events file, open for writing.
 
     Every `write` hands its data to the operating system before it returns. So the call that meets a
     full disk raises, and what was logged survives a kill of the process.
@@ -52,8 +52,6 @@ class EventLog:
         self._records.write(event.SerializeToString())
         self._records.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Closes the file."""
         self._records.close()

@@ -100,6 +100,9 @@ def _is_well_formed(manifest: dict[str, Any]) -> bool:
     module = manifest.get("module")  # not in runs of old, and None for the suite's environments
     if not (module is None or _is_text(module)):
         return False
+    log = manifest.get("log", [])  # not in runs of old
+    if not (isinstance(log, list) and all(map(_is_text, log))):
+        return False
     measured = ("train_seconds", "steps_per_second", "peak_memory_mib")  # not in runs of old
     if not all(is_number(manifest.get(name, 0)) for name in measured):
         return False

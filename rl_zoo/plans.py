@@ -2,7 +2,7 @@
 """What to train: the plan of a new run, or of one that is resumed."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ class Plan:
         reason: Why this trainer and device, for the user.
         config: The algorithm's settings, with the seed.
         notes: What else the user should know.
+        log: Where scalars go beside TensorBoard, by name; all stages go there.
         resume: The run to go on with, open for writing; None for a new one.
         start: The folder of the policy that it starts from, that of the stage before; None if it is
             the first.
@@ -49,6 +50,7 @@ class Plan:
     reason: str
     config: "AlgorithmConfig"
     notes: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
     resume: "Run | None" = None
     start: Path | None = None
     whole: "Run | None" = None
@@ -155,6 +157,7 @@ def plan_new(
     device: str = "auto",
     env: Mapping[str, Any] | None = None,
     hyperparams: "Source | None" = None,
+    log: Sequence[str] = (),
     **settings: Any,
 ) -> Plan:
     """Returns the plan of a new run.
@@ -167,6 +170,7 @@ def plan_new(
         env: Task settings by dotted name.
         hyperparams: A YAML file, a mapping as such a file has it, or a config object, to use
             instead of the environment's own settings.
+        log: Where scalars go beside TensorBoard, by name.
         **settings: Settings of the algorithm, which win over all others.
 
     Raises:
@@ -176,7 +180,9 @@ def plan_new(
     from adapters import find_trainer
     from rl_zoo import config as zoo_config
     from rl_zoo.choice import choose
+    from rl_zoo.log_services import check_services
 
+    check_services(log)
     env_id, task_settings = find_env(env_id), dict(env or {})
     if trainer != "auto":  # a wrong name is told before anything is looked for
         try:
@@ -193,7 +199,7 @@ def plan_new(
     notes = ()
     if not zoo_config.has_settings(env_id, algo, hyperparams):
         notes = (f"no settings of {env_id} for {algo}: training with its defaults",)
-    plan = Plan(env_id, task_settings, algo, trainer, device, reason, config, notes)
+    plan = Plan(env_id, task_settings, algo, trainer, device, reason, config, notes, tuple(log))
     check_stages(plan)
     return plan
 
@@ -242,12 +248,14 @@ def plan_resumed(folder: str | Path, env_id: str | None = None) -> Plan:
         RunError: There is no run, or it is damaged, or is being written to.
         ZooError: Its environment is not registered.
     """
+    from rl_zoo.log_services import check_services
     from rl_zoo.runs import Run
 
     folder = Path(folder)
     run = Run.open(folder, env_id=find_env(env_id) if env_id else None, resume=True)
     try:
         manifest = run.manifest()
+        check_services(manifest.get("log", ()))
         env_id = env_of_run(manifest, folder)
         config = run.config()
         earlier = len(config.stages or ()) - 1
@@ -269,5 +277,6 @@ def plan_resumed(folder: str | Path, env_id: str | None = None) -> Plan:
         device=manifest["device"],
         reason=f"going on at {where}",
         config=config,
+        log=tuple(manifest.get("log", ())),
         resume=run,
     )

@@ -25,6 +25,7 @@ class Found:
         policy: The policy.
         run: Its run, if it is of one.
         label: A phrase for the user.
+        folder: Where the policy's evaluation would lie: of a run, or of its two files.
     """
 
     env_id: str
@@ -32,6 +33,7 @@ class Found:
     policy: Policy
     run: Run | None
     label: str
+    folder: Path | None = None
 
 
 def find_policy(
@@ -65,7 +67,7 @@ def find_policy(
         shipped = policies.pretrained(env_id)
         if shipped is None:
             raise UsageError(f"no policy of {env_id} is shipped")
-        return Found(env_id, {}, shipped, None, "the pretrained policy")
+        return Found(env_id, {}, shipped, None, "the pretrained policy", _of_shipped(env_id))
     if policy and os.path.isfile(policy):
         return _foreign(policy, wanted, allow_pickle)
     if policy:
@@ -80,7 +82,7 @@ def find_policy(
         env_id = wanted or loaded.metadata.get("env_id")
         if not isinstance(env_id, str):
             raise UsageError(f"{policy} does not say its environment: give --env")
-        return Found(env_of(env_id, policy), {}, loaded, None, str(policy))
+        return Found(env_of(env_id, policy), {}, loaded, None, str(policy), folder)
 
     if run is None:
         env_id = wanted or DEFAULT_ENV
@@ -91,12 +93,13 @@ def find_policy(
             if shipped is None:
                 raise
             reason = str(error).removesuffix(": train one first")
-            return Found(env_id, {}, shipped, None, f"the pretrained policy, as there is {reason}")
+            label = f"the pretrained policy, as there is {reason}"
+            return Found(env_id, {}, shipped, None, label, _of_shipped(env_id))
     opened = Run.open(run, env_id=wanted)
     manifest = opened.manifest()
     best = opened.policy("best")
     label = f"the best policy of {run} ({manifest['best']['steps']:,} steps)"
-    return Found(env_of_run(manifest, run), manifest["env_config"], best, opened, label)
+    return Found(env_of_run(manifest, run), manifest["env_config"], best, opened, label, run)
 
 
 def _foreign(path: Path, env_id: str | None, allowed: bool) -> Found:
@@ -163,6 +166,11 @@ def _shipped(name: str) -> Path | None:
     """Returns the folder of a shipped policy, by its environment's id; None if there is none."""
     short = name.removeprefix("Motrix/")
     return policies.PRETRAINED / short if short in _shipped_names() else None
+
+
+def _of_shipped(env_id: str) -> Path:
+    """Returns the folder of the policy that is shipped for an environment."""
+    return policies.PRETRAINED / config.env_name(env_id)
 
 
 def _shipped_names() -> list[str]:

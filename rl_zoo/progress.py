@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The progress line of a training."""
+"""The progress of a training: its figures, and the lines that show them in a file or a pipe."""
 
 import math
-import shutil
+import os
 import sys
 import time
 from collections import deque
@@ -14,16 +14,16 @@ RETURN = "Reward / Total reward (mean)"  # of those episodes
 SUCCESS = "Episode / Success rate"
 PARTS = ("Physics", "Policy", "Update")
 LONG = 60.0  # seconds; a training that is expected to take longer says so at its start
-INTERVAL = 10.0  # seconds between lines where the line cannot be rewritten
-SHARE = 0.1  # of the training between such lines, if that comes first
+INTERVAL = 10.0  # seconds between lines
+SHARE = 0.1  # of the training between lines, if that comes first
+HINT = "--minutes M or a lower max_env_steps asks for less"
 WINDOW = 32  # updates that rate, split and time left are measured over
 
 
 class ProgressLine:
-    """Writes steps, rate, return, success or metrics, and time left.
+    """Writes a line every tenth of the training or ten seconds: steps, time left, return, rate.
 
-    On a terminal one line is rewritten; elsewhere a line is added every tenth of the training or
-    ten seconds.
+    `ProgressTable` has the same figures as a table that is rewritten, for a terminal.
 
     Args:
         total: Environment steps of the whole run.
@@ -50,7 +50,6 @@ class ProgressLine:
         self.environments = environments if len(environments) > 1 else ()
         self.total, self.metrics, self.deadline = total, metrics, deadline
         self.stream = stream or sys.stdout
-        self.rewrites = self.stream.isatty()
         self._shown = (time.monotonic(), done)
         self._latest: dict[str, float] = {}  # by tag: not every update has every scalar
         # The first update compiles, and says nothing of the speed: its end is the first entry.
@@ -64,45 +63,82 @@ class ProgressLine:
         self._history.append((now, steps, seconds))
         if len(self._history) == 2:
             self._announce()
-        shown_at, shown_steps = self._shown
-        grown = steps - shown_steps >= SHARE * self.total
-        if self.rewrites or grown or now - shown_at >= INTERVAL or steps >= self.total:
-            self._shown = (now, steps)
-            self._write(self.line())
+        self._show(now, steps)
+
+    def note(self, text: str) -> None:
+        """Tells the user something at once; a handler of a signal may call it."""
+        os.write(2, f"\n{text}\n".encode())
+
+    def close(self) -> None:
+        """Leaves what is shown as it stands."""
 
     def line(self) -> str:
         """Returns the line as it is now."""
-        scalars = self._latest
-        _, steps, _ = self._history[-1]
+        steps = self._steps
         parts = [f"{steps:,} steps {100 * steps / self.total:3.0f}%"]
-        measured = len(self._history) > 1
-        if measured:
-            parts[0] += f", {_clock(self._seconds_left())} left"
-        if RETURN in scalars:
-            parts.append(f"return {scalars[RETURN]:.4g}")
-        if SUCCESS in scalars:
-            parts.append(f"success {100 * scalars[SUCCESS]:.0f}%")
-        for env_id in self.environments:
-            if figure := self._figure(f"{env_id}/"):
-                parts.append(f"{env_id.rpartition('/')[2]} {figure}")
-        if measured:
+        if self._measured:
+            parts[0] += f", {clock(self._seconds_left())} left"
+        parts += [f"{name} {text}" for name, (_, text) in self._results().items()]
+        if self._measured:
             parts.append(f"{self._rate():,.0f}/s ({self._split()})")
-        for name in () if SUCCESS in scalars else self.metrics:
-            if f"metrics / {name} (mean)" in scalars:
-                parts.append(f"{name} {scalars[f'metrics / {name} (mean)']:.3g}")
-        # What matters most comes first: a narrow terminal cuts the rest.
+        if SUCCESS not in self._latest:
+            parts += [f"{name} {text}" for name, (_, text) in self._metrics().items()]
         return " | ".join(self.stage + parts)
-
-    def _figure(self, start: str) -> str:
-        """Returns success, or return where there is none, by tags that start so; "" before."""
-        if (tag := f"{start}{SUCCESS}") in self._latest:
-            return f"success {100 * self._latest[tag]:.0f}%"
-        tag = f"{start}{RETURN}"
-        return f"return {self._latest[tag]:.4g}" if tag in self._latest else ""
 
     def say(self, text: str) -> None:
         """Writes a line of its own."""
-        print(f"\r{text}\x1b[K" if self.rewrites else text, file=self.stream, flush=True)
+        print(text, file=self.stream, flush=True)
+
+    def _show(self, now: float, steps: int) -> None:
+        """Writes the line if it is time to."""
+        shown_at, shown_steps = self._shown
+        grown = steps - shown_steps >= SHARE * self.total
+        if grown or now - shown_at >= INTERVAL or steps >= self.total:
+            self._shown = (now, steps)
+            print(self.line(), file=self.stream, flush=True)
+
+    def _announce(self) -> None:
+        """Says how long the rest will take, if it is long."""
+        if self._is_long:
+            text = f"expected: {clock(self._seconds_left())} for {self.total - self._steps:,} steps"
+            print(f"{text}; {HINT}", file=self.stream, flush=True)
+
+    @property
+    def _steps(self) -> int:
+        """Environment steps made, over the whole run."""
+        return self._history[-1][1] if self._history else self._shown[1]
+
+    @property
+    def _measured(self) -> bool:
+        """Whether rate, split and time left are known."""
+        return len(self._history) > 1
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether the rest will take long, and no time was set."""
+        return self._seconds_left() > LONG and self.deadline == math.inf
+
+    def _results(self) -> dict[str, tuple[str, str]]:
+        """Returns return and success rate, and one of them for each of several environments.
+
+        They have tag and value by name, as far as they are known.
+        """
+        tags = {"return": RETURN, "success": SUCCESS}
+        for env_id in self.environments:
+            kind = "success" if f"{env_id}/{SUCCESS}" in self._latest else "return"
+            tags[f"{env_id.rpartition('/')[2]} {kind}"] = f"{env_id}/{tags[kind]}"
+        known = {name: tag for name, tag in tags.items() if tag in self._latest}
+        return {name: (tag, self._shown_as(tag)) for name, tag in known.items()}
+
+    def _metrics(self) -> dict[str, tuple[str, str]]:
+        """Returns the task's metrics in the same way."""
+        tags = {name: f"metrics / {name} (mean)" for name in self.metrics}
+        known = {name: tag for name, tag in tags.items() if tag in self._latest}
+        return {name: (tag, f"{self._latest[tag]:.3g}") for name, tag in known.items()}
+
+    def _shown_as(self, tag: str) -> str:
+        value = self._latest[tag]
+        return f"{100 * value:.0f}%" if tag.endswith(SUCCESS) else f"{value:.4g}"
 
     def _rate(self) -> float:
         """Returns steps per second, without the first update."""
@@ -122,29 +158,9 @@ class ProgressLine:
         seconds = max(self.total - steps, 0) / max(self._rate(), 1e-9)
         return min(seconds, max(self.deadline - now, 0.0))
 
-    def _announce(self) -> None:
-        """Says how long the rest will take, if it is long and no time was set."""
-        seconds, steps = self._seconds_left(), self._history[-1][1]
-        if seconds > LONG and self.deadline == math.inf:
-            text = f"expected: {_clock(seconds)} for {self.total - steps:,} steps"
-            hint = "--minutes M or a lower max_env_steps asks for less"
-            start = "\r" if self.rewrites else ""
-            print(f"{start}{text}; {hint}", file=self.stream, flush=True)
 
-    def close(self) -> None:
-        """Leaves the line as it stands."""
-        if self.rewrites:
-            print(file=self.stream, flush=True)
-
-    def _write(self, line: str) -> None:
-        if self.rewrites:
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r{line[:width]}\x1b[K", end="", file=self.stream, flush=True)
-        else:
-            print(line, file=self.stream, flush=True)
-
-
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Returns a time for the user, such as 1:05 or 2:00:00."""
     minutes, seconds = divmod(round(min(seconds, 360_000)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

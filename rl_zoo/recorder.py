@@ -13,7 +13,7 @@ from rl_zoo.progress import EPISODES, RETURN
 
 if TYPE_CHECKING:
     from adapters import Trainer
-    from rl_zoo.logs import EventLog
+    from rl_zoo.log_services import Log
     from rl_zoo.runs import Run
 
 REWARD_TERM = "Reward Instant / "  # and the term's name begin a tag
@@ -36,7 +36,7 @@ class Recorder:
         self,
         trainer: "Trainer",
         run: "Run",
-        log: "EventLog",
+        log: "Log",
         on_log: Callable[[int, Mapping[str, float]], None] | None = None,
     ):
         self.trainer, self.run, self.log, self.on_log = trainer, run, log, on_log

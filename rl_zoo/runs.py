@@ -23,7 +23,7 @@ training chooses between those two at its end.
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +92,7 @@ class Run:
         task: dict[str, Any] | None = None,
         module: str | None = None,
         device: str = "cpu",
+        log: Sequence[str] = (),
         started: float | None = None,
         folder: Path | None = None,
     ) -> Self:
@@ -107,6 +108,7 @@ class Run:
             task: All of the task's settings, as `motrix_gym.settings.as_json` gives them.
             module: The user's module that registers the environment; None if there is none.
             device: What the trainer learns on; a resumed run goes on there.
+            log: Where its scalars go beside TensorBoard, by name.
             started: When the run's clock began (`time.monotonic()`); by default now.
             folder: The run's folder, instead of a new one under root.
 
@@ -124,6 +126,7 @@ class Run:
             "trainer": trainer,
             "device": device,
             "seed": config.seed,
+            "log": list(log),
             "sessions": [session()],
             "created": now.isoformat(timespec="microseconds"),
             "status": "running",

@@ -191,12 +191,12 @@ class Session:
         Raises:
             ZooError: The run cannot be written, or the training diverged.
         """
-        from rl_zoo.logs import EventLog
+        from rl_zoo.log_services import open_logs
         from rl_zoo.recorder import Recorder
         from rl_zoo.runs import RunError
 
         try:
-            with EventLog(self.run.folder, self.trainer.env_steps) as log:
+            with open_logs(self.run, self.trainer.env_steps) as log:
                 recorder = Recorder(self.trainer, self.run, log, self.on_log)
                 try:
                     self._check_goal()  # which a process that was killed may not have come to
@@ -293,6 +293,7 @@ def create_run(
         task=as_json(resolved(plan.env_id, plan.settings)),
         module=registration.entry(plan.env_id).module,
         device=plan.device,
+        log=plan.log,
         started=started,
         folder=folder,
     )

@@ -2,21 +2,21 @@
 """Stopping a training by a signal, after the update under way."""
 
 import contextlib
-import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
 @contextlib.contextmanager
-def stop_signals(*numbers: int) -> Iterator[list[int]]:
+def stop_signals(*numbers: int, say: Callable[[str], None]) -> Iterator[list[int]]:
     """Yields a list to which the first signal adds its number; a second one ends the process.
 
     Signals can be caught in the main thread only; in others the list stays empty.
 
     Args:
         *numbers: The signals, such as `signal.SIGINT`.
+        say: Tells the user what happens now.
     """
     received: list[int] = []
 
@@ -24,7 +24,7 @@ def stop_signals(*numbers: int) -> Iterator[list[int]]:
         received.append(number)
         for other in old:
             signal.signal(other, signal.SIG_DFL)
-        os.write(2, b"\nstopping after this update (again to stop at once)\n")
+        say("stopping after this update (again to stop at once)")
 
     on_main_thread = threading.current_thread() is threading.main_thread()
     old: dict[int, Any] = {}

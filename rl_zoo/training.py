@@ -38,6 +38,7 @@ def train(
     run_dir: str | Path = "runs",
     num_threads: int = 0,
     minutes: float = math.inf,
+    log: Sequence[str] = (),
     eval_episodes: int = EPISODES,
     quiet: bool = False,
     **settings: Any,
@@ -58,6 +59,7 @@ def train(
         run_dir: The folder of all runs.
         num_threads: Threads for the physics; 0: all cores.
         minutes: Time after which the training ends, even if the budget of steps is not spent.
+        log: Where scalars go beside TensorBoard: some of "wandb" and "mlflow".
         eval_episodes: Episodes of the evaluation; 0: none.
         quiet: Print nothing.
         **settings: Settings of the algorithm and of the run, such as `learning_rate` and `seed`;
@@ -80,6 +82,7 @@ def train(
         device=device,
         env=env,
         hyperparams=hyperparams,
+        log=log,
         **settings,
     )
     return _finish(
@@ -137,6 +140,7 @@ def session(
     run_dir: str | Path = "runs",
     num_threads: int = 0,
     minutes: float = math.inf,
+    log: Sequence[str] = (),
     **settings: Any,
 ) -> Session:
     """Returns a training that is carried out by iterating over it, one update at a time.
@@ -158,6 +162,7 @@ def session(
         device=device,
         env=env,
         hyperparams=hyperparams,
+        log=log,
         **settings,
     )
     return Session(plan, run_dir=run_dir, num_threads=num_threads, minutes=minutes)
@@ -217,8 +222,7 @@ def _carry_out(
     """Trains in a session, and evaluates if it is the run's own; returns as `carry_out`."""
     with training:
         try:
-            with stop_signals(*signals) as stop:
-                _learn(training, stop, out)
+            stop = _learn(training, signals, out)
             training.interrupted = bool(stop)
             if not stop and eval_episodes and training.plan.whole is None:
                 _judge(training, eval_episodes, out)
@@ -228,13 +232,17 @@ def _carry_out(
     return stop
 
 
-def _learn(training: Session, stop: list[int], out: TextIO) -> None:
-    """Trains until the budget or the time is spent, or `stop` is not empty; prints the progress.
+def _learn(training: Session, signals: Sequence[int], out: TextIO) -> list[int]:
+    """Trains until the budget or the time is spent, or a signal comes; shows the progress.
+
+    Returns:
+        A list of the signal that came; empty if none did.
 
     Raises:
         ZooError: The run cannot be written, or the training diverged.
     """
     from rl_zoo.progress import ProgressLine
+    from rl_zoo.progress_table import ProgressTable, fits
     from rl_zoo.recorder import peak_memory
 
     print(_header(training), file=out, flush=True)
@@ -242,7 +250,8 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
     task = trainer.env.unwrapped.task  # pyright: ignore
     # A step's mean says nothing of a rate, which counts episodes, or of classes.
     metrics = [name for name, m in task.metrics.items() if not (m.rate or m.words)]
-    line = ProgressLine(
+    show = ProgressTable if fits(out) else ProgressLine
+    progress = show(
         training.total_steps,
         trainer.env_steps,
         metrics,
@@ -251,18 +260,22 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
         stage=training.plan.stage_name,
         environments=list(training.plan.rows),
     )
-    training.on_log, measured = line.update, ""
-    with contextlib.closing(line), contextlib.closing(training.updates()) as updates:
+    training.on_log, measured = progress.update, ""
+    with (
+        contextlib.closing(progress),
+        stop_signals(*signals, say=progress.note) as stop,
+        contextlib.closing(training.updates()) as updates,
+    ):
         for _ in updates:
             if training.measured != measured:
                 measured = training.measured
-                line.say(measured)
+                progress.say(measured)
             if stop:
                 break
     steps = trainer.env_steps - training.first_step
     if not (steps or stop):
         print(f"complete already, with {training.first_step:,} steps", file=out)
-        return
+        return stop
     rate = steps / training.seconds if steps else 0.0
     over = "goal met" if training.goal_met else "trained" if training.spent else "time is up"
     ending = "stopped" if stop else over
@@ -271,6 +284,7 @@ def _learn(training: Session, stop: list[int], out: TextIO) -> None:
         f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB",
         file=out,
     )
+    return stop
 
 
 def _header(training: Session) -> str:

@@ -56,8 +56,19 @@ def _main(argv: Sequence[str] | None) -> int:
         print(advice(run))
     if stop:
         return 128 + stop[0]
-    print(f"play it: {command_line('play', '--run', session.run.folder)}")
+    print(_next(session.run.folder))
     return 0
+
+
+def _next(run: Path) -> str:
+    """Returns the commands that one wants after a training, to be pasted."""
+    commands = (
+        command_line("play", "--run", run),
+        command_line("evaluate", "--run", run),
+        # The shell expands the star: all runs of the environment.
+        f"{command_line('compare', '--runs', run.parent)}/*",
+    )
+    return "\n  ".join(["watch it, measure it anew, compare it with the other runs:", *commands])
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -100,6 +111,7 @@ def _arguments() -> argparse.ArgumentParser:
         help="stop after that time, even if the budget of steps is not spent; schedules such as "
         "anneal_learning_rate go by steps",
     )
+    add("--log", nargs="+", metavar="NAME", help="beside TensorBoard: wandb, mlflow, or both")
     add("--eval-episodes", type=arguments.whole(0), metavar="N", help="default 1000; 0: none")
     return p
 
@@ -129,6 +141,7 @@ def _planned(args: argparse.Namespace) -> "Plan":
         device=args.device or "auto",
         env=task_settings,
         hyperparams=args.config,
+        log=args.log or (),
         **values,
     )
 
@@ -137,7 +150,7 @@ def _resumed(args: argparse.Namespace) -> "Plan":
     """Returns the plan of a resumed run, which no other process can write meanwhile."""
     from rl_zoo.plans import plan_resumed
 
-    settings = "algo trainer num_envs seed rand_seed set config teacher device"
+    settings = "algo trainer num_envs seed rand_seed set config teacher device log"
     for name in settings.split():
         if getattr(args, name) is not None and getattr(args, name) is not False:
             flag = "--" + name.replace("_", "-")

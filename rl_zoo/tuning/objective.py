@@ -12,8 +12,9 @@ With "return" and "success", a trial reports the mean over the training's episod
 check. From these a pruner ends trials that do worse than others did at the same check.
 """
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from rl_zoo.evaluation import Evaluation, evaluate_policy
 from rl_zoo.plans import Plan
 from rl_zoo.progress import RETURN, SUCCESS
-from rl_zoo.sessions import Session
+from rl_zoo.sessions import Progress, Session
 from rl_zoo.statistics import NOT_MET
 
 CHECKS = 20  # of a training
@@ -72,32 +73,43 @@ class Objective:
             values.append(self._train(plan_of(seed), checked))
         return float(np.mean(values)), values
 
+    def threshold(self, plan: Plan) -> "Threshold":
+        """Trains until the goals are met on average at two checks in a row; returns when.
+
+        Raises:
+            ZooError, FieldError, PolicyError: The training failed.
+        """
+        watch = Threshold()
+        with self._session(plan) as session:
+            for progress, at_check in _checks(session):
+                if at_check:
+                    met = _met(self._evaluate(session, CHECK_EPISODES, "choice"))
+                    watch.check(met, progress.steps, session.seconds)
+                if watch.reached:
+                    break
+            watch.whole = {"steps": session.total_steps, "seconds": session.seconds}
+        return watch
+
     def _train(self, plan: Plan, report: Callable[[int, float], None]) -> float:
-        with tempfile.TemporaryDirectory(prefix="motrix-tune-") as folder:
-            session = Session(plan, run_dir=folder, num_threads=self.num_threads)
-            watch = _Threshold() if self.name in ("steps", "seconds") else None
+        if self.name in ("steps", "seconds"):
+            return self.threshold(plan).value(self.name)
+        with self._session(plan) as session:
             means: list[float] = []
-            done = 0
-            with session:
-                for progress in session.updates():
-                    if (mean := progress.scalars.get(_TAGS.get(self.name, ""))) is not None:
-                        means.append(mean)
-                    number = CHECKS * progress.steps // progress.total_steps
-                    if number == done:
-                        continue
-                    done = number
-                    if watch:
-                        met = _met(self._evaluate(session, CHECK_EPISODES, "choice"))
-                        watch.check(met, progress.steps, session.seconds)
-                        if watch.reached:
-                            break
-                    elif means and number < CHECKS:
-                        report(number, float(np.mean(means)))
-                        means.clear()
-                if watch:
-                    return watch.value(self.name, session.total_steps, session.seconds)
-                result = self._evaluate(session, self.episodes, "evaluation")
-                return float(result.figures[self.name].mean())
+            for progress, at_check in _checks(session):
+                if (mean := progress.scalars.get(_TAGS[self.name])) is not None:
+                    means.append(mean)
+                if means and 0 < at_check < CHECKS:
+                    report(at_check, float(np.mean(means)))
+                    means.clear()
+            result = self._evaluate(session, self.episodes, "evaluation")
+        return float(result.figures[self.name].mean())
+
+    @contextlib.contextmanager
+    def _session(self, plan: Plan) -> Iterator[Session]:
+        """Yields the session of a training whose run is not kept."""
+        with tempfile.TemporaryDirectory(prefix="motrix-tune-") as folder:
+            with Session(plan, run_dir=folder, num_threads=self.num_threads) as session:
+                yield session
 
     def _evaluate(self, session: Session, episodes: int, purpose: str) -> Evaluation:
         plan = session.plan
@@ -111,26 +123,40 @@ class Objective:
         )
 
 
-class _Threshold:
-    """When the goals were first met, at two checks in a row."""
+class Threshold:
+    """When the goals were first met, at two checks in a row.
+
+    Attributes:
+        reached: Whether they were.
+        first: The steps and the seconds at the first of the two, if they were.
+        whole: The steps of the whole training, and the seconds that were spent.
+    """
 
     def __init__(self):
         self.reached = False
-        self._first: Mapping[str, float] | None = None
+        self.first: Mapping[str, float] = {}
+        self.whole: Mapping[str, float] = {}
 
     def check(self, met: bool, steps: int, seconds: float) -> None:
         """Takes in whether the goals are met now."""
-        self.reached = met and self._first is not None
+        self.reached = met and bool(self.first)
         if not met:
-            self._first = None
-        elif self._first is None:
-            self._first = {"steps": steps, "seconds": seconds}
+            self.first = {}
+        elif not self.first:
+            self.first = {"steps": steps, "seconds": seconds}
 
-    def value(self, name: str, steps: int, seconds: float) -> float:
+    def value(self, name: str) -> float:
         """Returns the steps or the seconds; twice the training's if the goals were not met."""
-        if self.reached and self._first:
-            return self._first[name]
-        return 2.0 * {"steps": steps, "seconds": seconds}[name]
+        return self.first[name] if self.reached else 2.0 * self.whole[name]
+
+
+def _checks(session: Session) -> Iterator[tuple[Progress, int]]:
+    """Trains; yields each progress, with the number of the check that is due, 0 if none is."""
+    done = 0
+    for progress in session.updates():
+        number = CHECKS * progress.steps // progress.total_steps
+        yield progress, number if number > done else 0
+        done = number
 
 
 def _met(result: Evaluation) -> bool:

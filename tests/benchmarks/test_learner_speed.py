@@ -8,9 +8,8 @@ The goals (reported here, and not asserted, since machines differ): on two cores
 import pytest
 
 pytest.importorskip("pytest_benchmark")
-from learner import Race, missing  # noqa: E402
-
 from adapters import TRAINERS  # noqa: E402
+from rl_zoo.benchmark.learner import Race, missing  # noqa: E402
 
 
 @pytest.fixture

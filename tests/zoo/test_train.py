@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`motrix train`: runs, stopping and resuming, settings, messages."""
 
+import contextlib
 import errno
 import io
 import json
@@ -23,6 +24,7 @@ from rl_zoo.__main__ import main as motrix
 from rl_zoo.commands import train
 from rl_zoo.hints import command_line
 from rl_zoo.progress import EPISODES, RETURN, ProgressLine
+from rl_zoo.progress_table import ProgressTable, fits, trend
 from rl_zoo.runs import Run, RunError, find_newest
 
 ROOT = str(Path(__file__).parents[2])
@@ -58,7 +60,8 @@ def test_a_run_leaves_everything_and_says_where(here, fake_trainer, manifest_of,
     assert json.loads((folder / "evaluation.json").read_text())["figures"]["return"]["mean"] == 10
     output = capsys.readouterr().out
     assert f"run: {folder}" in output
-    assert f"rl_zoo.play --run {folder}" in output
+    for command in (f"play --run {folder}", f"evaluate --run {folder}", "compare --runs runs"):
+        assert f"\n  python -m rl_zoo.{command}" in output.replace(sys.executable, "python")
     assert "320 steps 100%" in output
     assert "goal return >= 990: not met (10, 95% interval 10 to 10)" in output
 
@@ -867,17 +870,38 @@ SCALARS = {
 }
 
 
-def test_progress_rewrites_one_line_on_a_terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    stream = Terminal()
-    progress = ProgressLine(1000, metrics=["error"], stream=stream)
-    for steps in range(100, 1001, 100):
-        progress.update(steps, SCALARS)
+def drawn(text, width=80):
+    """The last table that was drawn, without control sequences; no line is wider."""
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").split("\n")
+    assert max(map(len, lines)) <= width
+    last = max(i for i, line in enumerate(lines) if " of 1,000 steps" in line)
+    return [line.rstrip() for line in lines[last:] if line.strip()]
+
+
+def test_progress_is_a_table_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    now, stream = 0.0, Terminal()
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    assert fits(stream) and not fits(io.StringIO())
+    progress = ProgressTable(1000, metrics=["error"], stream=stream)
+    for steps in range(100, 500, 100):
+        now += 20.0
+        progress.update(steps, SCALARS | {RETURN: float(steps)})
+    progress.note("stopping after this update")
     progress.close()
-    lines = stream.getvalue().split("\r")[1:]
-    assert len(lines) == 10
-    assert all(len(line.removesuffix("\n").removesuffix("\x1b[K")) <= 39 for line in lines)
-    assert stream.getvalue().count("\n") == 1
+    bar, speed, returns, errors, note = drawn(stream.getvalue())
+    assert bar.startswith(" 40% ") and bar.endswith(" 400 of 1,000 steps")
+    assert speed == "2:00 left, 5 steps/s: physics 25%, policy 25%, update 50%"
+    assert returns == "return   400  ▁▃▆█" and errors == "error   0.25  ▁▁▁▁"
+    assert note == "stopping after this update"
+    monkeypatch.setenv("TERM", "dumb")
+    assert not fits(stream)
+
+
+def test_a_long_course_is_drawn_by_its_means():
+    assert trend([1.0, 3.0, 4.0, 6.0, 9.0, 9.0], width=3) == "▁▄█"
+    assert trend([7.0] * 100, width=4) == "▁▁▁▁" and trend([]) == ""
 
 
 def test_progress_adds_a_line_per_tenth_or_ten_seconds_elsewhere(monkeypatch):
@@ -904,7 +928,7 @@ def test_a_resumed_log_hides_what_came_after_the_checkpoint(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for start, steps in ((0, (1, 2, 3)), (1, (2,))):
-        with logs.EventLog(tmp_path, start) as log:
+        with contextlib.closing(logs.EventLog(tmp_path, start)) as log:
             for step in steps:
                 log.write(step, {"tag": float(start)})
     events = EventAccumulator(str(tmp_path))

@@ -154,14 +154,15 @@ def test_a_trial_that_does_worse_is_pruned(here, tune, monkeypatch):
 
 
 def test_steps_to_the_threshold_need_two_checks_in_a_row():
-    watch = objective._Threshold()
+    watch = objective.Threshold()
     for steps, met in [(1, True), (2, False), (3, True), (4, True)]:
         watch.check(met, steps, 10.0 * steps)
     assert watch.reached
-    assert (watch.value("steps", 20, 200.0), watch.value("seconds", 20, 200.0)) == (3, 30.0)
-    never = objective._Threshold()
+    assert (watch.value("steps"), watch.value("seconds")) == (3, 30.0)
+    never = objective.Threshold()
     never.check(True, 19, 190.0)
-    assert not never.reached and never.value("steps", 20, 200.0) == 40.0
+    never.whole = {"steps": 20, "seconds": 200.0}
+    assert not never.reached and never.value("steps") == 40.0
 
 
 @pytest.mark.parametrize(

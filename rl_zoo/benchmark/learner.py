@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an iteration of PPO costs without its environment; ``python -m tests.benchmarks.learner``.
+"""What an iteration of PPO costs without its environment.
 
 Every variant, ours and the libraries' own loops, lives in a process of its own, so that the threads
 of one library disturb no other, and makes its iterations in turn with the others: A B C, A B C.
@@ -7,7 +7,6 @@ Seconds are medians over the rounds, and those of the environment, which only ha
 arrays, are not among them. CPU seconds are what a busy machine leaves comparable.
 """
 
-import argparse
 import contextlib
 import importlib.util
 import multiprocessing
@@ -22,7 +21,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from adapters import STOCK, TRAINERS, PPOConfig, counterpart, load_trainer
+from adapters import STOCK, TRAINERS, PPOConfig, counterpart, find_trainer, load_trainer
 
 WARM_UP = 2  # iterations that compile
 SETTINGS = {
@@ -95,7 +94,7 @@ class Sbx:
 
     def __init__(self, env: PreparedEnv, config: PPOConfig):
         import flax.linen as nn
-        from sbx import PPO
+        from sbx import PPO  # pyright: ignore[reportMissingImports]
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import VecNormalize
 
@@ -218,39 +217,17 @@ def busy_core() -> Iterator[None]:
         process.join()
 
 
-def spin():
+def spin() -> None:
+    """Keeps a core busy for ever."""
     while True:
         pass
 
 
 def missing(name: str) -> str | None:
-    """Why a variant cannot run here, if it cannot."""
-    if name == "sbx" and importlib.util.find_spec("sbx") is None:
-        return "sbx is not installed: pip install sbx-rl"
-    return None
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("variants", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default 5")
-    parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
-    args = parser.parse_args()
-    for name in args.variants:
-        if name not in VARIANTS:
-            parser.error(f"no variant {name!r}; there are {', '.join(VARIANTS)}")
-    names = args.variants or VARIANTS
-    for name in names:
-        if reason := missing(name):
-            print(f"{name} is skipped: {reason}")
-    race = Race([name for name in names if not missing(name)])
-    with busy_core() if args.busy else contextlib.nullcontext():
-        for _ in range(args.rounds):
-            for name in race.seconds:
-                race.run(name)
-    print(race)
-    race.close()
-
-
-if __name__ == "__main__":
-    main()
+    """Returns why a variant cannot run here, if it cannot."""
+    if name == "sbx":
+        packages = ("sbx",)
+    else:
+        packages = find_trainer(name.removeprefix("stock-")).packages
+    absent = [package for package in packages if importlib.util.find_spec(package) is None]
+    return f"{absent[0]} is not installed" if absent else None
