@@ -115,7 +115,7 @@ class StockSkrlTrainer(StockTrainer):
 class NextStepStatistics(RolloutStatistics):
     """Statistics under NEXT_STEP autoreset, without the steps that only reset a row."""
 
-    def __init__(self, num_envs: int, time_limit: int = 0):
+    def __init__(self, num_envs: int, time_limit: int | np.ndarray = 0):
         super().__init__(num_envs, time_limit)
         self._stepped = np.ones(num_envs, bool)  # rows whose present step is one of an episode
 
