@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from adapters.algorithm_config import AlgorithmConfig
 from adapters.initial_policy import load_initial_policy
 from adapters.measured_env import MeasuredEnv
+from adapters.ranks import current
 from adapters.requirements import (
     Requirements,
     check_env,
@@ -43,12 +44,14 @@ class Trainer(ABC):
 
     Args:
         env: With the class's `autoreset_mode`; observations `Box (n, obs)`, actions `Box (n, act)`.
-        config: The settings; `seed` must be an int, and `num_envs` the environment's.
+        config: The settings; `seed` must be an int, and `num_envs` the environment's. Where several
+            processes learn together, they are this one's share (`adapters.ranks.Place.share`).
         device: The library's name of the device to learn on, such as "cpu".
 
     Attributes:
         task: The task that policies say they are for: the environment's own, unless another is set
             here because the training's settings differ; None for other libraries' environments.
+        ranks: The processes that learn together, `adapters.ranks.current()` when it was made.
         num_updates: Updates made so far; part of `state()`.
         policy_width: Entries of an observation that the policy sees; they come first. All, unless
             `config.sees_privileged`.
@@ -65,6 +68,7 @@ class Trainer(ABC):
 
     name: ClassVar[str]
     without_effect: ClassVar[tuple[str, ...]] = ()  # settings that the library cannot honour
+    own_state: ClassVar[tuple[str, ...]] = ()  # beginnings of names in a state that differ by rank
     autoreset_mode: ClassVar[AutoresetMode] = AutoresetMode.SAME_STEP  # what `env` must have
     measured_env: MeasuredEnv  # made by the subclass, which steps `env` through it
 
@@ -75,12 +79,15 @@ class Trainer(ABC):
         self.config = config
         self.device = device
         self.num_updates = 0
+        self.ranks = current()
         found = self.requirements(env, config)
         self.policy_width, self.initial_policy, self.mirror, limit = found
         self.elapsed_steps = None
         if np.any(limit):
             generator = np.random.default_rng(config.seed)
-            self.elapsed_steps = generator.integers(limit, size=env.num_envs)
+            count = self.ranks.size * env.num_envs
+            drawn = generator.integers(limit, size=count)
+            self.elapsed_steps = np.split(drawn, self.ranks.size)[self.ranks.rank]
         rows = env.unwrapped.rows if isinstance(env.unwrapped, MixedVectorEnv) else {}
         self.statistics = RolloutStatistics(env.num_envs, limit, rows)
 
@@ -145,8 +152,8 @@ class Trainer(ABC):
 
     @property
     def env_steps(self) -> int:
-        """Environment steps made so far."""
-        return self.vector_steps * self.config.num_envs
+        """Environment steps made so far, by all ranks."""
+        return self.vector_steps * self.config.num_envs * self.ranks.size
 
     @abstractmethod
     def update(self) -> dict[str, float]:

@@ -25,6 +25,7 @@ from skrl.agents.jax.ppo import PPO_CFG
 from adapters.kl_rule import adapted_rate
 from adapters.moments import Scale
 from adapters.noise import correlated
+from adapters.ranks import ALONE, Ranks
 from motrix_gym import Mirror
 from motrix_gym.policy import LOG_STD_RANGE
 
@@ -61,6 +62,7 @@ class CompiledPPO:
         learn_log_std: Whether the standard deviation of actions is learned.
         box: Lowest and highest actions, (act,) each.
         bounds_loss_scale: Weight of the mean actions' squared distance from the box.
+        ranks: The processes that learn together, which call `update` at once.
 
     Attributes:
         act: (learner, observations (n, obs), scale, last noise (n, act)) -> new key, noise,
@@ -86,6 +88,7 @@ class CompiledPPO:
         learn_log_std: bool,
         box: tuple[Any, Any],
         bounds_loss_scale: float,
+        ranks: Ranks = ALONE,
     ):
         self.cfg, self.chunk, self.mirror = cfg, chunk, mirror
         self._noise_correlation = noise_correlation
@@ -98,7 +101,8 @@ class CompiledPPO:
         self.act = jax.jit(self._act)
         self.values = jax.jit(self._values)
         self.targets = jax.jit(self._targets)
-        self.update = jax.jit(self._update, donate_argnums=0)
+        self.ranks = ranks
+        self.update = ranks.spread(self._update)
 
     def _distribution(self, params: Any, inputs: Arrays) -> tuple[jax.Array, jax.Array]:
         mean, outputs = self._policy_network(params, inputs, "policy")
@@ -158,7 +162,7 @@ class CompiledPPO:
             # The network's outputs as recorded, so that old and predicted values have one scale.
             "values": rollout["values"],
             "returns": value_scale.normalize(returns),
-            "advantages": (advantages - advantages.mean()) / (advantages.std() + 1e-8),
+            "advantages": self._standardized(advantages),
         }
         batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
         size = len(batch["returns"])
@@ -187,7 +191,7 @@ class CompiledPPO:
         def mini_batch(carry: tuple[Learner, jax.Array], rows: jax.Array):
             learner, stopped = carry
             counts = 1.0 - stopped
-            gradients, figures = self._gradients(learner, batch, rows)
+            gradients, figures = self.ranks.tree_mean(self._gradients(learner, batch, rows))
             stepped = self._stepped(learner, gradients)
             if self.cfg.kl_threshold:
                 stopped |= figures["kl"] > self.cfg.kl_threshold
@@ -213,6 +217,12 @@ class CompiledPPO:
             "Policy / Standard deviation": jnp.exp(log_std).mean(),
         }
         return learner, moments, scalars
+
+    def _standardized(self, advantages: jax.Array) -> jax.Array:
+        """Returns advantages with the mean 0 and the deviation 1 over all ranks."""
+        mean = self.ranks.tree_mean(advantages.mean())
+        variance = self.ranks.tree_mean(jnp.square(advantages - mean).mean())
+        return (advantages - mean) / (jnp.sqrt(variance) + 1e-8)
 
     def _gradients(self, learner: Learner, batch: Arrays, rows: jax.Array) -> tuple[Any, Arrays]:
         """Returns mean gradients and figures of a mini-batch, rows (chunks, chunk)."""

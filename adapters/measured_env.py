@@ -20,6 +20,7 @@ class MeasuredEnv(VectorWrapper):
         statistics: Takes in every step.
         reward_scale: Multiplies the learner's rewards; the statistics get the reward as it is.
         elapsed_steps: How many steps old the first episodes count as, (N,); None for 0.
+        first_row: Number of the first row among those of all ranks.
 
     Attributes:
         seconds: Time spent in the environment's own `step`; whoever reads it may set it to 0.
@@ -32,20 +33,21 @@ class MeasuredEnv(VectorWrapper):
         statistics: RolloutStatistics,
         reward_scale: float = 1.0,
         elapsed_steps: np.ndarray | None = None,
+        first_row: int = 0,
     ):
         super().__init__(env)
         space = env.single_action_space
         assert isinstance(space, Box)
         self.low, self.high = space.low, space.high
         self.statistics, self.reward_scale = statistics, reward_scale
-        self.elapsed_steps = elapsed_steps
+        self.elapsed_steps, self.first_row = elapsed_steps, first_row
         self.seconds = 0.0
         self.counted: np.ndarray | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begins all episodes; `seed` is the training's, not the environment's."""
         if seed is not None:
-            seed = first_stream(seed, "training")
+            seed = first_stream(seed, "training") + self.first_row
         if self.elapsed_steps is not None:
             options = (options or {}) | {"elapsed_steps": self.elapsed_steps}
         return self.env.reset(seed=seed, options=options)

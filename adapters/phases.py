@@ -16,6 +16,8 @@ class PhasedTrainer(Trainer):
     A subclass writes the two phases, and stores and restores the learner.
     """
 
+    own_state = ("env/", "statistics/")
+
     @abstractmethod
     def _collect(self) -> None:
         """Makes an update's vector steps through `measured_env`; see `update`."""
@@ -49,7 +51,7 @@ class PhasedTrainer(Trainer):
         if (log_std := self._scheduled_log_std()) is not None:
             self._set_log_std(log_std)  # of the next update
         scalars |= phase_times(physics, collected - start, learned - collected)
-        return self.statistics.summary() | scalars
+        return self.statistics.summary(self.ranks) | self.ranks.mean_by_name(scalars)
 
     def _scheduled_log_std(self) -> float | None:
         """Returns the log standard deviation by PPO's schedule; None where it is learned."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from adapters.algorithm_config import AlgorithmConfig
 from adapters.distill_config import DistillConfig
 from adapters.ppo_config import PPOConfig
+from adapters.ranks import unseen
 from adapters.sb3_config import (
     ARSConfig,
     CrossQConfig,
@@ -47,6 +48,7 @@ class TrainerRecord:
         extra: The extra of motrix-gym that installs them; None if none does.
         framework: "jax" or "torch", which is asked for a GPU; None: the trainer uses none.
         resumes: Whether a stopped training can go on from its stored state.
+        distributed: Algorithms that several processes can learn together, connected by `framework`.
 
     Raises:
         ValueError: a class is not written "module:Class", an algorithm is unknown, or the framework
@@ -60,6 +62,7 @@ class TrainerRecord:
     extra: str | None = None
     framework: str | None = None
     resumes: bool = True
+    distributed: tuple[str, ...] = ()
 
     def __post_init__(self):
         for algo, place in self.classes.items():
@@ -156,7 +159,8 @@ def load_trainer(name: str, algo: str = "ppo") -> "type[Trainer]":
     record = find_trainer(name)
     module, _, attribute = record.classes[algo].partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        with unseen():
+            return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if (error.name or module).split(".")[0] in ("adapters", "motrix_gym"):
             raise
@@ -197,6 +201,7 @@ for _record in (
         packages=("jax", "flax", "optax", "skrl"),
         extra="skrl-jax",
         framework="jax",
+        distributed=("ppo",),
     ),
     TrainerRecord(
         name="skrl-torch",
@@ -208,6 +213,7 @@ for _record in (
         packages=("torch", "skrl"),
         extra="skrl-torch",
         framework="torch",
+        distributed=("ppo",),
     ),
     TrainerRecord(
         name="sb3",
@@ -225,6 +231,7 @@ for _record in (
         packages=("torch", "stable_baselines3"),
         extra="sb3",
         framework="torch",
+        distributed=("ppo",),
     ),
 ):
     register_trainer(_record)
@@ -236,6 +243,10 @@ for _name, _class in {
 }.items():
     register_trainer(
         dataclasses.replace(
-            TRAINERS[_name], name=STOCK_PREFIX + _name, classes={"ppo": _class}, resumes=False
+            TRAINERS[_name],
+            name=STOCK_PREFIX + _name,
+            classes={"ppo": _class},
+            resumes=False,
+            distributed=(),
         )
     )

@@ -16,10 +16,11 @@ from adapters.algorithm_config import FieldError
 from adapters.initial_policy import whole_normalizer
 from adapters.kl_rule import adapted_rate
 from adapters.ppo_config import ADAM_EPSILON, MIN_LEARNING_RATE, PPOConfig
+from adapters.ranks import ALONE, Ranks, current
 from adapters.requirements import Requirements
 from adapters.sb3_config import RecurrentPPOConfig
 from adapters.sb3_env import BatchedTimeLimits
-from adapters.sb3_normalizer import MirroredMoments, load_moments
+from adapters.sb3_normalizer import SharedMoments, load_moments
 from adapters.sb3_on_policy import (
     Images,
     OnPolicyTrainer,
@@ -28,7 +29,7 @@ from adapters.sb3_on_policy import (
     network_settings,
 )
 from adapters.torch_networks import load_linear_layers, make_trunk
-from adapters.torch_sampling import Noise
+from adapters.torch_sampling import Noise, part_stream
 from adapters.torch_states import set_rate
 from motrix_gym.policy import LOG_STD_RANGE, Policy
 
@@ -47,9 +48,11 @@ class SB3Trainer(OnPolicyTrainer):
 
     config: PPOConfig
     without_effect = ("mixed_precision",)
+    own_state = (*OnPolicyTrainer.own_state, "trainer/returns", "trainer/episode_starts")
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
+        part_stream(self.generator, config.seed, self.ranks.rank)
         if self.initial_policy:
             self._start_from(self.initial_policy)
 
@@ -62,13 +65,21 @@ class SB3Trainer(OnPolicyTrainer):
                 f"early_stop_kl={config.early_stop_kl} with symmetry_augmentation=True: "
                 "Stable-Baselines3 would count mirror images as divergence; set early_stop_kl=0",
             )
+        if current().size > 1 and config.early_stop_kl:
+            raise FieldError(
+                "early_stop_kl",
+                f"early_stop_kl={config.early_stop_kl} in several processes: each would stop at "
+                "another time in Stable-Baselines3; set early_stop_kl=0, or use skrl-torch",
+            )
         return found
 
     def _make_normalizer(self) -> VecNormalize:
         normalizer = super()._make_normalizer()
-        if self.mirror and normalizer.norm_obs:
-            shape = normalizer.observation_space.shape
-            normalizer.obs_rms = MirroredMoments(self.mirror.observation, shape)
+        normalizer.ret_rms = SharedMoments((), self.ranks)
+        if normalizer.norm_obs:
+            shape: Any = normalizer.observation_space.shape
+            reflection = self.mirror.observation if self.mirror else None
+            normalizer.obs_rms = SharedMoments(shape, self.ranks, reflection)
         return normalizer
 
     def _make_model(self) -> Any:
@@ -77,7 +88,9 @@ class SB3Trainer(OnPolicyTrainer):
         if mirror := self.mirror:
             images = {"observations": self._image, "actions": mirror.action}
         noise = self._make_noise(self.config.noise_correlation)
-        model = make_ppo(venv, self.config, self.torch_device, noise, images, self.policy_width)
+        model = make_ppo(
+            venv, self.config, self.torch_device, noise, images, self.policy_width, self.ranks
+        )
         venv.learner = model.policy
         return model
 
@@ -120,7 +133,7 @@ class SB3Trainer(OnPolicyTrainer):
         if self.mirror:
             figures["Learning / KL divergence"] = self._own_divergence()
         if threshold := self.config.desired_kl:
-            divergence = figures["Learning / KL divergence"]
+            divergence = self.ranks.mean(figures["Learning / KL divergence"])
             rate = adapted_rate(self.rate, divergence, threshold, MIN_LEARNING_RATE, highest)
             set_rate(self.optimizer, float(rate))
         return figures
@@ -177,6 +190,7 @@ def make_ppo(
     noise: Noise,
     images: Images | None = None,
     policy_width: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> PPO:
     """Returns Stable-Baselines3's PPO with our settings; its `train` makes one epoch.
 
@@ -187,6 +201,7 @@ def make_ppo(
         noise: For the actions; mini-batches are drawn from its generator.
         images: See `SeededRolloutBuffer`.
         policy_width: See `PrivilegedPolicy`; read with `privileged_value`.
+        ranks: The processes that learn together.
     """
     networks = network_settings(config)
     if config.shares_trunk:
@@ -202,12 +217,14 @@ def make_ppo(
         networks["policy_width"] = policy_width
     networks["optimizer_kwargs"] = {"eps": ADAM_EPSILON}
     settings: dict[str, Any] = sb3_settings(config) | {"n_epochs": 1}
+    if ranks.size > 1:  # done with what is of all ranks: by the buffer, and before a step
+        settings |= {"normalize_advantage": False, "max_grad_norm": np.inf}
     model = TrainerPPO(
         policy_class,
         venv,
         **settings,
         rollout_buffer_class=SeededRolloutBuffer,
-        rollout_buffer_kwargs={"generator": noise.generator, "images": images},
+        rollout_buffer_kwargs={"generator": noise.generator, "images": images, "ranks": ranks},
         stats_window_size=max(100, venv.num_envs),
         policy_kwargs=networks,
         device=device,
@@ -220,6 +237,15 @@ def make_ppo(
         bounds_loss_scale=config.bounds_loss_scale,
     )
     model.policy.log_std.requires_grad_(config.final_log_std is None)
+    if ranks.size > 1:
+        parameters = list(model.policy.parameters())
+        limit = config.grad_norm_clip or np.inf
+
+        def share_gradients(*_: Any) -> None:
+            ranks.average([p.grad for p in parameters if p.grad is not None])
+            torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+        model.policy.optimizer.register_step_pre_hook(share_gradients)
     return model
 
 

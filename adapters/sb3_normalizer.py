@@ -9,6 +9,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.ppo_config import PPOConfig
+from adapters.ranks import Ranks
 from adapters.sb3_config import ARSConfig, GaussianConfig, OffPolicyConfig
 from adapters.sb3_env import SB3VecEnv
 from adapters.states import with_prefix, without_prefix
@@ -69,15 +70,24 @@ def restore_observations(normalizer: VecNormalize, state: Arrays) -> None:
         load_moments(moments, without_prefix("moments/", state))
 
 
-class MirroredMoments(RunningMeanStd):
-    """Running moments that count every sample's mirror image too.
+class SharedMoments(RunningMeanStd):
+    """Running moments of the samples of all ranks.
 
-    So the normalised mirror image is the mirror image of the normalised sample.
+    Args:
+        shape: Of a sample.
+        ranks: The processes that learn together.
+        reflection: Counts every sample's mirror image too. So the normalised mirror image is the
+            mirror image of the normalised sample.
     """
 
-    def __init__(self, reflection: Reflection, shape: tuple[int, ...]):
+    def __init__(self, shape: tuple[int, ...], ranks: Ranks, reflection: Reflection | None = None):
         super().__init__(shape=shape)
-        self.reflection = reflection
+        self.ranks, self.reflection = ranks, reflection
 
     def update(self, arr: np.ndarray) -> None:
-        super().update(np.concatenate([arr, self.reflection(arr)]))
+        super().update(np.concatenate([arr, self.reflection(arr)]) if self.reflection else arr)
+
+    def update_from_moments(
+        self, batch_mean: np.ndarray, batch_var: np.ndarray, batch_count: float
+    ) -> None:
+        super().update_from_moments(*self.ranks.moments(batch_mean, batch_var, int(batch_count)))

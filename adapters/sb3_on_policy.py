@@ -14,6 +14,7 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from adapters.ppo_config import OBSERVATION_CLIP, PPOConfig
+from adapters.ranks import ALONE, Ranks
 from adapters.sb3_config import GaussianConfig
 from adapters.sb3_env import check_bounded
 from adapters.sb3_normalizer import (
@@ -175,13 +176,21 @@ class SeededRolloutBuffer(RolloutBuffer):
 
     `images` has functions that mirror columns, by the column's name. With it, an epoch takes either
     each sample or its mirror image, at equal chances. Columns without a function are not changed.
+
+    Of several `ranks`, each has a part of every mini-batch. Then it yields advantages with the mean
+    0 and the deviation 1 over all parts; Stable-Baselines3 would do that for each part alone.
     """
 
     def __init__(
-        self, *args: Any, generator: torch.Generator, images: Images | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        generator: torch.Generator,
+        images: Images | None = None,
+        ranks: Ranks = ALONE,
+        **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
-        self.generator, self.images = generator, images
+        self.generator, self.images, self.ranks = generator, images, ranks
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
         size = self.buffer_size * self.n_envs
@@ -196,4 +205,12 @@ class SeededRolloutBuffer(RolloutBuffer):
             self.generator_ready = True
         rows = shuffled(size, self.generator, mirrored=bool(self.images)).cpu().numpy()
         for start in range(0, size, batch_size or size):
-            yield self._get_samples(rows[start : start + (batch_size or size)])
+            samples = self._get_samples(rows[start : start + (batch_size or size)])
+            yield samples if self.ranks.size == 1 else self._standardized(samples)
+
+    def _standardized(self, samples: RolloutBufferSamples) -> RolloutBufferSamples:
+        advantages = samples.advantages
+        mean, variance = to_array(advantages.mean()), to_array(advantages.var())
+        mean, variance, _ = self.ranks.moments(mean, variance, len(advantages), ddof=1)
+        deviation = float(np.sqrt(variance)) + 1e-8
+        return samples._replace(advantages=(advantages - float(mean)) / deviation)

@@ -30,13 +30,19 @@ class SkrlJaxTrainer(PhasedTrainer):
 
     config: PPOConfig
     name = "skrl-jax"
+    own_state = (*PhasedTrainer.own_state, "observations", "agent/learner/key", "agent/noise")
     without_effect = ("mixed_precision", "share_policy_value_features")
 
     def __init__(self, env: VectorEnv, config: PPOConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         observation_box: Any = env.single_observation_space
         action_box: Any = env.single_action_space
-        self.measured_env = MeasuredEnv(env, self.statistics, elapsed_steps=self.elapsed_steps)
+        self.measured_env = MeasuredEnv(
+            env,
+            self.statistics,
+            elapsed_steps=self.elapsed_steps,
+            first_row=self.ranks.rank * env.num_envs,
+        )
         self.agent = SkrlJaxAgent(
             config,
             observation_box,
@@ -44,11 +50,13 @@ class SkrlJaxTrainer(PhasedTrainer):
             find_device(device),
             self.mirror,
             policy_width=self.policy_width,
+            ranks=self.ranks,
         )
         if self.initial_policy:
             self.agent.start_from(self.initial_policy)
         self.observations, _ = self.measured_env.reset(seed=config.seed)
-        self.agent.observation_moments.warm_up(self.observations, least_std=1.0)
+        (observations,) = self.ranks.joined(self.observations)
+        self.agent.observation_moments.warm_up(observations, least_std=1.0)
 
     def _collect(self) -> None:
         self.agent.start()
@@ -101,7 +109,7 @@ def find_device(name: str) -> jax.Device:  # pyright: ignore[reportInvalidTypeFo
     if name not in platforms:
         raise ValueError(f"device {name!r} is not supported; allowed are 'cpu', 'cuda'")
     try:
-        return jax.devices(platforms[name])[0]
+        return jax.local_devices(backend=platforms[name])[0]
     except RuntimeError as error:
         raise ValueError(
             f"device {name!r} is not available: JAX {jax.__version__} finds no GPU; use 'cpu', or "

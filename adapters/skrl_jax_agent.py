@@ -45,6 +45,7 @@ from adapters.initial_policy import whole_normalizer
 from adapters.jax_ppo import Arrays, CompiledPPO, Learner, chunk_size, with_log_std
 from adapters.moments import Moments
 from adapters.ppo_config import MIN_LEARNING_RATE, OBSERVATION_CLIP, PPOConfig
+from adapters.ranks import ALONE, Ranks
 from adapters.skrl_jax_models import PolicyNetwork, ValueNetwork, layer_names, make_networks
 from adapters.skrl_settings import skrl_settings
 from adapters.states import with_prefix, without_prefix
@@ -68,6 +69,7 @@ class SkrlJaxAgent(PPO):
         mirror: For `config.symmetry_augmentation`; None goes without.
         policy_width: Entries of an observation that the policy sees, the first ones; None: all. The
             value sees all.
+        ranks: The processes that learn together.
 
     Attributes:
         rollout: What was recorded, as `jax_ppo` describes it, but for the observations.
@@ -86,6 +88,7 @@ class SkrlJaxAgent(PPO):
         mirror: Mirror | None = None,
         *,
         policy_width: int | None = None,
+        ranks: Ranks = ALONE,
     ):
         skrl_config.jax.device = device  # else skrl's models look for a GPU, and warn
         common: Arrays = {
@@ -94,6 +97,9 @@ class SkrlJaxAgent(PPO):
             "device": device,
         }
         policy, value, key = make_networks(config, policy_width, **common)
+        if ranks.rank:
+            key = jax.random.fold_in(key, 2 + ranks.rank)
+        self.ranks = ranks
         models: dict[str, Model] = {"policy": policy, "value": value}
         super().__init__(models=models, cfg=ppo_config(config), **common)
         self.policy_learning_rate, self.key = jnp.float32(config.learning_rate), key
@@ -119,6 +125,7 @@ class SkrlJaxAgent(PPO):
             learn_log_std=config.final_log_std is None,
             box=(action_space.low, action_space.high),
             bounds_loss_scale=config.bounds_loss_scale,
+            ranks=ranks,
         )
         self.rollout: dict[str, np.ndarray] = {}
         steps, rows = config.rollouts, config.num_envs
@@ -128,7 +135,7 @@ class SkrlJaxAgent(PPO):
             self.rollout[name] = np.zeros((steps, rows), bool)
         self.rollout["actions"] = np.zeros((steps, rows, *action_space.shape), np.float32)
         self._keeps_noise = config.noise_correlation > 0
-        noise_key = jax.random.fold_in(key, 2)  # 0 and 1 are what `act` splits the key into
+        noise_key = jax.random.fold_in(key, 2)  # 0 and 1 are what `act` splits it into
         self._noise = jax.random.normal(noise_key, (rows, *action_space.shape))
         self.start()
 
@@ -227,14 +234,15 @@ class SkrlJaxAgent(PPO):
         rollout, targets = self.targets()
         returns = jax.device_get(targets["returns"])
         rows = returns.shape[1]
-        self.value_moments.fold(returns.mean(axis=1), returns.var(axis=1), size=rows)
+        means, variances = self.ranks.joined(returns.mean(axis=1), returns.var(axis=1))
+        self.value_moments.fold(means, variances, size=rows)
         scales = self.observation_moments.scale, self.value_moments.scale
         progress = timestep / timesteps if timesteps else 0.0
         highest_rate = jnp.float32(self.config.highest_rate(progress))
         inputs = self.learner, rollout, targets, *scales, highest_rate
         self.learner, *figures = self.ppo.update(*inputs)
         moments, scalars = jax.device_get(figures)
-        self.observation_moments.fold(*moments, size=rows)
+        self.observation_moments.fold(*self.ranks.joined(*moments), size=rows)
         for tag, scalar in scalars.items():
             self.track_data(tag, float(scalar))
 

@@ -18,6 +18,7 @@ from adapters.skrl_torch_models import ActorCritic
 from adapters.states import with_prefix, without_prefix
 from adapters.torch_devices import precision_notes
 from adapters.torch_networks import linear_layers, load_linear_layers, to_array
+from adapters.torch_sampling import part_stream
 from adapters.torch_states import Arrays
 from adapters.torch_trainer import TorchTrainer
 from motrix_gym.policy import Policy
@@ -41,7 +42,8 @@ class SkrlTorchTrainer(TorchTrainer):
         )
         with self.seeded():
             model = ActorCritic(*spaces, config, self.torch_device, self.policy_width)
-        self.agent = TimeLimitPPO(model, memory, config, self.generator, self.mirror)
+        part_stream(self.generator, config.seed, self.ranks.rank)
+        self.agent = TimeLimitPPO(model, memory, config, self.generator, self.mirror, self.ranks)
         self.agent.init()
         self.agent.enable_training_mode(True)
         self.network, self.optimizer = model, self.agent.optimizer

@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from adapters.ppo_config import MIN_LEARNING_RATE, PPOConfig
+from adapters.ranks import ALONE, Ranks
 from adapters.skrl_settings import skrl_settings
 from adapters.skrl_torch_models import ActorCritic
 from adapters.torch_networks import to_array
@@ -51,6 +52,7 @@ class TimeLimitPPO(PPO):
         config: The settings.
         generator: Source of all randomness, on the model's device.
         mirror: For `config.symmetry_augmentation`; None goes without.
+        ranks: The processes that learn together.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class TimeLimitPPO(PPO):
         config: PPOConfig,
         generator: torch.Generator,
         mirror: Mirror | None = None,
+        ranks: Ranks = ALONE,
     ):
         super().__init__(
             models={"policy": model, "value": model},
@@ -67,8 +70,9 @@ class TimeLimitPPO(PPO):
             observation_space=model.observation_space,
             action_space=model.action_space,
             device=model.device,
-            cfg=ppo_config(config, model),
+            cfg=ppo_config(config, model, ranks),
         )
+        self.ranks = ranks
         self.model, self.memory, self.config, self.generator = model, memory, config, generator
         space: Any = model.action_space
         shape = (memory.num_envs, *space.shape)
@@ -150,6 +154,8 @@ class TimeLimitPPO(PPO):
             lambda_coefficient=cfg.gae_lambda,
             time_limit_bootstrap=True,  # cut at every end of an episode; final values are paid
         )
+        if self.ranks.size > 1:  # skrl takes mean and deviation of this rank's alone
+            advantages = self._standardized(returns - values)
         if isinstance(self._value_preprocessor, RunningStandardScaler):
             self._value_preprocessor(returns, train=True)
         columns = [
@@ -168,7 +174,7 @@ class TimeLimitPPO(PPO):
             images = [mirrored.flatten(0, 1), self._mirror.action(columns[1])]
             images += [*columns[2:-1], torch.zeros_like(columns[-1])]
             columns = [torch.cat(pair) for pair in zip(columns, images, strict=True)]
-        figures, divergences = [], []
+        figures, divergences, parameters = [], [], list(self.model.parameters())
         for _ in range(cfg.learning_epochs):
             divergences = []
             order = shuffled(size, self.generator, mirrored=self._mirror is not None)
@@ -176,17 +182,19 @@ class TimeLimitPPO(PPO):
                 loss, divergence, mini_batch = self._loss(*(column[rows] for column in columns))
                 figures.append(mini_batch)
                 divergences.append(divergence)
-                if cfg.kl_threshold and divergence > cfg.kl_threshold:
+                if cfg.kl_threshold and self.ranks.mean(divergence) > cfg.kl_threshold:
                     break
                 self.optimizer.zero_grad()
                 loss.backward()
+                self.ranks.average([p.grad for p in parameters if p.grad is not None])
                 if cfg.grad_norm_clip > 0:
-                    nn.utils.clip_grad_norm_(self.model.parameters(), cfg.grad_norm_clip)
+                    nn.utils.clip_grad_norm_(parameters, cfg.grad_norm_clip)
                 self.optimizer.step()
                 with torch.no_grad():
                     self.model.log_std.clamp_(*LOG_STD_RANGE)
             if self.scheduler:
-                self.scheduler.step(torch.stack(divergences).mean().item())
+                divergence = torch.stack(divergences).mean().item()
+                self.scheduler.step(float(self.ranks.mean(divergence)))
 
         observations = memory("observations")
         if self._mirror:  # so that normalising a mirror image gives the normalised one's image
@@ -198,6 +206,12 @@ class TimeLimitPPO(PPO):
         scalars = torch.cat([torch.stack(figures).mean(dim=0), overall]).tolist()
         for tag, scalar in zip(TAGS, scalars, strict=True):
             self.track_data(tag, scalar)
+
+    def _standardized(self, advantages: torch.Tensor) -> torch.Tensor:
+        """Returns advantages with the mean 0 and the deviation 1 over all ranks."""
+        mean, variance = (to_array(x) for x in (advantages.mean(), advantages.var()))
+        mean, variance, _ = self.ranks.moments(mean, variance, advantages.numel(), ddof=1)
+        return (advantages - float(mean)) / (math.sqrt(variance) + 1e-8)
 
     def _anneal(self, progress: float) -> None:
         """Bounds the rate as it is after a share of the run."""
@@ -255,9 +269,25 @@ TAGS = (
 )
 
 
-def ppo_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
+class SharedScaler(RunningStandardScaler):
+    """skrl's normaliser, whose moments are those of the samples of all ranks."""
+
+    def __init__(self, *, ranks: Ranks, **settings: Any):
+        super().__init__(**settings)
+        self.ranks = ranks
+
+    def _parallel_variance(
+        self, input_mean: torch.Tensor, input_var: torch.Tensor, input_count: int
+    ) -> None:
+        moments = to_array(input_mean), to_array(input_var), input_count
+        mean, variance, count = self.ranks.moments(*moments, ddof=1)
+        mean, variance = (torch.as_tensor(x, device=self.device) for x in (mean, variance))
+        super()._parallel_variance(mean, variance, count)
+
+
+def ppo_config(config: PPOConfig, model: ActorCritic, ranks: Ranks = ALONE) -> PPO_CFG:
     """Returns our settings as skrl's, without files or logs."""
-    scaler = {"device": model.device}
+    scaler = {"device": model.device, "ranks": ranks}
     observation_scaler = scaler | {"size": model.observation_space}
     return PPO_CFG(
         **skrl_settings(config),
@@ -267,9 +297,9 @@ def ppo_config(config: PPOConfig, model: ActorCritic) -> PPO_CFG:
             "min_lr": MIN_LEARNING_RATE,
             "max_lr": config.max_learning_rate,
         },
-        observation_preprocessor=RunningStandardScaler if config.normalize_observations else None,
+        observation_preprocessor=SharedScaler if config.normalize_observations else None,
         observation_preprocessor_kwargs=observation_scaler,
-        value_preprocessor=RunningStandardScaler if config.normalize_values else None,
+        value_preprocessor=SharedScaler if config.normalize_values else None,
         value_preprocessor_kwargs=scaler | {"size": 1, "clip_threshold": math.inf},
         time_limit_bootstrap=False,  # skrl's own; TimeLimitPPO pays time limits itself
         experiment=ExperimentCfg(write_interval=0, checkpoint_interval=0),

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from adapters.ranks import ALONE, Ranks
+
 RETURN = "Reward / Total reward"
 COUNT = "Episode / Count"
 RATES = ("Episode / Success rate", "Episode / Terminated rate")  # a mean says it all
@@ -112,11 +114,15 @@ class RolloutStatistics:
             if "success" in info:
                 self._add("Episode / Success rate", np.asarray(info["success"])[whole])
 
-    def summary(self) -> dict[str, float]:
-        """Returns the scalars by tag since the last summary, and forgets them."""
-        episodes = self._window.get(RETURN, [0])[0]
+    def summary(self, ranks: Ranks = ALONE) -> dict[str, float]:
+        """Returns the scalars by tag since the last summary, of all ranks, and forgets them."""
+        window: dict[str, np.ndarray] = {}
+        for part in ranks.gathered({tag: new.tolist() for tag, new in self._window.items()}):
+            for tag, new in part.items():
+                window[tag] = _merged(window.get(tag), np.array(new))
+        episodes = window.get(RETURN, [0])[0]
         scalars = {COUNT: float(episodes)}
-        for tag, (count, total, low, high) in self._window.items():
+        for tag, (count, total, low, high) in window.items():
             if tag in RATES:
                 scalars[tag] = float(total / count)
             else:
@@ -174,11 +180,7 @@ class RolloutStatistics:
             return
         total = values.sum(dtype=np.float64)
         new = np.array([values.size, total, values.min(), values.max()])
-        if (old := self._window.get(tag)) is not None:
-            new[:2] += old[:2]
-            new[2] = min(new[2], old[2])
-            new[3] = max(new[3], old[3])
-        self._window[tag] = new
+        self._window[tag] = _merged(self._window.get(tag), new)
 
     def _accumulate(self, tag: str, values: np.ndarray, counted: Any) -> None:
         """Adds a step's values to the sums of the episodes under way."""
@@ -201,3 +203,10 @@ def _of_rows(info: Mapping[str, Any], rows: slice) -> dict[str, Any]:
             continue
         found[key] = _of_rows(value, rows) if isinstance(value, Mapping) else value[rows]
     return found
+
+
+def _merged(old: np.ndarray | None, new: np.ndarray) -> np.ndarray:
+    """Returns count, sum, least and largest of two parts of a window; the old may be missing."""
+    if old is None:
+        return new
+    return np.array([*(new[:2] + old[:2]), min(new[2], old[2]), max(new[3], old[3])])

@@ -63,6 +63,24 @@ def shuffled(size: int, generator: torch.Generator, mirrored: bool) -> torch.Ten
     return order
 
 
+def part_stream(generator: torch.Generator, seed: int | None, rank: int) -> None:
+    """Gives a generator a stream of this rank's own; that of rank 0 goes on.
+
+    On a CPU a seed has 32 bits only, all of which are seeds of trainings. So the whole state of the
+    Mersenne twister is made from seed and rank, by NumPy's `SeedSequence`.
+    """
+    if not rank:
+        return
+    if generator.device.type != "cpu":
+        generator.manual_seed((seed or 0) + (rank << 32))
+        return
+    state = torch.Generator().get_state().numpy()
+    words = np.random.MT19937(np.random.SeedSequence([seed or 0, rank])).state["state"]["key"]
+    # Torch's layout: 24 bytes (seed, position), then each word of the twister in 8 bytes.
+    state[24 : 24 + 8 * len(words)].view(np.uint64)[:] = words
+    generator.set_state(torch.from_numpy(state))
+
+
 class TorchMirror:
     """A `Mirror` of tensors: reflections of observations (..., obs) and actions (..., act)."""
 

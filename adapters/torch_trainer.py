@@ -36,13 +36,18 @@ class TorchTrainer(PhasedTrainer):
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
+    own_state = (*PhasedTrainer.own_state, "generator", "trainer/observations", "trainer/noise")
 
     def __init__(self, env: VectorEnv, config: AlgorithmConfig, *, device: str = "cpu"):
         super().__init__(env, config, device=device)
         self.torch_device = available_device(device)
         self.generator = torch.Generator(self.torch_device).manual_seed(config.seed or 0)
         self.measured_env = MeasuredEnv(
-            env, self.statistics, config.rewards_shaper_scale, self.elapsed_steps
+            env,
+            self.statistics,
+            config.rewards_shaper_scale,
+            self.elapsed_steps,
+            self.ranks.rank * env.num_envs,
         )
 
     @abstractmethod

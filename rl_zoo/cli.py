@@ -84,8 +84,19 @@ def _attempt(command: Callable[[Sequence[str] | None], int], argv: Sequence[str]
             raise  # a mistake in the program: its traceback is wanted
         message, status = _message(error), _status(error)
         commands = getattr(error, "commands", ())
-    print(f"error: {short(message)}", *map(short, commands), sep="\n  ", file=sys.stderr)
+        if not message:  # another rank says what is wrong
+            return status
+    print(
+        f"{_speaker()}error: {short(message)}", *map(short, commands), sep="\n  ", file=sys.stderr
+    )
     return status
+
+
+def _speaker() -> str:
+    """Returns how a message begins that is not of the first rank."""
+    from adapters.ranks import current
+
+    return f"rank {current().rank}: " if current().rank else ""
 
 
 def _interruptible(
@@ -137,6 +148,7 @@ def _on_ctrl_c(act: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """The errors whose message was written for the user; looked up only when one is raised."""
     from adapters import FieldError, MissingLibraryError, PolicyError
+    from adapters.ranks import RanksError
     from motrix_gym import TaskError
     from motrix_gym.registration import UnknownEnvironmentError
     from motrix_gym.rendering import RenderingError
@@ -152,6 +164,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         TaskError,
         RenderingError,
         RunError,
+        RanksError,
         OSError,  # a disk that is full, a folder that is closed
         MemoryError,
     )

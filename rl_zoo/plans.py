@@ -247,12 +247,15 @@ def plan_resumed(folder: str | Path, env_id: str | None = None) -> Plan:
     Raises:
         RunError: There is no run, or it is damaged, or is being written to.
         ZooError: Its environment is not registered.
+        RanksError: A launcher gave this process a place that cannot be.
     """
+    from adapters.ranks import Place
     from rl_zoo.log_services import check_services
     from rl_zoo.runs import Run
 
     folder = Path(folder)
-    run = Run.open(folder, env_id=find_env(env_id) if env_id else None, resume=True)
+    first = Place.of_environment().rank == 0  # the others only read
+    run = Run.open(folder, env_id=find_env(env_id) if env_id else None, resume=first)
     try:
         manifest = run.manifest()
         check_services(manifest.get("log", ()))

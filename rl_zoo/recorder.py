@@ -24,7 +24,7 @@ class Recorder:
 
     Args:
         trainer: The trainer.
-        run: The run, open for writing.
+        run: The run, open for writing; in other ranks than the first, a stand-in.
         log: Where scalars go, every `log_interval` vector steps.
         on_log: Called with environment steps and scalars whenever these go to the log.
 
@@ -120,9 +120,11 @@ class Recorder:
 
     def _write_log(self) -> None:
         trainer, scalars = self.trainer, _combined(self._unlogged)
-        steps = (trainer.vector_steps - self._logged) * trainer.config.num_envs
+        rows = trainer.config.num_envs * trainer.ranks.size
+        steps = (trainer.vector_steps - self._logged) * rows
         rate = {"Time / Steps per second": steps / self._unlogged_seconds}
-        self.log.write(trainer.env_steps, scalars | rate)
+        with trainer.ranks.together():
+            self.log.write(trainer.env_steps, scalars | rate)
         if self.on_log:
             self.on_log(trainer.env_steps, scalars)
         self._logged, self._unlogged_seconds = trainer.vector_steps, 0.0
@@ -134,15 +136,17 @@ class Recorder:
         made = trainer.vector_steps - self._saved
         enough = self._episodes and 2 * made > trainer.config.check_point_interval
         seconds = self._seconds_before + self.seconds
-        self.run.save_checkpoint(
-            trainer.env_steps,
-            trainer.policy(),
-            trainer.state(),
-            self._total_return / self._episodes if enough else None,
-            train_seconds=seconds,
-            steps_per_second=trainer.env_steps / seconds,
-            peak_memory_mib=max(self._memory_before, peak_memory()),
-        )
+        state = trainer.ranks.whole_state(trainer.state(), trainer.own_state)
+        with trainer.ranks.together():
+            self.run.save_checkpoint(
+                trainer.env_steps,
+                trainer.policy(),
+                state,
+                self._total_return / self._episodes if enough else None,
+                train_seconds=seconds,
+                steps_per_second=trainer.env_steps / seconds,
+                peak_memory_mib=max(self._memory_before, peak_memory()),
+            )
         self._saved = trainer.vector_steps
         self._episodes, self._total_return = 0.0, 0.0
 

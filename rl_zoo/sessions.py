@@ -18,6 +18,7 @@ from rl_zoo.errors import UsageError, ZooError
 from rl_zoo.hints import command_line
 from rl_zoo.policy_search import with_policies_found
 from rl_zoo.progress import RETURN
+from rl_zoo.ranks import NoLog, join, shared_run
 
 if TYPE_CHECKING:
     from adapters import Policy
@@ -67,8 +68,12 @@ class Session:
             spent.
         started: When it began (`time.monotonic()`); by default now.
         on_log: Called with steps and scalars whenever these go to the run's log.
+        reshard: Whether a run may go on with another number of processes than it was trained by,
+            which is not exact: episodes begin anew, with other random numbers.
 
     Attributes:
+        ranks: The processes that learn together, of which the first writes the run.
+        notes: Lines for the user on how it begins.
         run: The run that is trained.
         trainer: The trainer.
         deadline: When it ends at the latest (`time.monotonic()`).
@@ -97,16 +102,19 @@ class Session:
         minutes: float = math.inf,
         started: float | None = None,
         on_log: Callable[[int, Mapping[str, float]], None] | None = None,
+        reshard: bool = False,
     ):
         import adapters
         import rl_zoo.logs  # noqa: F401 (if TensorBoard is missing, say so before there is a run)
 
         started = time.monotonic() if started is None else started
         self.plan, self.num_threads, self.on_log = plan, num_threads, on_log
+        self.ranks, self._reshard, self.notes = join(plan), reshard, list[str]()
+        config = self.ranks.place.share(plan.own)
         self.deadline = started + 60.0 * minutes
         self.seconds, self.interrupted = 0.0, False
         self.goal_met, self.measured = False, ""
-        with contextlib.ExitStack() as stack:
+        with self.ranks.together(), contextlib.ExitStack() as stack:
             if plan.resume:
                 stack.callback(plan.resume.close)
             if plan.earlier:
@@ -116,41 +124,61 @@ class Session:
                 )
             trainer_class = adapters.load_trainer(plan.trainer, plan.algo)
             env = stack.enter_context(
-                contextlib.closing(plan.make_env(num_threads, trainer_class.autoreset_mode))
+                contextlib.closing(
+                    plan.make_env(
+                        num_threads or self.ranks.place.threads(),
+                        trainer_class.autoreset_mode,
+                        {plan.env_id: config.num_envs} if self.ranks.size > 1 else None,
+                    )
+                )
             )
             try:
-                self.trainer = trainer_class(env, with_policies_found(plan.own), device=plan.device)
+                self.trainer = trainer_class(env, with_policies_found(config), device=plan.device)
             except (adapters.FieldError, adapters.PolicyError, ZooError):
                 raise
             except ValueError as error:  # such as a device that is not there
                 raise ZooError(str(error)) from error
             if plan.own.training_env:  # policies are for the task as it is evaluated
                 self.trainer.task = plan.task()
-            self.run = self._begin(run_dir, started)
+            if plan.resume:
+                self._restore(plan.resume)
+            run = None if self.ranks.rank else self._begin(run_dir, started)
             self._open: contextlib.ExitStack | None = stack.pop_all()
+        self.run = shared_run(self.ranks, run)
         self.first_step = self.trainer.env_steps
 
     def _begin(self, run_dir: str | Path, started: float) -> "Run":
-        """Returns the run, open for writing: a new one, or one whose state the trainer restored."""
-        plan, run = self.plan, self.plan.resume
-        if run is None:
-            return create_run(plan, run_dir, started)
-        if latest := run.manifest()["latest"]:  # else its training has not begun yet
-            state, steps = run.state("latest"), latest["steps"]
-            try:
-                self.trainer.restore(state)
-                if (found := self.trainer.env_steps) != steps:
-                    raise ValueError(f"its state is of {found} steps, not of {steps}")
-            except Exception as error:  # a damaged state may make a library stumble anywhere
-                kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-                raise ZooError(f"{run.folder} cannot be resumed: {kind}{error}") from error
-        run.begin(started)
-        return run
+        """Returns the run, open for writing."""
+        if self.plan.resume is None:
+            return create_run(self.plan, run_dir, started)
+        self.plan.resume.begin(started)
+        return self.plan.resume
+
+    def _restore(self, run: "Run") -> None:
+        """Takes the trainer to the latest checkpoint of a run, if its training has begun."""
+        from adapters.ranks import COUNT, RanksError
+
+        if (latest := run.manifest()["latest"]) is None:
+            return
+        state, steps, own = run.state("latest"), latest["steps"], self.trainer.own_state
+        try:
+            if (count := int(state.get(COUNT, 1))) != self.ranks.size:
+                numbers = f"processes: {self.ranks.size} instead of {count}"
+                self.notes.append(f"{numbers}, with new episodes and random numbers: not exact")
+            fresh = self.trainer.state() if self._reshard else None
+            self.trainer.restore(self.ranks.part_of_state(state, own, fresh))
+            if (found := self.trainer.env_steps) != steps:
+                raise ValueError(f"its state is of {found} steps, not of {steps}")
+        except Exception as error:  # a damaged state may make a library stumble anywhere
+            told = isinstance(error, ValueError | RanksError)
+            kind = "" if told else f"{type(error).__name__}: "
+            raise ZooError(f"{run.folder} cannot be resumed: {kind}{error}") from error
 
     @property
     def total_steps(self) -> int:
         """Environment steps of the whole run."""
-        return self.trainer.config.vector_steps * self.trainer.config.num_envs
+        config = self.trainer.config
+        return config.vector_steps * config.num_envs * self.ranks.size
 
     @property
     def spent(self) -> bool:
@@ -196,7 +224,11 @@ class Session:
         from rl_zoo.runs import RunError
 
         try:
-            with open_logs(self.run, self.trainer.env_steps) as log:
+            first = not self.ranks.rank
+            logs = (
+                open_logs(self.run, self.first_step) if first else contextlib.nullcontext(NoLog())
+            )
+            with logs as log:
                 recorder = Recorder(self.trainer, self.run, log, self.on_log)
                 try:
                     self._check_goal()  # which a process that was killed may not have come to
@@ -205,7 +237,7 @@ class Session:
                         self.seconds = recorder.seconds
                         self._check_goal()
                         yield Progress(self.trainer.env_steps, self.total_steps, scalars)
-                        if time.monotonic() >= self.deadline:
+                        if self.ranks.any(time.monotonic() >= self.deadline):
                             break
                 except GeneratorExit:  # the iteration was left, by `break` for example
                     recorder.finish()
@@ -302,7 +334,10 @@ def create_run(
 def advice(run: "Run") -> str:
     """Returns a phrase that says how to resume a run."""
     from adapters import find_trainer
+    from adapters.ranks import current
 
     if not find_trainer(run.manifest()["trainer"]).resumes:
         return "a library's own loop cannot be resumed"
-    return f"resume it: {command_line('train', '--resume', run.folder)}"
+    size = current().size
+    processes = ["--processes", str(size)] if size > 1 else []
+    return f"resume it: {command_line('train', '--resume', run.folder, *processes)}"

@@ -34,6 +34,7 @@ def sessions(
     num_threads: int = 0,
     minutes: float = math.inf,
     started: float | None = None,
+    reshard: bool = False,
 ) -> Generator[Session, None, None]:
     """Yields a session for each stage that is not over yet, that of the run's own training last.
 
@@ -46,6 +47,7 @@ def sessions(
         num_threads: Threads for the physics; 0: all cores.
         minutes: Time after which the training ends, all stages together.
         started: When it began (`time.monotonic()`); by default now.
+        reshard: As `Session`; a training in stages has one process.
 
     Raises:
         UsageError: The policy of one stage does not fit the next, or as `Session`.
@@ -54,7 +56,14 @@ def sessions(
     now = time.monotonic() if started is None else started
     deadline = now + 60.0 * minutes
     if len(plan.stages) < 2:
-        yield Session(plan, run_dir=run_dir, num_threads=num_threads, minutes=minutes, started=now)
+        yield Session(
+            plan,
+            run_dir=run_dir,
+            num_threads=num_threads,
+            minutes=minutes,
+            started=now,
+            reshard=reshard,
+        )
         return
     if plan.resume is None:
         check_fits(plan)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rl_zoo.environments import DEFAULT_ENV
 from rl_zoo.evaluation import CHOICE_EPISODES, EPISODES, check_ends, side_by_side
 from rl_zoo.plans import Plan, plan_new, plan_resumed
+from rl_zoo.ranks import join
 from rl_zoo.sessions import Session, advice
 from rl_zoo.stages import sessions
 from rl_zoo.stopping import stop_signals
@@ -102,6 +103,7 @@ def resume(
     minutes: float = math.inf,
     eval_episodes: int = EPISODES,
     quiet: bool = False,
+    reshard: bool = False,
 ) -> "Run":
     """Continues a run that was stopped, with its own settings, and evaluates it in the end.
 
@@ -111,6 +113,7 @@ def resume(
         minutes: Time after which the training ends, even if the budget of steps is not spent.
         eval_episodes: Episodes of the evaluation; 0: none.
         quiet: Print nothing.
+        reshard: Go on with another number of processes than before, which is not exact.
 
     Returns:
         The run.
@@ -123,6 +126,7 @@ def resume(
     return _finish(
         plan_resumed(run),
         quiet,
+        reshard=reshard,
         num_threads=num_threads,
         minutes=minutes,
         eval_episodes=eval_episodes,
@@ -174,7 +178,8 @@ def _finish(plan: Plan, quiet: bool, **options: Any) -> "Run":
         out = stack.enter_context(open(os.devnull, "w")) if quiet else sys.stdout
         training, stop = carry_out(plan, signals=(signal.SIGINT,), out=out, **options)
         run = training.whole
-        print(f"run: {run.folder}", file=out)
+        if not training.ranks.rank:
+            print(f"run: {run.folder}", file=out)
     if stop:
         raise KeyboardInterrupt(f"go on with rl_zoo.resume({str(run.folder)!r})")
     return run
@@ -204,13 +209,18 @@ def carry_out(
     Raises:
         ValueError, MissingLibraryError, ZooError, RunError: As `train`.
     """
-    print(plan, file=out, flush=True)
+    ranks = join(plan)
     with contextlib.ExitStack() as stack:
+        stack.push(lambda kind, *_: ranks.fail() if kind else None)
+        if ranks.rank:  # the first one speaks for all
+            out = stack.enter_context(open(os.devnull, "w"))
+        print(plan, file=out, flush=True)
         if plan.resume:
             stack.callback(plan.resume.close)
-        if eval_episodes:  # raise before the training if it could not be evaluated afterwards
-            check_ends(resolved(plan.env_id, plan.settings), plan.env_id)
-            side_by_side(eval_episodes)
+        with ranks.together():
+            if eval_episodes:  # raise before the training if it could not be evaluated afterwards
+                check_ends(resolved(plan.env_id, plan.settings), plan.env_id)
+                side_by_side(eval_episodes)
         trainings = stack.enter_context(contextlib.closing(sessions(plan, **options)))
         done = [(t, _carry_out(t, signals, eval_episodes, out)) for t in trainings]
     return done[-1]
@@ -224,7 +234,8 @@ def _carry_out(
         try:
             stop = _learn(training, signals, out)
             training.interrupted = bool(stop)
-            if not stop and eval_episodes and training.plan.whole is None:
+            judges = eval_episodes and training.plan.whole is None and not training.ranks.rank
+            if judges and not stop:
                 _judge(training, eval_episodes, out)
         except KeyboardInterrupt:
             print(advice(training.whole), file=sys.stderr)
@@ -270,7 +281,8 @@ def _learn(training: Session, signals: Sequence[int], out: TextIO) -> list[int]:
             if training.measured != measured:
                 measured = training.measured
                 progress.say(measured)
-            if stop:
+            if asked := max(training.ranks.gathered(list(stop)), key=len):
+                stop[:] = asked
                 break
     steps = trainer.env_steps - training.first_step
     if not (steps or stop):
@@ -297,11 +309,12 @@ def _header(training: Session) -> str:
     privileged = f" and {width - seen} privileged" if width > seen else ""
     limit = task.max_episode_steps
     episodes = f"{limit:,} steps ({limit * task.control_timestep:g} s)" if limit else "any length"
-    notes = "".join(f"{note}\n" for note in trainer.notes())
+    rows = config.num_envs * training.ranks.size
+    notes = "".join(f"{note}\n" for note in [*training.notes, *trainer.notes()])
     return (
         f"{_stage(plan)}observation {seen}{privileged}, action {sizes[1]}, episodes of {episodes}; "
         f"{config.networks}, seed {config.seed}\n"
-        f"{config.num_envs:,} environments x {config.schedule} = {training.total_steps:,} steps\n"
+        f"{rows:,} environments x {config.schedule} = {training.total_steps:,} steps\n"
         f"{notes}run: {training.run.folder}"
     )
 

@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import math
+import os
 import secrets
 import signal
 import sys
@@ -29,13 +30,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     started = time.monotonic()  # a run's clock counts start-up, imports and compilation
     args = _arguments().parse_args(argv)
+    if args.processes > 1 and "WORLD_SIZE" not in os.environ:
+        return _start(args, sys.argv[1:] if argv is None else argv)
     with contextlib.ExitStack() as stack:
         with cli.ctrl_c_ends():
             import adapters
+            from adapters.ranks import Place
             from rl_zoo.evaluation import EPISODES
+            from rl_zoo.pinning import pin
+            from rl_zoo.ranks import meet_at
             from rl_zoo.sessions import advice
             from rl_zoo.training import carry_out
 
+            if args.coordinator:
+                meet_at(args.coordinator)
+            place = Place.of_environment()
+            threads = pin(place) if args.pin else 0
             plan = _resumed(args) if args.resume else _planned(args)
             if plan.resume:
                 stack.callback(plan.resume.close)
@@ -46,10 +56,13 @@ def _main(argv: Sequence[str] | None) -> int:
             out=sys.stdout,
             eval_episodes=EPISODES if args.eval_episodes is None else args.eval_episodes,
             run_dir=args.run_dir,
-            num_threads=args.num_threads,
+            num_threads=args.num_threads or threads,
             minutes=args.minutes,
             started=started,
+            reshard=args.reshard,
         )
+    if session.ranks.rank:
+        return 128 + stop[0] if stop else 0
     run = session.whole
     print(f"run: {run.folder}")
     if stop or not session.done:
@@ -112,8 +125,40 @@ def _arguments() -> argparse.ArgumentParser:
         "anneal_learning_rate go by steps",
     )
     add("--log", nargs="+", metavar="NAME", help="beside TensorBoard: wandb, mlflow, or both")
+    add(
+        "--processes",
+        type=arguments.whole(1),
+        default=1,
+        metavar="N",
+        help="processes of this machine that learn together, with PPO; docs/scaling.md",
+    )
+    add(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="where processes of several machines meet, on the first one's; started by srun",
+    )
+    add("--pin", action="store_true", help="each process keeps to cores of its own")
+    add(
+        "--reshard",
+        action="store_true",
+        help="resume with another number of processes than before, which is not exact",
+    )
     add("--eval-episodes", type=arguments.whole(0), metavar="N", help="default 1000; 0: none")
     return p
+
+
+def _start(args: argparse.Namespace, argv: Sequence[str]) -> int:
+    """Starts the processes of a training; what is wrong with it is said before, and once."""
+    from adapters.ranks import Place
+    from rl_zoo import processes
+    from rl_zoo.ranks import check
+
+    with cli.ctrl_c_ends():
+        plan = _resumed(args) if args.resume else _planned(args)
+        if plan.resume:
+            plan.resume.close()
+        check(plan, Place(size=args.processes))
+    return processes.run([sys.executable, "-m", "rl_zoo.train", *argv], args.processes)
 
 
 def _planned(args: argparse.Namespace) -> "Plan":
