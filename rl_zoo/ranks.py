@@ -7,6 +7,7 @@ that they resume from.
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +180,7 @@ class FollowedRun:
 class NoLog:
     """A log that drops what is written, for ranks that do not write one."""
 
-    def write(self, *_: Any) -> None:
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Does nothing."""
 
     def close(self) -> None:
