@@ -58,7 +58,7 @@ lint: $(STAMP)
 	@$(PY) -m pyright
 
 docs: $(DOCS_STAMP)
-	@$(PY) docs/make_site/build.py
+	@$(PY) docs/make_site/make_site.py
 
 $(DOCS_STAMP): $(STAMP)
 	@$(PIP) --constraint constraints.txt --no-build-isolation --editable ".[docs]"

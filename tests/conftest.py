@@ -2,8 +2,10 @@
 """What the tests share."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import gymnasium
@@ -16,6 +18,16 @@ from motrix_gym.simulation import Simulation
 
 # Hypothesis's own profile for machines of any speed: no deadlines, the same examples in every run.
 hypothesis.settings.load_profile("ci")
+
+
+def pytest_configure(config):
+    """Share what JAX compiles between all tests of a run: most of the time of small trainings."""
+    if not hasattr(config, "workerinput"):  # the process that starts the workers
+        folder = tempfile.mkdtemp(prefix="jax-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
 @pytest.fixture(scope="session", autouse=True)

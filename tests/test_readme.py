@@ -125,7 +125,7 @@ def site():
     """The module that makes the site of the documentation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "docs/make_site"))
-        return importlib.import_module("build")
+        return importlib.import_module("make_site")
 
 
 def test_links_lead_to_pages_files_and_headings(site):

@@ -301,7 +301,7 @@ def test_the_settings_with_which_a_grasp_holds(model):
     assert option.integrator == mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     for name in ("left_pad", "right_pad"):
         pad = model.geom(name)
-        assert pad.condim[0] == 4
+        assert pad.condim[0] == 3
         assert pad.friction[0] == 1
         assert pad.solref.tolist() == [0.01, 1]
         assert pad.solimp[:3].tolist() == [0.95, 0.99, 0.001]

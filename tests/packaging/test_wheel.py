@@ -108,7 +108,7 @@ def test_metadata_says_what_is_needed(archives):
     extras = {line.split(": ")[1] for line in lines if line.startswith("Provides-Extra: ")}
     assert extras == {
         *("skrl-torch", "skrl-jax", "sb3", "rsl-rl", "zoo", "export", "tune", "video", "dev"),
-        *("clients", "all"),
+        *("clients", "docs", "hub", "wandb", "mlflow", "all"),
     }
     assert "Requires-Python: >=3.11" in lines
     assert "License-Expression: Apache-2.0" in lines

@@ -35,7 +35,7 @@ _SURFACE_RGBA = (0.45, 0.50, 0.42, 1.0)
 _COLOURS = {
     "floor": (0.52, 0.50, 0.47, 1.0),
     "step": (0.58, 0.55, 0.50, 1.0),
-    "wall": (0.36, 0.42, 0.50, 1.0),
+    "wall": (0.36, 0.42, 0.50, 0.25),  # seen through: the camera may be behind one
     "stone": (0.85, 0.68, 0.20, 1.0),
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the documentation as a site: ``python docs/make_site/build.py``, or ``make docs``.
+"""Build the documentation as a site: ``python docs/make_site/make_site.py``, or ``make docs``.
 
 The Markdown in docs/ is written for GitHub, and stays as it is. A copy of it goes to build/site,
 with the pages that are made from the code. There, a link to a file of the repository, such as
