@@ -13,6 +13,7 @@ from rl_zoo.__main__ import main as motrix
 from rl_zoo.commands import compare
 from rl_zoo.comparison.overview import overview, shipped_policies
 from rl_zoo.comparison.stored import merged
+from rl_zoo.policies import PRETRAINED
 from rl_zoo.runs import Run
 
 FOLDER = Path(__file__).parents[2] / "docs/results"
@@ -34,7 +35,9 @@ def test_the_page_of_all_results_is_current():
     assert numbers(page) == pytest.approx(numbers(there), rel=2e-3), "run `motrix results`"
     for env_id in known:
         assert env_id in page
-    assert "Motrix/FrankaLift-v0 | skrl-jax | 100 | 7,618,560" in page
+    text = (PRETRAINED / "FrankaLift-v0/policy.json").read_text()
+    about = json.loads(text)["metadata"]
+    assert f"Motrix/FrankaLift-v0 | skrl-jax | {about['seed']} | {about['env_steps']:,}" in page
 
 
 @pytest.fixture
