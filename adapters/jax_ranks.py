@@ -19,9 +19,8 @@ from adapters.ranks import LAUNCHED, LOST, Place, RanksError, SeveralRanks
 
 PATIENCE = 600.0  # seconds that the first update may take, compilation included
 AXIS = "ranks"  # of the arrays of all ranks
-LEAST = (
-    4096  # bytes of a message; longer ones are padded to a power of 2, so few sizes are compiled
-)
+# Bytes of a message; longer ones are padded to a power of 2, so few sizes are compiled.
+LEAST = 4096
 
 
 class JaxRanks(SeveralRanks):
@@ -55,10 +54,7 @@ class JaxRanks(SeveralRanks):
                 heartbeat_timeout_seconds=max(round(self.timeout / 2), 1),
             )
         except (RuntimeError, ValueError, OSError) as error:
-            raise RanksError(
-                f"rank {place.rank} did not meet the other {place.size - 1} at {address} within "
-                f"{self.timeout:g} s: is every process started, and can it reach that address?"
-            ) from error
+            raise self.not_met(address) from error
         firsts = {device.process_index: device for device in reversed(jax.devices())}
         mesh = Mesh([firsts[rank] for rank in range(place.size)], (AXIS,))
         self._rows = NamedSharding(mesh, PartitionSpec(AXIS))

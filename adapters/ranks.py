@@ -251,6 +251,13 @@ class SeveralRanks(Ranks, ABC):
         self.place = place
         self.timeout = float(os.environ.get(TIMEOUT, self.timeout))
 
+    def not_met(self, address: str) -> RanksError:
+        """Returns the error for ranks that do not meet at an address in time."""
+        return RanksError(
+            f"rank {self.place.rank} did not meet the other {self.place.size - 1} at {address} "
+            f"within {self.timeout:g} s: is every process started, and can it reach that address?"
+        )
+
     @abstractmethod
     def stacked(self, array: Any) -> np.ndarray:
         """Returns arrays (...) of all ranks as (size, ...), in their order."""

@@ -32,6 +32,7 @@ class TorchRanks(SeveralRanks):
 
     def __init__(self, place: Place):
         super().__init__(place)
+        self._failed = False
         if torch.cuda.is_available():
             torch.cuda.set_device(place.local_rank % torch.cuda.device_count())
         where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
@@ -48,18 +49,20 @@ class TorchRanks(SeveralRanks):
             )
             atexit.register(self.close)
         except (RuntimeError, ValueError) as error:
-            raise RanksError(
-                f"rank {place.rank} did not meet the other {place.size - 1} at {where} within "
-                f"{self.timeout:g} s: is every process started, and can it reach that address?"
-            ) from error
+            raise self.not_met(where) from error
 
     def fail(self) -> None:
+        self._failed = True
         with contextlib.suppress(RuntimeError):
             self._store.set(TOLD, str(self.rank))
 
     def close(self) -> None:
         if distributed.is_initialized():
+            if not self._failed:  # who leaves while another still waits for it, ends it by SIGABRT
+                with contextlib.suppress(RuntimeError):
+                    distributed.barrier()
             distributed.destroy_process_group()
+            del self._store
 
     def stacked(self, array: Any) -> np.ndarray:
         tensor = array.cpu() if torch.is_tensor(array) else torch.from_numpy(np.array(array))
@@ -84,6 +87,7 @@ class TorchRanks(SeveralRanks):
         try:
             yield
         except RuntimeError as error:
+            self._failed = True  # there is nobody to wait for in the end
             late = "timed out" in str(error).lower()
             what = f"did not answer for {self.timeout:g} s" if late else LOST
             raise RanksError("" if self._is_told() else f"another rank {what}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import killed_at_sync
 
 from adapters import TRAINERS
 from rl_zoo.commands import train
@@ -203,7 +204,7 @@ def test_a_run_killed_at_any_sync_goes_on_or_says_that_there_is_nothing(here, fa
     outcomes = []
     for at in range(1, 100):
         root = Path(str(at))
-        status = killed_at_sync(at, root)
+        status = killed_at_sync(at, [*TINY, "--run-dir", str(root)])
         if os.WIFEXITED(status):
             assert os.WEXITSTATUS(status) == 0
             break
@@ -227,23 +228,6 @@ def test_a_run_killed_at_any_sync_goes_on_or_says_that_there_is_nothing(here, fa
     order = {"unborn": 0, "empty": 1, "resumed": 2}
     assert outcomes == sorted(outcomes, key=order.__getitem__)
     assert len(outcomes) > 20
-
-
-def killed_at_sync(at, root):
-    """Runs the tiny training in a child that is killed at its n-th sync; returns how it ended."""
-    child = os.fork()
-    if child == 0:
-        calls, fsync = [], os.fsync
-
-        def strike(descriptor):
-            calls.append(descriptor)
-            if len(calls) == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            fsync(descriptor)
-
-        os.fsync = strike
-        os._exit(train.main([*TINY, "--run-dir", str(root)]))
-    return os.waitpid(child, 0)[1]
 
 
 def test_a_folder_that_is_no_run_is_told_from_one_that_is_not_there(here, fake_trainer, capsys):

@@ -4,13 +4,13 @@
 import dataclasses
 import os
 import re
-import signal
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 from fakes import FakeTrainer, make_policy
+from killing import killed_at_sync
 
 import adapters
 import rl_zoo
@@ -181,7 +181,7 @@ def test_a_run_killed_in_any_stage_goes_on_with_the_same_bits(here, fake, capsys
     expected, killed = ends_of(only(Path("whole").glob("*/*"))), set()
     for at in range(6, 200, 11):
         root = Path(str(at))
-        if not killed_at_sync(at, [*command, str(root)]):
+        if not os.WIFSIGNALED(killed_at_sync(at, [*command, str(root)])):
             break
         folder = only(root.glob("*/*"))
         killed.add(len(Run.open(folder).manifest().get("stages", [])))
@@ -189,23 +189,6 @@ def test_a_run_killed_in_any_stage_goes_on_with_the_same_bits(here, fake, capsys
         assert_same_ends(ends_of(folder), expected)
     assert killed == {0, 1, 2}
     assert "going on at stage 2" in capsys.readouterr().out
-
-
-def killed_at_sync(at, words):
-    """Trains in a child that is killed at its n-th sync; returns whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        calls, fsync = [], os.fsync
-
-        def strike(descriptor):
-            calls.append(descriptor)
-            if len(calls) == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            fsync(descriptor)
-
-        os.fsync = strike
-        os._exit(train.main(words))
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 def test_a_library_stopped_in_the_middle_of_a_stage_goes_on_with_the_same_bits(here, monkeypatch):

@@ -14,6 +14,7 @@ pictures, and the moving ground is checked against it.
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -24,11 +25,11 @@ from motrix_gym.view import View
 _BOXES = 3  # of a part, beside its plane
 _HALF = 0.5  # half of a box's side (m): more than a part can move in a control step
 _FAR_BELOW = -100.0  # where a box lies that is not needed (m)
-_FRICTION = (0.6, 0.005, 0.0001)
+FRICTION = (0.6, 0.005, 0.0001)
 _UNDERGROUND = 1.0  # how deep static ground goes below its lowest place (m)
 _SURROUNDINGS = 20.0  # width of the level ground around the field (m)
 _BLOCK_RGBA = ((0.52, 0.50, 0.47, 1.0), (0.43, 0.42, 0.40, 1.0))  # in turn, to show the steps
-_SURFACE_RGBA = (0.45, 0.50, 0.42, 1.0)
+SURFACE_RGBA = (0.45, 0.50, 0.42, 1.0)
 
 
 class MovingGround:
@@ -72,25 +73,15 @@ class MovingGround:
             geom.contype = geom.conaffinity = 0
             for index in range(1 + _BOXES):
                 plane, name = index == 0, _name(number, index)
-                spec.worldbody.add_geom(
-                    name=name,
+                # Of a geom compiled at 0, or upright, MuJoCo never reads place, or turn, again.
+                add_shape_for(
+                    spec,
+                    part,
+                    name,
                     type=mujoco.mjtGeom.mjGEOM_PLANE if plane else mujoco.mjtGeom.mjGEOM_BOX,
                     size=[0, 0, 1] if plane else [_HALF] * 3,
-                    # Of a geom compiled at 0, or upright, MuJoCo never reads place, or turn, again.
                     pos=[0, 0, 0.01 if plane else _FAR_BELOW],
                     quat=[1, 0.01, 0, 0] if plane and turns else [1, 0, 0, 0],
-                    contype=0,
-                    conaffinity=0,
-                    group=4,
-                )
-                # Pairs that are named cost less than a search for those that may touch.
-                spec.add_pair(
-                    name=name,
-                    geomname1=name,
-                    geomname2=part,
-                    condim=3,
-                    solref=geom.solref,
-                    solimp=geom.solimp,
                 )
 
     def place(self, v: View, places: np.ndarray) -> None:
@@ -139,6 +130,28 @@ class MovingGround:
         box_both[..., 2] = _middle(opposite + surface, alone)
 
 
+def add_shape_for(spec: mujoco.MjSpec, part: str, name: str, **shape: Any) -> None:
+    """Add a shape that one geom alone meets, with that geom's softness of contacts.
+
+    Args:
+        spec: the model.
+        part: the geom's name.
+        name: of the shape, and of its pair with the geom.
+        **shape: its type, size, place and turn, as ``MjsBody.add_geom`` has them.
+    """
+    spec.worldbody.add_geom(name=name, contype=0, conaffinity=0, group=4, **shape)
+    geom = spec.geom(part)
+    # Pairs that are named cost less than a search for those that may touch.
+    spec.add_pair(
+        name=name,
+        geomname1=name,
+        geomname2=part,
+        condim=3,
+        solref=geom.solref,
+        solimp=geom.solimp,
+    )
+
+
 def _name(part: int, index: int) -> str:
     return f"ground{part}_{'plane' if index == 0 else f'box{index}'}"
 
@@ -168,7 +181,7 @@ def add_static(spec: mujoco.MjSpec, terrain: Terrain, parts: Iterable[str]) -> N
     for part in parts:
         geom = spec.geom(part)
         geom.contype, geom.conaffinity = 0, 1
-    add = partial(spec.worldbody.add_geom, contype=1, conaffinity=0, condim=3, friction=_FRICTION)
+    add = partial(spec.worldbody.add_geom, contype=1, conaffinity=0, condim=3, friction=FRICTION)
     box = partial(add, type=mujoco.mjtGeom.mjGEOM_BOX)
     bottom = min(terrain.blocks.min(), 0.0) - _UNDERGROUND
     for x, y, width, depth in _surroundings(*terrain.size):
@@ -185,7 +198,7 @@ def add_static(spec: mujoco.MjSpec, terrain: Terrain, parts: Iterable[str]) -> N
             size = [TILE / 2, TILE / 2, high - low, _UNDERGROUND]
             spec.add_hfield(name=name, size=size, nrow=len(nodes), ncol=len(nodes), userdata=data)
             kind = mujoco.mjtGeom.mjGEOM_HFIELD
-            add(type=kind, hfieldname=name, pos=[*middle, low], rgba=_SURFACE_RGBA)
+            add(type=kind, hfieldname=name, pos=[*middle, low], rgba=SURFACE_RGBA)
             continue
         corner = middle - TILE / 2
         blocks = terrain.tile_blocks(level, column)

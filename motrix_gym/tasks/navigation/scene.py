@@ -16,7 +16,7 @@ from functools import cached_property
 import mujoco
 import numpy as np
 
-from motrix_gym.tasks.locomotion.ground import tilt
+from motrix_gym.tasks.locomotion.ground import FRICTION, SURFACE_RGBA, add_shape_for, tilt
 from motrix_gym.terrain import tangent
 from motrix_gym.view import View
 
@@ -29,9 +29,7 @@ _SAMPLE = 0.025  # distance between the heights that are kept (m)
 _MARGIN = 1.0  # around the scene, within which heights are kept (m)
 _NOWHERE = (0.0, 0.0, -100.0)  # where a shape lies that is not needed (m)
 _LARGEST = 20.0  # no box is larger: the bound within which MuJoCo looks for contacts (m)
-_FRICTION = (0.6, 0.005, 0.0001)
 _UNDERGROUND = 0.5  # how deep the bumps go below their lowest place (m)
-_SURFACE_RGBA = (0.45, 0.50, 0.42, 1.0)
 _COLOURS = {
     "floor": (0.52, 0.50, 0.47, 1.0),
     "step": (0.58, 0.55, 0.50, 1.0),
@@ -226,7 +224,7 @@ class Scene:
         for part in parts:
             geom = spec.geom(part)
             geom.contype, geom.conaffinity = 0, 1
-        shared = {"contype": 1, "conaffinity": 0, "condim": 3, "friction": _FRICTION}
+        shared = {"contype": 1, "conaffinity": 0, "condim": 3, "friction": FRICTION}
         add = spec.worldbody.add_geom
         for box in self.boxes:
             colour = _COLOURS[box.kind]
@@ -250,7 +248,7 @@ class Scene:
                 type=mujoco.mjtGeom.mjGEOM_HFIELD,
                 hfieldname=f"bumps{number}",
                 pos=[*(bumps.corner + bumps.size / 2), bumps.low],
-                rgba=_SURFACE_RGBA,
+                rgba=SURFACE_RGBA,
                 **shared,
             )
 
@@ -296,25 +294,15 @@ class MovingScene:
             geom.contype = geom.conaffinity = 0
             for index, (kind, largest) in enumerate(_Shapes(scene, size).kinds):
                 name = _name(part, index)
-                spec.worldbody.add_geom(
-                    name=name,
+                # Of a geom compiled upright, MuJoCo never reads the turn again.
+                add_shape_for(
+                    spec,
+                    part,
+                    name,
                     type=kind,
                     size=largest,
-                    # Of a geom compiled upright, MuJoCo never reads the turn again.
                     pos=_NOWHERE,
                     quat=[1, 0.01, 0, 0],
-                    contype=0,
-                    conaffinity=0,
-                    group=4,
-                )
-                # Pairs that are named cost less than a search for those that may touch.
-                spec.add_pair(
-                    name=name,
-                    geomname1=name,
-                    geomname2=part,
-                    condim=3,
-                    solref=geom.solref,
-                    solimp=geom.solimp,
                 )
 
     def place(self, v: View, places: np.ndarray) -> None:
