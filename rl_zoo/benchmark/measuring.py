@@ -4,8 +4,9 @@
 import contextlib
 import importlib.util
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from rl_zoo.benchmark.results import Figure
@@ -19,26 +20,45 @@ def environments(
 ) -> list[Line]:
     """Returns the throughput of an environment, and of what else steps it.
 
-    It is measured in a process of its own: EnvPool does not give all of its memory back.
+    It is measured in a process of its own: EnvPool does not give all of its memory back. If that
+    process dies, as one that takes too much memory does, other projects' code is left out.
     """
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn) as pool:
-        given = env_id, num_envs, num_threads, rounds, pretrained
-        return pool.submit(_environments, *given).result()
+    from rl_zoo.benchmark import throughput as t
+
+    gymnasiums, others = (t.SYNC, t.ASYNC), (t.ENVPOOL, t.MOTRIXSIM)
+    given = env_id, num_envs, num_threads, rounds, pretrained
+    try:
+        return _in_a_process(_environments, *given, (*gymnasiums, *others))
+    except BrokenProcessPool:
+        reason = "left out: its process was killed, so it may need more memory; try --num-envs 256"
+        lines = _in_a_process(_environments, *given, gymnasiums)
+        return [*lines, (f"{_title(env_id, num_envs, pretrained)}: {' or '.join(others)}", reason)]
+
+
+def _in_a_process(function: Callable[..., list[Line]], *args: Any) -> list[Line]:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+def _title(env_id: str, num_envs: int, pretrained: bool) -> str:
+    return f"{env_id} x {num_envs}, {'its policy' if pretrained else 'random actions'}"
 
 
 def _environments(
-    env_id: str, num_envs: int, num_threads: int, rounds: int, pretrained: bool
+    env_id: str,
+    num_envs: int,
+    num_threads: int,
+    rounds: int,
+    pretrained: bool,
+    beside: Sequence[str],
 ) -> list[Line]:
     from rl_zoo.benchmark import throughput as t
 
-    beside = (t.SYNC, t.ASYNC, t.ENVPOOL, t.MOTRIXSIM)
     race, missing = t.race(
         env_id, num_envs, num_threads=num_threads, pretrained=pretrained, beside=beside
     )
     race.run(rounds)
-    actions = "its policy" if pretrained else "random actions"
-    title = f"{env_id} x {num_envs}, {actions}"
+    title = _title(env_id, num_envs, pretrained)
     lines: list[Line] = []
     for name in race.contestants:
         ratios = () if name == t.BARE else tuple(race.ratios(name))

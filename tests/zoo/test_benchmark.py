@@ -2,6 +2,7 @@
 """`motrix benchmark`: what takes turns, what is stored, and what counts as a regression."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,18 @@ def test_a_regression_is_a_whole_interval_beyond_noise(old, new, verdict):
 def test_memory_is_compared_as_it_is():
     assert change(Figure(100.0, "KiB"), Figure(120.0, "KiB")).verdict == "within noise"
     assert change(Figure(100.0, "KiB"), Figure(140.0, "KiB")).verdict == "REGRESSION"
+
+
+def test_another_projects_code_that_kills_its_process_is_left_out(monkeypatch):
+    def in_a_process(_function, *given):
+        if throughput.ENVPOOL in given[-1]:
+            raise BrokenProcessPool
+        return [("ours", Figure(1.0, "steps/s"))]
+
+    monkeypatch.setattr(measuring, "_in_a_process", in_a_process)
+    ours, (others, reason) = measuring.environments(ENV, 8, 1, 2, False)
+    assert ours == ("ours", Figure(1.0, "steps/s"))
+    assert throughput.ENVPOOL in others and "may need more memory" in reason
 
 
 @pytest.fixture
