@@ -237,6 +237,18 @@ class Ranks:
 ALONE = Ranks()
 
 
+def _run_as_a_batch_job() -> None:
+    """Lets no thread that starts from now on take the core from another one when it wakes up.
+
+    gloo's thread wakes up when a message has come, and then polls while another thread still
+    sends. Where both have the same core, the sender would wait for 4 ms, until Linux lets it go on.
+    As batch jobs they do not interrupt each other: a mean of 4 kB then takes 0.14 ms.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with contextlib.suppress(OSError):  # where a sandbox does not allow it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 class SeveralRanks(Ranks, ABC):
     """One of several processes; a subclass connects them by a library.
 
@@ -250,6 +262,7 @@ class SeveralRanks(Ranks, ABC):
     def __init__(self, place: Place):
         self.place = place
         self.timeout = float(os.environ.get(TIMEOUT, self.timeout))
+        _run_as_a_batch_job()
 
     def not_met(self, address: str) -> RanksError:
         """Returns the error for ranks that do not meet at an address in time."""

@@ -65,7 +65,7 @@ def _environments(
         figure = Figure(race.rate(name), "steps/s", ratios, judged=name == t.OURS)
         label = f"{name} x {t.FEW}" if name in (t.SYNC, t.ASYNC) else name
         lines.append((f"{title}: {label}", figure))
-        if name in (t.BARE, t.OURS):  # others may have processes, whose time is not counted here
+        if name in (t.BARE, t.OURS, t.ENVPOOL):  # others may have processes of their own
             ratios = ratios and tuple(race.ratios(name, clock=1))
             figure = Figure(race.rate(name, clock=1), "steps/CPU-s", ratios, judged=name == t.OURS)
             lines.append((f"{title}: {label}, by CPU time", figure))

@@ -37,6 +37,8 @@ ENVPOOL, MOTRIXSIM = "envpool", "motrixsim physics"
 ENVPOOLS = {
     "Motrix/Go1-v0": "Go1JoystickFlatTerrain-v1",
     "Motrix/Go1Rough-v0": "Go1JoystickRoughTerrain-v1",
+    "Motrix/FrankaLift-v0": "PandaPickCube-v1",
+    "Motrix/FrankaCabinet-v0": "PandaOpenCabinet-v1",
     **{
         f"Motrix/{name}-v0": f"{name}-v1"
         for name in "CheetahRun HopperHop HopperStand ReacherEasy ReacherHard".split()

@@ -29,12 +29,15 @@ def _main(argv: Sequence[str] | None) -> int:
     from motrix_gym.names import did_you_mean, shown
     from rl_zoo.benchmark import results
     from rl_zoo.environments import find_env
+    from rl_zoo.policy_search import find_policy
 
     for part in args.parts:
         if part not in PARTS:
             hint = did_you_mean(part, PARTS)
             raise UsageError(f"no part {shown(part)}{hint}; there are: {', '.join(PARTS)}")
     args.env = [find_env(name) for name in args.env or ()]
+    for env_id in (args.env or ENVS) if args.pretrained else ():
+        find_policy(env_id, policy=Path("pretrained"))  # there is one
     stored = results.read(args.against) if args.against else None
     out = args.out or Path("benchmark", results.file_name())
     figures: dict[str, results.Figure] = {}

@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import FlattenObservation, NormalizeObservation
 
 import motrix_gym
+from motrix_gym.tasks.basic.cartpole import BALANCE
 
 ROOT = Path(motrix_gym.__file__).parents[1]
 PAGE = (ROOT / "docs" / "clients.md").read_text()
@@ -125,18 +126,22 @@ def test_torchrl_refuses_next_step_and_resets_rows_itself():
 
 
 @pytest.mark.clients
-def test_rsl_rl_learns(tmp_path):
+@pytest.mark.parametrize("critic", ["policy", "critic"])
+def test_rsl_rl_learns(critic, tmp_path):
+    """Also with a value network that sees more than the policy."""
     need("rsl_rl")
     from rsl_rl.runners import OnPolicyRunner
 
     from adapters.rsl_rl import RslRlVecEnv
+    from tests.adapters.test_rsl_rl import Told
 
-    envs = RslRlVecEnv(gymnasium.make_vec("Motrix/CartPole-v0", num_envs=256), seed=0)
+    made = motrix_gym.MotrixVectorEnv(Told(BALANCE), 256, privileged=critic == "critic")
+    envs = RslRlVecEnv(made, seed=0)
     network = {"class_name": "MLPModel", "hidden_dims": [64, 64], "obs_normalization": True}
     settings = {
         "num_steps_per_env": 16,
         "save_interval": 100,
-        "obs_groups": {"actor": ["policy"], "critic": ["policy"]},
+        "obs_groups": {"actor": ["policy"], "critic": [critic]},
         "actor": {**network, "distribution_cfg": {"class_name": "GaussianDistribution"}},
         "critic": network,
         "algorithm": {"class_name": "PPO"},
@@ -147,4 +152,6 @@ def test_rsl_rl_learns(tmp_path):
     # of 18: the mean of 100 episodes is then below 60 by many standard errors.
     lengths = runner.logger.lenbuffer
     assert len(lengths) == 100 and np.mean(lengths) > 60
+    widths = [model.obs_dim for model in (runner.alg.actor, runner.alg.critic)]
+    assert widths == [4, 5 if critic == "critic" else 4]
     envs.close()

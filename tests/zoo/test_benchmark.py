@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_zoo import provenance
+from rl_zoo import policies, provenance
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.benchmark import measuring, results, throughput
 from rl_zoo.benchmark.results import Figure, change
@@ -116,6 +116,7 @@ def test_results_are_stored_by_processor_and_compared(here, measured, capsys):
 
 def test_wrong_input_is_one_line_before_anything_is_measured(here, monkeypatch, capsys):
     monkeypatch.setattr(measuring, "environments", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr(policies, "pretrained", lambda env_id: None)
     good = json.loads(results.encode({"speed": Figure(1.0, "s")}))
     files = {
         "not.json": b"{",
@@ -129,6 +130,7 @@ def test_wrong_input_is_one_line_before_anything_is_measured(here, monkeypatch, 
     for words, status, message in [
         (["benchmark", "environment"], 2, "did you mean 'environments'?"),
         (["benchmark", "--env", "Motrix/CartPol-v0"], 2, "did you mean 'Motrix/CartPole-v0'?"),
+        (["benchmark", "--env", ENV, "--pretrained"], 2, f"no policy of {ENV} is shipped"),
         (["benchmark", "--against", "gone.json"], 1, "gone.json cannot be read: No such file"),
         (["benchmark", "--against", "not.json"], 1, "has no results of motrix benchmark"),
         (["benchmark", "--against", "other.json"], 1, "has no results of motrix benchmark"),
