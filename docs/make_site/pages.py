@@ -23,8 +23,8 @@ from motrix_gym import Channel, Task, list_envs, registration
 from motrix_gym.registration import Entry, env_name
 from motrix_gym.settings import Setting, declared
 from rl_zoo import config as zoo_config
-from rl_zoo.commands.envs import describe
-from rl_zoo.tables import markdown_table, number
+from rl_zoo.commands.envs import best_known, describe
+from rl_zoo.tables import markdown_table
 
 DOCS = Path(__file__).parents[1]
 FAMILIES = {
@@ -96,14 +96,13 @@ def environments() -> str:
         for env_id, own in zip(suite(), names, strict=True):
             if own == name:
                 about = describe(env_id)
-                best = about["best"] or {}
                 rows.append(
                     (
                         f"[{env_id}]({env_name(env_id)}.md)",
                         summary(task_of(env_id)),
                         f"{about['episode_seconds']:g} s",
                         ", ".join(map(code, about["goals"])),
-                        ", ".join(f"{key} {number(value)}" for key, value in best.items()) or "-",
+                        best_known(about) or "-",
                     )
                 )
         parts += [f"## {title(name)}", table(rows)]
@@ -162,8 +161,7 @@ def facts(env_id: str, task: Task) -> Iterator[str]:
         ("physics", f"{settings.physics_timestep:g} s a step, {settings.substeps} per action"),
         ("goals", ", ".join(map(code, about["goals"])) or "-"),
     ]
-    best = [f"{figure} {number(value)}" for figure, value in (about["best"] or {}).items()]
-    rows.append(("shipped policy", ", ".join(best) or "none yet"))
+    rows.append(("shipped policy", best_known(about) or "none yet"))
     yield table([("", ""), *rows])
     yield (
         f'```python\nenvs = gymnasium.make_vec("motrix_gym:{env_id}", num_envs=64)\n```\n\n'

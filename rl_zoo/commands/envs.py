@@ -11,7 +11,7 @@ from rl_zoo import arguments, cli, policies
 from rl_zoo.commands.settings import about
 from rl_zoo.environments import find_env
 from rl_zoo.errors import UsageError
-from rl_zoo.tables import number, table
+from rl_zoo.tables import number, table, with_interval
 
 if TYPE_CHECKING:
     from motrix_gym import Channel
@@ -55,8 +55,9 @@ def _main(argv: Sequence[str] | None) -> int:
 def describe(env_id: str) -> dict[str, Any]:
     """Returns an environment's episode, goals and best known result.
 
-    `best` has, of the figures that the goals are about, or the return, the means of the shipped
-    policy's evaluation; it is None where no policy is shipped.
+    `best` has the figures that the goals are about, and the return, of the shipped policy's
+    evaluation: the mean, and its 95 % interval from `low` to `high`. It is None where no policy is
+    shipped.
     """
     from motrix_gym import registration
 
@@ -67,8 +68,9 @@ def describe(env_id: str) -> dict[str, Any]:
     if path.is_file():
         evaluation = json.loads(path.read_text())
         if evaluation["env_id"] == env_id:
-            names = [goal.figure for goal in entry.goals] or ["return"]
-            best = {name: evaluation["figures"][name]["mean"] for name in names}
+            names = dict.fromkeys([*(goal.figure for goal in entry.goals), "return"])
+            found = {name: evaluation["figures"][name] for name in names}
+            best = {n: {key: f[key] for key in ("mean", "low", "high")} for n, f in found.items()}
     return {
         "id": env_id,
         "episode_steps": steps,
@@ -76,6 +78,12 @@ def describe(env_id: str) -> dict[str, Any]:
         "goals": [str(goal) for goal in entry.goals],
         "best": best,
     }
+
+
+def best_known(entry: dict[str, Any]) -> str:
+    """Returns the figures of an entry of `describe`, with their intervals, for a table."""
+    figures = (entry["best"] or {}).items()
+    return ", ".join(f"{name} {with_interval(**figure)}" for name, figure in figures)
 
 
 def details(env_id: str) -> str:
@@ -133,17 +141,17 @@ def _channels(channels: "Sequence[Channel]") -> list[tuple[str, ...]]:
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     """An environment's row of the Markdown table."""
-    best = [f"{name} {number(value)}" for name, value in (entry["best"] or {}).items()]
-    goals = entry["goals"]
-    return entry["id"], _episode(entry), ", ".join(goals) or "-", ", ".join(best) or "-"
+    goals = ", ".join(entry["goals"])
+    return entry["id"], _episode(entry), goals or "-", best_known(entry) or "-"
 
 
 def _rows(entry: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """An environment's rows of the plain table, one for each goal."""
     seconds = entry["episode_seconds"]
     first = entry["id"], f"{seconds:g} s" if seconds else "any length"
-    best = list(map(number, (entry["best"] or {}).values()))
-    for goal, figure in zip_longest(entry["goals"] or ["return"], best, fillvalue="-"):
+    goals = entry["goals"] or ["return"]
+    best = [number(figure["mean"]) for figure in (entry["best"] or {}).values()]
+    for goal, figure in zip_longest(goals, best[: len(goals)], fillvalue="-"):
         yield *first, goal, figure
         first = "", ""
 

@@ -43,7 +43,8 @@ def test_what_is_printed_fits_80_columns(flags, capsys):
 def test_json_has_lengths_goals_and_the_result_of_the_shipped_policy(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(policies, "PRETRAINED", tmp_path)
     (tmp_path / "CartPole-v0").mkdir()
-    figures = {"return": {"mean": 998.5}, "length": {"mean": 999.0}}
+    found = {"mean": 998.5, "low": 997.0, "high": 999.0}
+    figures = {"return": {**found, "iqm": 999.5}, "length": {"mean": 999.0}}
     evaluation = {"env_id": "Motrix/CartPole-v0", "figures": figures}
     (tmp_path / "CartPole-v0" / "evaluation.json").write_text(json.dumps(evaluation))
     assert motrix(["envs", "--json"]) == 0
@@ -54,7 +55,7 @@ def test_json_has_lengths_goals_and_the_result_of_the_shipped_policy(tmp_path, m
         "episode_steps": 1000,
         "episode_seconds": 10.0,
         "goals": ["return >= 990"],
-        "best": {"return": 998.5},
+        "best": {"return": found},
     }
     assert entries["Motrix/Go1-v0"]["best"] is None
 
