@@ -54,6 +54,8 @@ class CourseConfig(UnevenConfig, PoseGoalConfig):
 
     section: str = choice("011", *SECTIONS)
     """The part of the course."""
+    lane: str = choice("valley", "valley", "bridge")
+    """Where the section has two lanes, the one that the route leads over."""
     max_episode_steps: int | None = whole(750, least=1)
     time_limit: float = number(15.0, above=0)
     reward_time: float = number(3.0, above=0)
@@ -128,7 +130,7 @@ class Course(UnevenGround, PoseGoal):
             np.array([getattr(zone, end) for zone in zones]) for end in ("low", "high")
         )
         self._points = np.array([zone.points for zone in zones])
-        self._route = np.reshape(section.route, (-1, 2))
+        self._route = np.reshape(section.routes.get(config.lane, ()), (-1, 2))
         # From each place of the route to its last, along it.
         steps = np.sqrt(sum_of_squares(np.diff(self._route, axis=0)))
         self._rest = np.append(np.cumsum(steps[::-1])[::-1], 0.0)
@@ -186,6 +188,7 @@ class Course(UnevenGround, PoseGoal):
     def reset(self, v: View, rng: RowRandom) -> None:
         """As ``pose_goal``; the balls begin to roll."""
         super().reset(v, rng)
+        v.next_place = self._behind(v)
         v.straight = self._way(v, v.qpos[:, :2])
         if self._balls is not None:
             self._balls.start(v, rng)
@@ -232,7 +235,12 @@ class Course(UnevenGround, PoseGoal):
             place = self._target(v)[:, :2]
             passed = sum_of_squares(place - v.qpos[:, :2]) < _PASSED**2
             v.next_place += passed & (v.next_place < len(self._route))
+            v.next_place = np.maximum(v.next_place, self._behind(v))
         super().advance(v, rng)
+
+    def _behind(self, v: View) -> np.ndarray:
+        """(n,) number of the route's places that lie behind the robot, along the course."""
+        return (self._route[:, 1] < v.qpos[:, 1:2]).sum(axis=1)
 
     def _floor(self, place: np.ndarray) -> float:
         return float(self.terrain.height(place))

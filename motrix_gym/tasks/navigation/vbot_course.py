@@ -5,8 +5,8 @@ It runs along y, between x = -5 and 5 m. Boxes and spheres are those of the comp
 models. The heights of the bumps and the places of the zones are not published, and are our own.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Section:
         zones: what scores on the way, celebrations aside.
         bounds: lowest and highest y beyond which a robot has left the course (m).
         balls: that roll there.
-        route: places that a robot is led through on its way to the goal (m).
+        routes: places that a robot is led through on its way to the goal, by lane (m).
         symmetric: whether left and right are mirror images.
     """
 
@@ -53,7 +53,7 @@ class Section:
     zones: tuple[Zone, ...]
     bounds: tuple[float, float]
     balls: Balls | None = None
-    route: tuple[tuple[float, float], ...] = ()
+    routes: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     symmetric: bool = True
 
 
@@ -242,7 +242,11 @@ SECTIONS = {
             Zone((-_SIDE, 23.32963), (_SIDE, 25.32963), 5.0),
         ),
         bounds=(6.82963, 25.32963),
-        route=((-3.0, 12.0), (-3.0, 15.0), (-3.0, 20.7), (-3.0, 23.5)),
+        routes={
+            # Between the stones.
+            "valley": ((1.9, 12.0), (1.9, 15.8), (0.7, 17.8), (1.9, 19.7), (1.9, 23.5)),
+            "bridge": ((-3.0, 12.0), (-3.0, 15.0), (-3.0, 20.7), (-3.0, 23.5)),
+        },
         symmetric=False,
     ),
     "013": Section(
