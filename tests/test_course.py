@@ -203,6 +203,17 @@ def test_a_route_leads_from_place_to_place_and_progress_counts_along_it(make_qui
     assert task.mirror is None  # its lanes differ
 
 
+@pytest.mark.parametrize("lane", ["valley", "bridge"])
+def test_a_route_goes_on_with_the_place_that_lies_ahead(make_quiet, lane):
+    """At the start, and for a robot that passes a place at a distance."""
+    env = make_quiet("Motrix/VBotSection012-v0", 1, lane=lane, start_y=(12.1, 12.1))
+    task, v = env.task, env.simulation.all
+    assert task._target(v)[0, :2] == pytest.approx(task._route[1])
+    put(env, task._route[1] + [0.8, 0.1])
+    env.step(zeros(env))
+    assert task._target(v)[0, :2] == pytest.approx(task._route[2])
+
+
 def test_zones_score_once_and_are_forfeited(make_quiet):
     env = make_quiet(SECTION_011, 4, start_velocity_spread=0.0)
 
