@@ -11,6 +11,7 @@ for _name, _config, _success, _steps in (
     ("VBotSection011", "course:SECTION_011", 0.97, 750),
     ("VBotSection012", "course:SECTION_012", 0.85, 1500),
     ("VBotSection013", "course:SECTION_013", 0.95, 600),
+    ("VBotSection002", "course:WHOLE", 0.6, 3000),
 ):
     register_task(
         f"Motrix/{_name}-v0",

@@ -9,8 +9,9 @@ progress counts along it. Leaving the course ends the episode, as a fall does.
 The observation is ``pose_goal``'s, with a height scan at its end. The scan sees balls, too, where
 some roll across the section: they are free bodies, which the robot's parts may push.
 
-The competition counts points for zones on the way. A fall, or leaving the course, forfeits them.
-The metric ``course_score`` is the share of the section's points, celebrations aside.
+The competition counts points for zones on the way. A fall, or leaving the course, forfeits those of
+the section where it happens. The metric ``course_score`` is the share of all points, celebrations
+aside.
 """
 
 from collections.abc import Mapping
@@ -97,10 +98,16 @@ SECTION_013 = CourseConfig(
     start_y=(25.9, 26.1),
     goal_y=(32.4, 32.6),
 )
+WHOLE = CourseConfig(
+    section="002",
+    max_episode_steps=3000,
+    time_limit=60.0,
+    goal_y=SECTION_013.goal_y,
+)
 
 
 class Course(UnevenGround, PoseGoal):
-    """Walk a section of the course."""
+    """Walk a section of the course, or all of it."""
 
     config: CourseConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
     terrain: Scene
@@ -130,6 +137,7 @@ class Course(UnevenGround, PoseGoal):
             np.array([getattr(zone, end) for zone in zones]) for end in ("low", "high")
         )
         self._points = np.array([zone.points for zone in zones])
+        self._zone_part = np.searchsorted(section.ends, self._zone_low[:, 1], side="right")
         self._route = np.reshape(section.routes.get(config.lane, ()), (-1, 2))
         # From each place of the route to its last, along it.
         steps = np.sqrt(sum_of_squares(np.diff(self._route, axis=0)))
@@ -213,17 +221,20 @@ class Course(UnevenGround, PoseGoal):
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Those of ``pose_goal``, and what the course counts."""
-        points = np.where(self._reached(v), self._points, 0.0).sum(axis=1)
+        lost = np.where(self.terminated(v), self._part(v), -1)  # the part whose points are lost
+        kept = self._reached(v) & (self._zone_part != lost[:, None])
+        points = np.where(kept, self._points, 0.0).sum(axis=1)
         total = self._points.sum()
         if self._balls is not None:
-            points += self._balls.balls.points * self._touched(v, self._balls)
+            touched = self._touched(v, self._balls) & (lost != len(self._section.ends))
+            points += self._balls.balls.points * touched
             total += self._balls.balls.points
         left = self._way(v, v.qpos[:, :2]) / np.maximum(v.straight, _LEAST_LENGTH)
         return super().measure(v) | {
             "fall": super().terminated(v).astype(float),
             "left": self._off(v).astype(float),
             "covered": np.maximum(1.0 - left, 0.0),
-            "course_score": np.where(self.terminated(v), 0.0, points / total),
+            "course_score": points / total,
         }
 
     def advance(self, v: View, rng: RowRandom) -> None:
@@ -274,6 +285,10 @@ class Course(UnevenGround, PoseGoal):
         x, y, z = v.qpos[:, :3].T
         low, high = self._section.bounds
         return (abs(x) > _SIDE) | (y < low) | (y > high) | (z < VOID / 4)
+
+    def _part(self, v: View) -> np.ndarray:
+        """(n,) number of the part of the course where the robot is."""
+        return np.searchsorted(self._section.ends, v.qpos[:, 1], side="right")
 
     def _reached(self, v: View) -> np.ndarray:
         """(n, zones) bool: the robot is, or was, in the zone."""

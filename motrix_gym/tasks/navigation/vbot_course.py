@@ -44,6 +44,8 @@ class Section:
         scene: makes its ground, by the seed of the bumps.
         zones: what scores on the way, celebrations aside.
         bounds: lowest and highest y beyond which a robot has left the course (m).
+        ends: y at which a part of it ends, whose points are lost by a fall there (m); its last part
+            ends with it.
         balls: that roll there.
         routes: places that a robot is led through on its way to the goal, by lane (m).
         symmetric: whether left and right are mirror images.
@@ -52,6 +54,7 @@ class Section:
     scene: Callable[[int], Scene]
     zones: tuple[Zone, ...]
     bounds: tuple[float, float]
+    ends: tuple[float, ...] = ()
     balls: Balls | None = None
     routes: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     symmetric: bool = True
@@ -213,7 +216,7 @@ def _section_013(seed: int) -> Scene:
     )
 
 
-SECTIONS = {
+_SECTIONS = {
     "011": Section(
         _section_011,
         zones=(
@@ -259,3 +262,35 @@ SECTIONS = {
         balls=Balls((-3.0, 0.0, 3.0), 1.0, 26.9, 0.375, 1.0, (0.2, 0.8), 5.0),
     ),
 }
+
+
+def _whole() -> Section:
+    """All three, one after the other."""
+    parts = list(_SECTIONS.values())
+    last = parts[-1]
+
+    def scene(seed: int) -> Scene:
+        scenes = [part.scene(seed) for part in parts]
+        boxes = dict.fromkeys(box for each in scenes for box in each.boxes)  # two share a platform
+        spheres, fields = (
+            [shape for each in scenes for shape in getattr(each, kind)]
+            for kind in ("spheres", "bumps")
+        )
+        return Scene([*boxes], spheres, fields)
+
+    return Section(
+        scene,
+        zones=tuple(zone for part in parts for zone in part.zones),
+        bounds=(parts[0].bounds[0], last.bounds[1]),
+        ends=tuple(part.bounds[1] for part in parts[:-1]),
+        balls=last.balls,
+        routes={
+            lane: ((0.0, 7.5), *route, (0.0, 25.0))
+            for part in parts
+            for lane, route in part.routes.items()
+        },
+        symmetric=False,
+    )
+
+
+SECTIONS = {**_SECTIONS, "002": _whole()}
