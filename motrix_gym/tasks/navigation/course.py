@@ -84,12 +84,15 @@ class CourseConfig(UnevenConfig, PoseGoalConfig):
 
 
 SECTION_011 = CourseConfig()
+# Stairs of 27 degrees: a trunk that is kept level touches the next steps.
+_TILTED = {**SECTION_011.reward_weights, "orientation": 0.0}
 SECTION_012 = CourseConfig(
     section="012",
     max_episode_steps=1500,
     time_limit=30.0,
     start_y=(7.4, 7.6),
     goal_y=(23.9, 24.1),
+    reward_weights=_TILTED,
 )
 SECTION_013 = CourseConfig(
     section="013",
@@ -103,6 +106,7 @@ WHOLE = CourseConfig(
     max_episode_steps=3000,
     time_limit=60.0,
     goal_y=SECTION_013.goal_y,
+    reward_weights=_TILTED,
 )
 
 
