@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands: what a robot is asked to do, by a task's random draws or by a person."""
+"""Commands: what a robot is asked to do, by a task's random draws or by a person.
+
+Choices: what an episode begins with, by the same.
+"""
 
 from dataclasses import dataclass
 
@@ -18,10 +21,12 @@ class Command:
     Attributes:
         name: what it is, in a few words.
         unit: such as "m/s".
-        low: least value that the task draws.
-        high: largest value that the task draws.
+        low: least value that a person may ask for.
+        high: largest value that a person may ask for.
         field: the writable field of a view that holds it, such as a buffer of the task.
         index: its column of the field.
+        rest: what a person asks for who lets go of the keys, from ``low`` to ``high``; None if keys
+            do not set it.
     """
 
     name: str
@@ -30,10 +35,31 @@ class Command:
     high: float
     field: str
     index: int
+    rest: float | None = None
 
     def write(self, v: View, value: float) -> None:
         """Ask all rows of a view for ``value``."""
         getattr(v, self.field)[:, self.index] = value
+
+
+@dataclass(eq=False)
+class Choice:
+    """Something that a task draws for each episode, and that a person may choose in a viewer.
+
+    Attributes:
+        name: what it is, in a few words.
+        options: a word for each value that is drawn, from 0 on.
+        chosen: number of the option that episodes have which begin from now on; None leaves it to
+            the draws.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    chosen: int | None = None
+
+    def among(self, drawn: np.ndarray) -> np.ndarray:
+        """(n,) numbers of options: ``drawn``, (n,), or the chosen one."""
+        return drawn if self.chosen is None else np.full_like(drawn, self.chosen)
 
 
 @dataclass(frozen=True)
@@ -63,7 +89,7 @@ class VelocityCommands:
             ("turn to the left", "rad/s", self.turn),
         ]
         return [
-            Command(name, unit, low, high, field, index)
+            Command(name, unit, low, high, field, index, rest=min(max(0.0, low), high))
             for index, (name, unit, (low, high)) in enumerate(ranges)
             if low < high
         ]

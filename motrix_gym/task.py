@@ -32,7 +32,7 @@ import numpy as np
 
 from motrix_gym import settings
 from motrix_gym.buffer import Buffer
-from motrix_gym.commands import Command
+from motrix_gym.commands import Choice, Command
 from motrix_gym.contacts import add_contact_sensors
 from motrix_gym.names import nearest, shown
 from motrix_gym.observation import Channel, Frames, check_channels, mirror
@@ -212,6 +212,8 @@ class Task:
     """The camera that ``render`` uses."""
     commands: Sequence[Command] = ()
     """What a person may ask the robot for, in place of the task's own draws."""
+    choices: Sequence[Choice] = ()
+    """What a person may choose of the next episodes, in place of the task's own draws."""
 
     def __init__(self, config: TaskConfig):
         """Compile the model for ``config``.
@@ -317,6 +319,12 @@ class Task:
 
     def advance(self, v: View, rng: RowRandom) -> None:
         """Update buffers after the step was judged and before it is observed."""
+
+    def obey(self, v: View) -> None:
+        """Bring up to date what follows from ``commands``, which a person has just written.
+
+        It is called after ``reset`` and ``advance``, before ``v`` is observed.
+        """
 
     def draw(self, scene: Any, v: View) -> None:
         """Add to the ``mujoco.MjvScene`` of a picture what is no geom of the model.

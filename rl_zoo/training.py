@@ -9,7 +9,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -191,6 +191,7 @@ def carry_out(
     signals: Sequence[int],
     out: TextIO,
     eval_episodes: int = EPISODES,
+    page: tuple[str, int] | None = None,
     **options: Any,
 ) -> tuple[Session, list[int]]:
     """Trains and evaluates, and prints the progress.
@@ -200,6 +201,7 @@ def carry_out(
         signals: Those that end the training after the update under way.
         out: Where to print.
         eval_episodes: Episodes of the evaluation; 0: none.
+        page: Address and port of a page that shows the training; port 0: one that is free.
         **options: Of `rl_zoo.stages.sessions`.
 
     Returns:
@@ -222,17 +224,22 @@ def carry_out(
                 check_ends(resolved(plan.env_id, plan.settings), plan.env_id)
                 side_by_side(eval_episodes)
         trainings = stack.enter_context(contextlib.closing(sessions(plan, **options)))
-        done = [(t, _carry_out(t, signals, eval_episodes, out)) for t in trainings]
+        done = [(t, _carry_out(t, signals, eval_episodes, page, out)) for t in trainings]
     return done[-1]
 
 
 def _carry_out(
-    training: Session, signals: Sequence[int], eval_episodes: int, out: TextIO
+    training: Session,
+    signals: Sequence[int],
+    eval_episodes: int,
+    page: tuple[str, int] | None,
+    out: TextIO,
 ) -> list[int]:
     """Trains in a session, and evaluates if it is the run's own; returns as `carry_out`."""
     with training:
         try:
-            stop = _learn(training, signals, out)
+            with _shown(training, page, out):
+                stop = _learn(training, signals, out)
             training.interrupted = bool(stop)
             judges = eval_episodes and training.plan.whole is None and not training.ranks.rank
             if judges and not stop:
@@ -241,6 +248,19 @@ def _carry_out(
             print(advice(training.whole), file=sys.stderr)
             raise
     return stop
+
+
+@contextlib.contextmanager
+def _shown(training: Session, page: tuple[str, int] | None, out: TextIO) -> Iterator[None]:
+    """Shows a training on a page, and tells its address, if that is wanted."""
+    if page is None or training.ranks.rank:
+        yield
+        return
+    from rl_zoo.viewing.training_page import page_of
+
+    with page_of(training, *page) as address:
+        print(f"watch it at {address}", file=out, flush=True)
+        yield
 
 
 def _learn(training: Session, signals: Sequence[int], out: TextIO) -> list[int]:

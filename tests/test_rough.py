@@ -11,6 +11,7 @@ from reading import zeros
 
 import motrix_gym
 from motrix_gym import registration, rotations, terrain
+from motrix_gym.commands import Choice
 from motrix_gym.random import RandomStreams
 from motrix_gym.simulation import Simulation
 from motrix_gym.tasks.locomotion.curriculum import Curriculum
@@ -238,8 +239,13 @@ def streams(n):
     return random.rows()
 
 
+def tiles(levels, kinds):
+    """What a curriculum draws from."""
+    return Choice("level", tuple("12345"[:levels])), Choice("kind", tuple("abc"[:kinds]))
+
+
 def test_levels_rise_after_success_and_fall_after_failure():
-    curriculum = Curriculum(5, 2, adaptive=True)
+    curriculum = Curriculum(*tiles(5, 2), adaptive=True)
     v = Rows(curriculum.buffers(), 6)
     v.levels = 2.0
     v.level, v.kind = 2.0, 1.0
@@ -253,7 +259,7 @@ def test_levels_rise_after_success_and_fall_after_failure():
 
 
 def test_beyond_the_last_level_one_is_drawn_and_below_the_first_is_none():
-    curriculum = Curriculum(5, 1, adaptive=True)
+    curriculum = Curriculum(*tiles(5, 1), adaptive=True)
     v = Rows(curriculum.buffers(), 400)
     v.level, v.asked, v.walked = 4.0, 5.0, 5.0
     levels, _ = curriculum.start(v, streams(400))
@@ -264,13 +270,21 @@ def test_beyond_the_last_level_one_is_drawn_and_below_the_first_is_none():
 
 
 def test_in_an_evaluation_tiles_are_drawn_evenly():
-    curriculum = Curriculum(4, 3, adaptive=False)
+    level, kind = tiles(4, 3)
+    curriculum = Curriculum(level, kind, adaptive=False)
     v = Rows(curriculum.buffers(), 6000)
     v.asked, v.walked = 5.0, 5.0
     levels, kinds = curriculum.start(v, streams(6000))
     counts = np.histogram2d(levels, kinds, bins=(range(5), range(4)))[0]
     # 500 each, with a standard deviation of 21.
     assert np.abs(counts - 500).max() < 120
+    level.chosen = 2  # by a person
+    levels, others = curriculum.start(v, streams(6000))
+    assert (levels == 2).all() and (v.level == 2).all()
+    np.testing.assert_array_equal(others, kinds)  # which is drawn as before
+    kind.chosen = 1
+    _, others = curriculum.start(v, streams(6000))
+    assert (others == 1).all() and (v.kind == 1).all()
 
 
 @pytest.fixture(params=ROUGH)

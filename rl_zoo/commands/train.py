@@ -17,6 +17,7 @@ from rl_zoo import arguments, cli
 from rl_zoo.environments import DEFAULT_ENV
 from rl_zoo.errors import UsageError
 from rl_zoo.hints import command_line
+from rl_zoo.viewing import options
 
 if TYPE_CHECKING:
     from rl_zoo.plans import Plan
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     started = time.monotonic()  # a run's clock counts start-up, imports and compilation
     args = _arguments().parse_args(argv)
+    page = options.training_page_asked_for(args)
     if args.processes > 1 and "WORLD_SIZE" not in os.environ:
         return _start(args, sys.argv[1:] if argv is None else argv)
     with contextlib.ExitStack() as stack:
@@ -60,6 +62,7 @@ def _main(argv: Sequence[str] | None) -> int:
             minutes=args.minutes,
             started=started,
             reshard=args.reshard,
+            page=page,
         )
     if session.ranks.rank:
         return 128 + stop[0] if stop else 0
@@ -143,6 +146,7 @@ def _arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="resume with another number of processes than before, which is not exact",
     )
+    options.add_training_viewer_arguments(p)
     add("--eval-episodes", type=arguments.whole(0), metavar="N", help="default 1000; 0: none")
     return p
 

@@ -18,6 +18,9 @@ OPEN = int(imgui.TreeNodeFlags.DefaultOpen)
 RED = imgui.Vec4(0.85, 0.2, 0.15, 1.0)
 BARS = (0.2, 0.45, 0.8, 1.0), (0.85, 0.35, 0.2, 1.0)  # of rewards above 0 and below
 BAR_WIDTH = 90  # pixels, from 0 to the largest
+DRAWN = "drawn"  # what is not chosen
+KEY = imgui.Key
+KEYS = (KEY.W, KEY.S), (KEY.A, KEY.D), (KEY.Q, KEY.E)  # up and down, of commands in order
 
 
 class Panels(plugin.ViewerPlugin):
@@ -43,10 +46,13 @@ class Panels(plugin.ViewerPlugin):
         size = page.x, page.y
         place = int(imgui.Cond.FirstUseEver if size == self._size else imgui.Cond.Always)
         self._size = size
+        self._steer()
         if _begin(self._title, 10, page.y, place):
             self._time()
+            self._failure()
             self._policy()
             self._commands()
+            self._episodes()
             self._pushes()
         imgui.End()
         if _begin("Rewards and metrics", page.x - WIDTH - 10, page.y, place):
@@ -78,6 +84,12 @@ class Panels(plugin.ViewerPlugin):
             if changed:
                 playback.row = row
 
+    def _failure(self) -> None:
+        if self._message:
+            imgui.PushStyleColor(int(imgui.Col.Text), RED)
+            imgui.TextWrapped(self._message)
+            imgui.PopStyleColor()
+
     def _policy(self) -> None:
         if not imgui.CollapsingHeader("Policy", OPEN):
             return
@@ -94,10 +106,6 @@ class Panels(plugin.ViewerPlugin):
                     self._try(lambda folder=folder: self._swap(folder))
             imgui.EndCombo()
         self._choosing = opened
-        if self._message:
-            imgui.PushStyleColor(int(imgui.Col.Text), RED)
-            imgui.TextWrapped(self._message)
-            imgui.PopStyleColor()
 
     def _swap(self, folder: str) -> None:
         assert self._checkpoints
@@ -134,6 +142,39 @@ class Panels(plugin.ViewerPlugin):
             )
             if changed:
                 playback.hold(command, min(max(value, command.low), command.high))
+        if pairs := KEYS[: len(playback.steered)]:
+            imgui.TextDisabled(f"keys: {', '.join(f'{up.name} {down.name}' for up, down in pairs)}")
+
+    def _steer(self) -> None:
+        """Steers by keys, unless something in a window is being edited."""
+        shares = [0] * len(self._playback.steered)
+        if not imgui.IsAnyItemActive():
+            for index, (up, down) in enumerate(KEYS[: len(shares)]):
+                shares[index] = imgui.IsKeyDown(up) - imgui.IsKeyDown(down)
+        self._playback.steer(shares)
+
+    def _episodes(self) -> None:
+        playback = self._playback
+        choices = playback.env.task.choices
+        if not (choices or playback.can_randomize):
+            return
+        if not imgui.CollapsingHeader("Next episodes", OPEN):
+            return
+        for choice in choices:
+            words = [DRAWN, *choice.options]
+            chosen = 0 if choice.chosen is None else choice.chosen + 1
+            imgui.SetNextItemWidth(110)
+            if imgui.BeginCombo(choice.name, words[chosen]):
+                for number, word in enumerate(words):
+                    if imgui.Selectable(f"{word}##{choice.name} {number}", number == chosen):
+                        choice.chosen = number - 1 if number else None
+                imgui.EndCombo()
+            imgui.SetItemTooltip("of the episodes that begin from now on, in all rows")
+        if playback.can_randomize:
+            changed, on = imgui.Checkbox("randomised physics", playback.randomized)
+            imgui.SetItemTooltip("as --randomize; begins the first episodes again")
+            if changed:
+                self._try(lambda: playback.randomize(on))
 
     def _pushes(self) -> None:
         if not self._playback.has_base or not imgui.CollapsingHeader("Push", OPEN):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Playing a policy as a viewer asks: pause, speed, commands of a person, another policy.
+"""Playing a policy as a viewer asks: pause, speed, commands of a person, another policy or physics.
 
 It needs no display. A viewer calls `Playback.advance` and shows the row `Playback.row`.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -23,6 +23,9 @@ MAX_BEHIND = 0.1  # seconds; a computer that is slower than the robot makes the 
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Actions (n, act) for observations (n, obs) and the rows (n,) bool in which an episode begins."""
+
+Make = Callable[[bool], MotrixVectorEnv]
+"""Makes the environment that is played, with physics that is randomised or as it is."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +47,40 @@ class Playback:
     """An environment that a policy acts in, step by step.
 
     Attributes:
-        env: The environment.
+        env: The environment; `randomize` puts another in its place, and closes the last one.
         paused: Whether `advance` does nothing.
         speed: Simulated seconds per second, within `SPEEDS`.
         history: The last moments of the shown row, at most `HISTORY` seconds of them.
+        randomized: Whether the physics is randomised.
     """
 
-    def __init__(self, env: MotrixVectorEnv, act: Act, seed: int):
-        """Starts episodes with a seed."""
-        self.env, self.paused, self.speed = env, False, 1.0
-        self._act, self._row = act, 0
+    def __init__(
+        self,
+        env: MotrixVectorEnv,
+        act: Act,
+        seed: int,
+        make: Make | None = None,
+        randomized: bool = False,
+    ):
+        """Starts episodes with a seed.
+
+        Args:
+            env: The environment.
+            act: The policy.
+            seed: Of the episodes.
+            make: What `randomize` calls; None if the physics cannot be randomised.
+            randomized: Whether that of `env` is.
+        """
+        self.env, self.paused, self.speed, self.randomized = env, False, 1.0, randomized
+        self._act, self._row, self._seed, self._make = act, 0, seed, make
         self._held: dict[Command, float] = {}
+        self._steering = False
         self._most = math.ceil(HISTORY / self.step_time)
         self.history: deque[Moment] = deque(maxlen=self._most)
-        env.intervene = self._write_held
         self._start(seed)
 
     def _start(self, seed: int | None) -> None:
+        self.env.intervene = self._write_held
         self._observations, _ = self.env.reset(seed=seed)
         self._starts = np.ones(self.env.num_envs, bool)
         self._time = self._behind = 0.0
@@ -111,6 +131,48 @@ class Playback:
         """Returns what the shown row is asked for."""
         value = self.env.simulation.fields[command.field][self.row, command.index]
         return self._held.get(command, float(value))
+
+    @property
+    def steered(self) -> list[Command]:
+        """The commands that keys set, such as velocities."""
+        return [command for command in self.env.task.commands if command.rest is not None]
+
+    def steer(self, shares: Sequence[float]) -> None:
+        """Holds what keys ask for; once all are let go, it holds rest.
+
+        Args:
+            shares: For each of `steered`, 0 for its rest, 1 for the highest value, -1 for the
+                lowest. While all are 0, sliders and the task's own draws stay as they are.
+        """
+        steering = any(shares)
+        if steering or self._steering:
+            for command, share in zip(self.steered, shares, strict=True):
+                rest, end = command.rest or 0.0, command.high if share > 0 else command.low
+                self.hold(command, rest + abs(share) * (end - rest))
+        self._steering = steering
+
+    @property
+    def can_randomize(self) -> bool:
+        """Whether the task names physics to randomise, so that `randomize` works."""
+        return self._make is not None
+
+    def randomize(self, on: bool) -> None:
+        """Begins the first episodes again, with physics that is randomised, or as it is.
+
+        What is held and chosen stays.
+
+        Raises:
+            ValueError: the task names nothing to randomise.
+            ZooError: there is not enough memory; the last environment goes on.
+        """
+        if self._make is None:
+            raise ValueError("the task names no physics to randomise")
+        last, self.env = self.env, self._make(on)
+        for choice, before in zip(self.env.task.choices, last.task.choices, strict=True):
+            choice.chosen = before.chosen
+        last.close()
+        self.randomized = on
+        self._start(self._seed)
 
     def push(self, forward: float, left: float) -> None:
         """Changes the horizontal velocity of the shown row's base, by m/s in its own heading.
@@ -204,6 +266,8 @@ class Playback:
     def _write_held(self, v: View) -> None:
         for command, value in self._held.items():
             command.write(v, value)
+        if self._held:
+            self.env.task.obey(v)
 
 
 def _entries(info: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 """Watching a policy, or actions without one, in the viewer that the arguments ask for."""
 
 import argparse
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,14 +43,19 @@ def watch(
         ZooError: A setting, the camera, the viewer or the policy does not fit.
     """
     viewer, seed = options.viewer_asked_for(args), options.seed_asked_for(args)
-    if args.randomize:
-        settings = randomized(env_id) | settings
-    env = make_env(env_id, settings, num_envs, args.num_threads)
-    try:
+
+    def make(randomize: bool) -> "MotrixVectorEnv":
+        chosen = randomized(env_id) | settings if randomize else settings
+        return make_env(env_id, chosen, num_envs, args.num_threads)
+
+    with contextlib.ExitStack() as stack:
+        env = make(args.randomize)
+        stack.callback(env.close)
         camera, act = options.find_camera(env, args.camera), make_act(env, seed)
         from rl_zoo.viewing.playback import Playback
 
-        playback = Playback(env, act, seed)
+        playback = Playback(env, act, seed, make if env.task.randomized else None, args.randomize)
+        stack.callback(lambda: playback.env.close())
         print(f"playing {env_id} with {label}, seed {seed}", flush=True)
         if viewer == "native":
             from rl_zoo.viewing.window import show
@@ -75,5 +81,3 @@ def watch(
                 port=args.port or 0,
                 seconds=args.seconds,
             )
-    finally:
-        env.close()

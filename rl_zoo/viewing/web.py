@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Showing a playback in a browser, by the web viewer that comes with MuJoCo.
+"""Showing a playback, or a training, in a browser, by the web viewer that comes with MuJoCo.
 
 The browser draws: it gets the model once, and the state and the panels in each frame. So neither a
 display nor OpenGL is needed here. MuJoCo's server answers with files of its own package and with
@@ -11,28 +11,57 @@ import copy
 import errno
 import io
 import logging
+import math
 import socket
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 import mujoco
 import numpy as np
 
 from rl_zoo.errors import UsageError, ZooError
-from rl_zoo.viewing.checkpoints import Checkpoints
-from rl_zoo.viewing.playback import Playback
+
+if TYPE_CHECKING:
+    from motrix_gym import MotrixVectorEnv
+    from rl_zoo.viewing.checkpoints import Checkpoints
+    from rl_zoo.viewing.playback import Playback
+    from rl_zoo.viewing.training_page import TrainingRow
 
 LOOPBACK = "127.0.0.1"
+IDLE = 0.05  # seconds between two looks for a browser, where none shows a training
+
+
+class Shown(Protocol):
+    """What a page shows: a row of an environment, as time passes.
+
+    Attributes:
+        env: The environment.
+        row: The row.
+    """
+
+    @property
+    def env(self) -> "MotrixVectorEnv":
+        """The environment."""
+        ...
+
+    @property
+    def row(self) -> int:
+        """The row."""
+        ...
+
+    def advance(self, seconds: float) -> object:
+        """Lets time pass, by a clock on the wall."""
+        ...
 
 
 def serve(
-    playback: Playback,
+    playback: "Playback",
     camera: int | str,
     *,
     title: str,
     label: str,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: "Checkpoints | None" = None,
     host: str = LOOPBACK,
     port: int = 0,
     seconds: float | None = None,
@@ -55,27 +84,69 @@ def serve(
         UsageError: The address or the port cannot be used.
         ZooError: MuJoCo's viewer is missing, or this process has served a page before.
     """
-    _check_address(host, port)
-    started = last = time.perf_counter()
-    with _viewer(playback, camera, title, label, checkpoints, host, port) as (viewer, address):
-        scene = mujoco.MjvScene(viewer.model, maxgeom=1000)
+
+    def plugins() -> list[Any]:
+        from rl_zoo.viewing.mouse import Mouse
+        from rl_zoo.viewing.panels import Panels
+
+        return [Panels(playback, title, label, checkpoints), Mouse(playback)]
+
+    check_address(host, port)
+    end = time.perf_counter() + (seconds or math.inf)
+    with _viewer(playback, camera, plugins, title, host, port) as (viewer, address):
         print(f"watch it at {address} (Ctrl-C ends it)", flush=True)
-        while viewer.is_running() and not (seconds and last - started >= seconds):
-            framed = viewer.prepare_next_frame()
-            now = time.perf_counter()
-            if framed:
-                playback.advance(now - last)
-                _show(playback, viewer, scene)
-            last = now
+        for _ in _frames(viewer, playback):
+            if time.perf_counter() >= end:
+                break
+
+
+def serve_training(
+    shown: "TrainingRow",
+    camera: int | str,
+    *,
+    title: str,
+    host: str,
+    port: int,
+    rate: float,
+    tell: Callable[[str], None],
+    running: Callable[[], bool],
+) -> None:
+    """Serves a page that shows a row of a training, which does not wait for it.
+
+    Args:
+        shown: The row.
+        camera: As `serve`.
+        title: Of the panel.
+        host: As `serve`.
+        port: As `serve`.
+        rate: Pictures per second, at most.
+        tell: Is called with the address.
+        running: Whether the training goes on; else the page ends.
+
+    Raises:
+        UsageError, ZooError: As `serve`.
+    """
+
+    def plugins() -> list[Any]:
+        from rl_zoo.viewing.training_panel import TrainingPanel
+
+        return [TrainingPanel(shown, title)]
+
+    check_address(host, port)
+    with _viewer(shown, camera, plugins, title, host, port) as (viewer, address):
+        tell(address)
+        for framed in _frames(viewer, shown):
+            if not running():
+                break
+            time.sleep(1 / rate if framed else IDLE)
 
 
 @contextlib.contextmanager
 def _viewer(
-    playback: Playback,
+    shown: Shown,
     camera: int | str,
+    make_plugins: Callable[[], list[Any]],
     title: str,
-    label: str,
-    checkpoints: Checkpoints | None,
     host: str,
     port: int,
 ) -> Iterator[tuple[Any, str]]:
@@ -84,15 +155,14 @@ def _viewer(
         from mujoco.studio import launch_thread, messages, viewer_protocol
 
         from rl_zoo.viewing.local_viewer import LocalViewer
-        from rl_zoo.viewing.mouse import Mouse
-        from rl_zoo.viewing.panels import Panels
+
+        plugins = make_plugins()
     except ImportError as error:
         raise ZooError(f"MuJoCo's web viewer is missing ({error}); try --viewer video") from error
     logging.getLogger("WebServer").setLevel(logging.WARNING)
     config = viewer_protocol.ViewerConfig(title=f"Motrix Gym: {title}", gfx="web", http_port=port)
     endpoint, _ = launch_thread.make_thread_endpoints()
-    plugins = [Panels(playback, title, label, checkpoints), Mouse(playback)]
-    model = copy.copy(playback.env.simulation.picture_model)
+    model = copy.copy(shown.env.simulation.picture_model)
     if camera != -1:
         model.vis.global_.fovy = model.camera(camera).fovy[0]  # also of the view that is turned
     try:
@@ -110,21 +180,34 @@ def _viewer(
         viewer.close()
 
 
-def _show(playback: Playback, viewer: Any, scene: mujoco.MjvScene) -> None:
+def _frames(viewer: Any, shown: Shown) -> Iterator[bool]:
+    """Draws frame after frame; yields each time whether a browser wanted one."""
+    scene, last = mujoco.MjvScene(viewer.model, maxgeom=1000), time.perf_counter()
+    while viewer.is_running():
+        framed = viewer.prepare_next_frame()
+        now = time.perf_counter()
+        if framed:
+            shown.advance(now - last)
+            _draw(shown, viewer, scene)
+        last = now
+        yield framed
+
+
+def _draw(shown: Shown, viewer: Any, scene: mujoco.MjvScene) -> None:
     """Draws a frame: the shown row, what its task adds to pictures, and the panels."""
     from mujoco.studio import messages
 
-    env = playback.env
-    env.simulation.picture(playback.row, viewer.data)
+    env = shown.env
+    env.simulation.picture(shown.row, viewer.data)
     scene.ngeom = 0
-    env.task.draw(scene, env.simulation.rows(np.array([playback.row])))
+    env.task.draw(scene, env.simulation.rows(np.array([shown.row])))
     viewer.extra_geoms[:] = [scene.geoms[i] for i in range(scene.ngeom)]
     viewer.dispatch(messages.UpdateEvent())
     viewer.dispatch(messages.BuildGuiEvent())
     viewer.sync()
 
 
-def _check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int) -> None:
     """Raises UsageError if nothing can listen at an address."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

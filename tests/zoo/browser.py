@@ -77,6 +77,11 @@ class Browser:
         buttons = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
         self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **buttons)
 
+    def key(self, kind: str, letter: str) -> None:
+        """Presses a letter's key ("keyDown"), or lets it go ("keyUp")."""
+        code = {"code": f"Key{letter.upper()}", "windowsVirtualKeyCode": ord(letter.upper())}
+        self.ask("Input.dispatchKeyEvent", type=kind, key=letter, **code)
+
 
 def _page(folder: Path) -> str:
     """Returns the WebSocket address of the program's page, once there is one."""

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Playing a policy as a viewer asks, without a viewer."""
 
+import mujoco
 import numpy as np
 import pytest
 from fakes import make_policy
 
 from adapters import PPOConfig
+from motrix_gym import rotations
+from motrix_gym.commands import VelocityCommands
 from motrix_gym.observation import Channel
 from rl_zoo.environments import make_env
 from rl_zoo.errors import ZooError
@@ -135,6 +138,93 @@ def test_who_obeys_a_held_command_walks(go1):
     errors = [moment.metrics["linear_velocity_error"] for moment in playback.history]
     assert np.mean(errors[50:]) < 0.2  # the task's own goal
     assert set(playback.mean_rewards()) == set(go1.config.reward_weights)
+
+
+def test_keys_ask_for_velocities_and_for_rest_when_they_are_let_go(go1):
+    playback = Playback(go1, zero_actions(go1, 0), 0)
+    forward, left, turn = playback.steered
+    playback.steer([0, 0, 0])
+    assert not playback.held  # nobody steers: the task's commands stay
+    playback.steer([1, 0, -0.5])
+    assert playback.held == {forward: 1.5, left: 0.0, turn: -0.5}
+    playback.steer([0, 0, 0])
+    assert playback.held == {forward: 0.0, left: 0.0, turn: 0.0}
+    playback.hold(forward, 0.3)
+    playback.steer([0, 0, 0])
+    assert playback.held[forward] == 0.3  # a slider's
+    stairs = VelocityCommands(forward=(0.4, 0.8), lateral=(0, 0), turn=(0, 0)).settable("command")
+    assert [command.rest for command in stairs] == [0.4]
+
+
+@pytest.mark.parametrize("env_id", ["Motrix/AnymalC-v0", "Motrix/VBotSection011-v0"])
+def test_a_goal_that_is_moved_is_seen_and_led_to_and_drawn(seen, env_id):
+    seen.actions = 12
+    env = make_env(env_id, {"observation_noise": 0}, 2, 1)
+    playback = Playback(env, seen, 0)
+    goal = dict(zip(env.task.commands, (1.5, 2.5, -0.5), strict=True))
+    assert [command.name for command in goal] == ["goal x", "goal y", "goal heading"]
+    assert not playback.steered  # a key does not throw it to the end of its range
+    for command, value in goal.items():
+        assert command.low < value < command.high
+        playback.hold(command, value)
+    for _ in range(2):
+        playback.step()
+    v = env.simulation.all
+    np.testing.assert_array_equal(v.goal, [[1.5, 2.5, -0.5]] * 2)
+    place, yaw = v.qpos[:, :2], rotations.yaw(v.qpos[:, 3:7])
+    ahead = np.cos(yaw) * (1.5 - place[:, 0]) + np.sin(yaw) * (2.5 - place[:, 1])
+    playback.step()
+    observed = seen[-1][0]
+    assert channel(env, "goal_position", observed)[:, 0] == pytest.approx(ahead, abs=1e-5)
+    scene = mujoco.MjvScene(env.model, maxgeom=20)
+    env.task.draw(scene, env.simulation.rows(np.array([0])))
+    places = [scene.geoms[i].pos[:2] for i in range(scene.ngeom)]
+    assert any(np.allclose(place, (1.5, 2.5), atol=1e-6) for place in places)
+    playback.reset()  # which draws a goal, and a guide to it
+    way = np.array([1.5, 2.5]) - v.qpos[:, :2]
+    assert v.straight == pytest.approx(np.hypot(*way.T))
+    before = v.command.copy()
+    env.task.obey(v)
+    np.testing.assert_array_equal(v.command, before)  # it leads to the held goal already
+    env.close()
+
+
+def test_other_physics_begin_the_first_episodes_again_and_keep_what_is_asked(seen):
+    seen.actions = 12
+
+    def make(randomize):
+        settings = {"randomization.mass": (2.0, 2.0)} if randomize else {}
+        return make_env("Motrix/Go1StairsBlind-v0", settings, 2, 1)
+
+    first = make(False)
+    mass = first.model.body_mass
+    playback = Playback(first, seen, 0, make)
+    start = first.simulation.fields["qpos"].copy()
+    for _ in range(5):
+        playback.step()
+    level, kind = first.task.choices
+    assert level.name == "rise of a step (m)" and level.options[-1] == "0.15"
+    assert kind.options == ("stairs_up", "stairs_down")
+    playback.hold(playback.steered[0], 0.5)
+    playback.randomize(True)
+    assert playback.randomized and playback.time == 0
+    env = playback.env
+    np.testing.assert_array_equal(env.simulation.fields["body_mass"], [2 * mass] * 2)
+    np.testing.assert_array_equal(env.simulation.fields["qpos"], start)
+    assert (env.simulation.fields["command"][:, 0] == 0.5).all()
+    env.task.choices[0].chosen = 7
+    playback.randomize(False)
+    assert (playback.env.simulation.fields["level"] == 7).all()
+    playback.step()
+    assert seen[-1][1].all()
+    playback.env.close()
+
+
+def test_without_physics_to_randomise_there_is_no_switch(env):
+    playback = Playback(env, zero_actions(env, 0), 0)
+    assert not playback.can_randomize
+    with pytest.raises(ValueError, match="no physics to randomise"):
+        playback.randomize(True)
 
 
 def test_commands_that_never_differ_are_not_offered():

@@ -257,6 +257,11 @@ def test_in_chromium_the_robot_is_seen_steered_paused_and_given_another_policy(
         assert 0.5 < playback.held[forward] < 1.4  # of -1.0 to 1.5
         assert playback.asked(forward) == playback.held[forward]
 
+        browser.key("keyDown", "w")
+        until(lambda: playback.held[forward] == forward.high, "the key does nothing")
+        browser.key("keyUp", "w")
+        until(lambda: playback.held[forward] == 0, "the robot is not asked to stand")
+
         click("Pause")
         until(lambda: playback.paused, "the button does nothing")
         before = playback.time

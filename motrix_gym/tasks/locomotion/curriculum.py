@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from motrix_gym.buffer import Buffer
+from motrix_gym.commands import Choice
 from motrix_gym.random import RowRandom
 from motrix_gym.view import View
 
@@ -34,15 +35,16 @@ class Curriculum:
     direction (m); ``fell``, whether the episode ended in a fall.
     """
 
-    def __init__(self, levels: int, kinds: int, adaptive: bool):
+    def __init__(self, levels: Choice, kinds: Choice, adaptive: bool):
         """Prepare for a terrain.
 
         Args:
-            levels: number of levels.
-            kinds: number of kinds of ground.
+            levels: the levels.
+            kinds: the kinds of ground.
             adaptive: whether levels follow success; otherwise they are drawn evenly.
         """
-        self._levels, self._kinds, self._adaptive = levels, kinds, adaptive
+        self._level, self._kind, self._adaptive = levels, kinds, adaptive
+        self._levels, self._kinds = len(levels.options), len(kinds.options)
 
     def buffers(self) -> Mapping[str, Buffer]:
         """What must be remembered."""
@@ -68,8 +70,8 @@ class Curriculum:
             up = judged & ~down & (v.walked >= _UP * v.asked)
             level = np.maximum(v.level + up - down.astype(float), 0.0)
             v.levels[rows, v.kind.astype(np.int64)] = np.where(level >= self._levels, drawn, level)
-        v.kind = kind = rng.integers(0, self._kinds)
-        v.level = v.levels[rows, kind] if self._adaptive else drawn
+        v.kind = kind = self._kind.among(rng.integers(0, self._kinds))
+        v.level = self._level.among(v.levels[rows, kind] if self._adaptive else drawn)
         v.asked = v.walked = v.fell = 0.0
         return self.tile(v)
 

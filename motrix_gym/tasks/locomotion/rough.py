@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from motrix_gym import rotations, terrain
-from motrix_gym.commands import VelocityCommands
+from motrix_gym.commands import Choice, VelocityCommands
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares
 from motrix_gym.settings import choice, flag, interval, number, weights, whole
@@ -101,7 +101,16 @@ class RoughTracking(UnevenGround, VelocityTracking):
         super().__init__(config, robot)
         words = tuple(kind.name for kind in self.terrain.kinds)
         self.metrics = {**self.metrics, "kind": replace(self.metrics["kind"], words=words)}
-        self._curriculum = Curriculum(self.terrain.levels, self.terrain.columns, config.curriculum)
+        tiles = self._level_choice(), Choice("kind of ground", words)
+        self.choices = [choice for choice in tiles if len(set(choice.options)) > 1]
+        self._curriculum = Curriculum(*tiles, config.curriculum)
+
+    def _level_choice(self) -> Choice:
+        """The levels, by their measure if all kinds of ground have the same, else by number."""
+        measures, meanings = self.terrain.measures, {kind.meaning for kind in self.terrain.kinds}
+        if len(meanings) == 1 and (measures == measures[:, :1]).all():
+            return Choice(meanings.pop(), tuple(f"{measure:.3g}" for measure in measures[:, 0]))
+        return Choice("level", tuple(str(level + 1) for level in range(self.terrain.levels)))
 
     def _add_ground(self, spec: mujoco.MjSpec, parts: list[str], moving: bool) -> None:
         (MovingGround.add if moving else add_static)(spec, self.terrain, parts)

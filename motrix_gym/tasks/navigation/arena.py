@@ -86,6 +86,10 @@ class Arena(PoseGoal):
         """Those of ``pose_goal``, and the smallest distance from the middle (m)."""
         return {**super().buffers(), "closest": Buffer(initial=np.inf)}
 
+    def _goal_area(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        half = self.config.disc_radius / 2
+        return (-half, half), (-half, half)
+
     def _place(self, v: View, rng: RowRandom) -> None:
         """On the ring, at any angle, looking to the middle within ``start_heading``."""
         config = self.config

@@ -201,7 +201,7 @@ class Course(UnevenGround, PoseGoal):
         """As ``pose_goal``; the balls begin to roll."""
         super().reset(v, rng)
         v.next_place = self._behind(v)
-        v.straight = self._way(v, v.qpos[:, :2])
+        v.straight = self._straight(v)
         if self._balls is not None:
             self._balls.start(v, rng)
 
@@ -210,6 +210,10 @@ class Course(UnevenGround, PoseGoal):
         super().act(v, action)
         if self._balls is not None:
             self._balls.place_ground(v)
+
+    def _goal_area(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        low, high = self._section.bounds
+        return (_BODY - _SIDE, _SIDE - _BODY), (low + _BODY, high - _BODY)
 
     def _place(self, v: View, rng: RowRandom) -> None:
         """At the section's beginning, looking along the course within ``start_heading``."""
@@ -283,6 +287,9 @@ class Course(UnevenGround, PoseGoal):
             last = np.sqrt(sum_of_squares(v.goal[:, :2] - self._route[-1]))
             way += np.where(v.next_place < len(self._route), self._rest[index] + last, 0.0)
         return way
+
+    def _straight(self, v: View) -> np.ndarray:
+        return self._way(v, v.qpos[:, :2])
 
     def _off(self, v: View) -> np.ndarray:
         """(n,) bool: the robot's base is beyond the section, or has fallen beside it."""

@@ -39,6 +39,7 @@ import mujoco
 import numpy as np
 
 from motrix_gym import rotations
+from motrix_gym.commands import Command
 from motrix_gym.observation import Channel
 from motrix_gym.random import RowRandom
 from motrix_gym.rewards import sum_of_squares
@@ -124,6 +125,17 @@ class PoseGoal(LeggedTask):
                 super().deployment(),
             )
         self._tolerance = np.array([config.place_tolerance, config.heading_tolerance])
+        names = ("goal x", "m"), ("goal y", "m"), ("goal heading", "rad")
+        ranges = (*self._goal_area(), (-np.pi, np.pi))
+        self.commands = [
+            Command(name, unit, low, high, "goal", index)
+            for index, ((name, unit), (low, high)) in enumerate(zip(names, ranges, strict=True))
+            if low < high
+        ]
+
+    def _goal_area(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Ranges of x and of y in which a person may put the goal (m)."""
+        return self.config.goal_x, self.config.goal_y
 
     def observation_channels(self) -> list[Channel]:
         """What the module's docstring lists."""
@@ -215,7 +227,11 @@ class PoseGoal(LeggedTask):
         low, high = np.transpose([config.goal_x, config.goal_y, config.goal_heading])
         v.goal = rng.uniform(low, high, 3)
         v.last_place = v.qpos[:, :2]
-        v.straight = self._errors(v)[:, 0]
+        self.obey(v)
+
+    def obey(self, v: View) -> None:
+        """Lead to the goal as it is now; at an episode's start, measure the way to it."""
+        v.straight = np.where(v.elapsed > 0, v.straight, self._straight(v))
         self._lead(v)
 
     def _place(self, v: View, rng: RowRandom) -> None:
@@ -299,6 +315,10 @@ class PoseGoal(LeggedTask):
     def _time_left(self, v: View) -> np.ndarray:
         """(n, 1) time until the time limit (s)."""
         return np.maximum(self.config.time_limit - v.elapsed, 0.0)[:, None]
+
+    def _straight(self, v: View) -> np.ndarray:
+        """(n,) length of the way to the goal (m)."""
+        return self._errors(v)[:, 0]
 
     def _there(self, v: View) -> np.ndarray:
         """(n,) bool: within the tolerances of place and heading."""
