@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """MuJoCo's web viewer at a chosen address, with a camera that the mouse can turn."""
 
+import logging
 import math
 import socket
+import time
 from typing import Any
 
 import mujoco
@@ -10,6 +12,24 @@ import numpy as np
 from mujoco.studio import ux, web_viewer  # pyright: ignore[reportAttributeAccessIssue] (native)
 
 from rl_zoo.errors import ZooError
+
+IDLE = 0.05  # seconds between two looks for a browser, while there is none
+
+
+class _Browsers(logging.Filter):
+    """Reads how many browsers there are, in the log of MuJoCo's server, of which it shows warnings.
+
+    Attributes:
+        count: The number.
+    """
+
+    count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is shown."""
+        if "connected (%d total)" in str(record.msg) and isinstance(record.args, tuple):
+            self.count = record.args[0]
+        return record.levelno >= logging.WARNING
 
 
 class LocalViewer(web_viewer.WebViewer):
@@ -30,7 +50,8 @@ class LocalViewer(web_viewer.WebViewer):
         if LocalViewer._made:
             raise ZooError("a process can open one page in its life: start another process")
         LocalViewer._made = True
-        self._address = host
+        self._address, self._browsers = host, _Browsers()
+        logging.getLogger("WebServer").addFilter(self._browsers)
         super().__init__(*args, **kwargs)
         self.port = self._http_port
 
@@ -56,6 +77,13 @@ class LocalViewer(web_viewer.WebViewer):
         super()._start_server()
         assert self._web_server
         self._web_server.drop_queue = None
+
+    def prepare_next_frame(self) -> bool:
+        """Whether a browser wants a frame; MuJoCo's own begins frames also while there is none."""
+        if self._browsers.count:
+            return super().prepare_next_frame()
+        time.sleep(IDLE)
+        return False
 
     def look_through(self, camera: int | str) -> None:
         """Looks as a camera of the model does, but so that the mouse can turn and move the view."""

@@ -10,7 +10,6 @@ import contextlib
 import copy
 import errno
 import io
-import logging
 import math
 import socket
 import time
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from rl_zoo.viewing.training_page import TrainingRow
 
 LOOPBACK = "127.0.0.1"
-IDLE = 0.05  # seconds between two looks for a browser, where none shows a training
 
 
 class Shown(Protocol):
@@ -138,7 +136,8 @@ def serve_training(
         for framed in _frames(viewer, shown):
             if not running():
                 break
-            time.sleep(1 / rate if framed else IDLE)
+            if framed:
+                time.sleep(1 / rate)
 
 
 @contextlib.contextmanager
@@ -159,7 +158,6 @@ def _viewer(
         plugins = make_plugins()
     except ImportError as error:
         raise ZooError(f"MuJoCo's web viewer is missing ({error}); try --viewer video") from error
-    logging.getLogger("WebServer").setLevel(logging.WARNING)
     config = viewer_protocol.ViewerConfig(title=f"Motrix Gym: {title}", gfx="web", http_port=port)
     endpoint, _ = launch_thread.make_thread_endpoints()
     model = copy.copy(shown.env.simulation.picture_model)

@@ -62,8 +62,11 @@ class Browser:
         return answer["result"]
 
     def open(self, address: str) -> None:
-        """Goes to a page."""
+        """Goes to a page, and waits until it is loaded."""
+        self.ask("Page.enable")
         self.ask("Page.navigate", url=address)
+        while json.loads(self._socket.recv(60)).get("method") != "Page.loadEventFired":
+            pass
 
     def picture(self) -> np.ndarray:
         """Returns what the page shows, (height, width, 3) uint8."""

@@ -95,13 +95,12 @@ def test_a_training_that_is_watched_ends_with_the_same_weights(here, monkeypatch
         hashes.append(Run(find_newest(Path("runs"), GO1)).manifest()["latest"]["sha256"])
     assert hashes[0] == hashes[1]  # of the policy and of all that the training goes on with
     assert len(pictures) == 1
-    assert (
-        len(re.findall(r"^watch it at http://127.0.0.1:\d+/$", capsys.readouterr().out, re.M)) == 1
-    )
+    told = re.findall(r"^watch it at http://127.0.0.1:\d+/$", capsys.readouterr().out, re.M)
+    assert len(told) == 1
 
 
 def _shows_go1(picture):
-    """Whether a part of the picture is orange, as parts of Go1 are, and neither ground nor panel."""
+    """Whether there is orange, as parts of Go1 have it, and neither ground nor panel."""
     robot = picture[100:350, 350:].astype(int)
     return (robot[..., 0] > robot[..., 2] + 60).mean() > 0.001
 

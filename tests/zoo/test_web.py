@@ -231,6 +231,7 @@ def test_in_chromium_the_robot_is_seen_steered_paused_and_given_another_policy(
     playback = page.playback
     second, name = list(page.checkpoints.names.items())[1]
     with Browser(tmp_path / "profile") as browser:
+        assert playback.time == 0  # nobody looks
         browser.open(page.address)
         until(lambda: playback.time > 1, "the robot does not move")
 
