@@ -8,11 +8,14 @@ gets the latest copy.
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from motrix_gym.engine import Engine
+
+if TYPE_CHECKING:
+    from motrix_gym import MotrixVectorEnv
 
 RATE = 30.0  # copies per second
 CONTEXT = multiprocessing.get_context("spawn")
@@ -86,6 +89,28 @@ class Publisher:
         if now >= self._due:
             self._due = now + 1 / RATE
             self._row.write(self._steps())
+
+
+class TrainingRow:
+    """The row as a page shows it.
+
+    Attributes:
+        env: An environment of one row, which is never stepped.
+        row: The row that is shown: 0.
+        steps: Environment steps of the training so far.
+        total: Environment steps of the whole training.
+    """
+
+    row = 0
+
+    def __init__(self, env: "MotrixVectorEnv", shared: SharedRow, total: int):
+        self.env, self._shared, self.steps, self.total = env, shared, 0, total
+
+    def advance(self, seconds: float) -> None:
+        """Takes over the latest state."""
+        steps = self._shared.read()
+        if steps is not None:
+            self.steps = steps
 
 
 def _split(

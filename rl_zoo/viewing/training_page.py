@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl_zoo.environments import find_env, make_env
 from rl_zoo.errors import ZooError
-from rl_zoo.viewing.shared_row import CONTEXT, RATE, Publisher, SharedRow
+from rl_zoo.viewing.shared_row import CONTEXT, RATE, Publisher, SharedRow, TrainingRow
 
 if TYPE_CHECKING:
     from motrix_gym import MotrixVectorEnv
@@ -73,28 +73,6 @@ def _module(env_id: str) -> str | None:
     from motrix_gym import registration
 
     return registration.entry(env_id).module
-
-
-class TrainingRow:
-    """The row as the page shows it.
-
-    Attributes:
-        env: An environment of one row, which is never stepped.
-        row: The row that is shown: 0.
-        steps: Environment steps of the training so far.
-        total: Environment steps of the whole training.
-    """
-
-    row = 0
-
-    def __init__(self, env: "MotrixVectorEnv", shared: SharedRow, total: int):
-        self.env, self._shared, self.steps, self.total = env, shared, 0, total
-
-    def advance(self, seconds: float) -> None:
-        """Takes over the latest state."""
-        steps = self._shared.read()
-        if steps is not None:
-            self.steps = steps
 
 
 def _serve(

@@ -5,7 +5,7 @@ from mujoco.studio import messages, plugin
 from mujoco.studio.dear_imgui import dear_imgui as imgui
 
 from rl_zoo.viewing.panels import WIDTH
-from rl_zoo.viewing.training_page import TrainingRow
+from rl_zoo.viewing.shared_row import TrainingRow
 
 HEIGHT = 90  # of the window, in pixels
 

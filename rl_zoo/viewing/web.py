@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from motrix_gym import MotrixVectorEnv
     from rl_zoo.viewing.checkpoints import Checkpoints
     from rl_zoo.viewing.playback import Playback
-    from rl_zoo.viewing.training_page import TrainingRow
+    from rl_zoo.viewing.shared_row import TrainingRow
 
 LOOPBACK = "127.0.0.1"
 
