@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A page that shows the first row of a training, served by a process of its own.
 
-The process has the lowest priority and an environment of one row, into which it copies what the
-training left in shared memory. So the training's numbers are the same as without it.
+The process runs where a core is idle. It has an environment of one row, into which it copies what
+the training left in shared memory. So the training's numbers are the same as without it.
 """
 
 import contextlib
@@ -94,6 +94,11 @@ def _serve(
         os.nice(19)
     parent = multiprocessing.parent_process()
     assert parent
+
+    def tell(address: str) -> None:
+        pipe.send((address, ""))
+        _give_way()
+
     try:
         from rl_zoo.viewing.web import serve_training
 
@@ -105,9 +110,17 @@ def _serve(
             title=env_id,
             host=host,
             port=port,
-            tell=lambda address: pipe.send((address, "")),
+            tell=tell,
             running=parent.is_alive,
             rate=RATE,
         )
     except ZooError as error:
         pipe.send(("", str(error)))
+
+
+def _give_way() -> None:
+    """Lets the threads of this process run only while a core is idle, where the system can."""
+    if hasattr(os, "SCHED_IDLE"):
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError):  # it has ended, or a container forbids it
+                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
