@@ -21,6 +21,9 @@ _CELL = 0.0625  # distance between its nodes (m)
 _SPACING = (16, 12)  # cells along x and y between the heights that are drawn
 
 
+Route = tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True)
 class Zone:
     """A place that scores once.
@@ -56,7 +59,7 @@ class Section:
     bounds: tuple[float, float]
     ends: tuple[float, ...] = ()
     balls: Balls | None = None
-    routes: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict[str, Route])
     symmetric: bool = True
 
 
