@@ -14,7 +14,7 @@ from rl_zoo.errors import FAILED, UsageError, ZooError
 from rl_zoo.hints import missing
 from rl_zoo.tuning import OBJECTIVES, PRUNERS
 
-TUNING_SEEDS = 10  # 0 to 9; results are published of others
+TUNING_SEEDS = 10  # 0 to 9
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,8 @@ def _main(argv: Sequence[str] | None) -> int:
     folder = args.out or Path("tuning") / problem.env_id.rpartition("/")[2]
     storage = args.storage or folder / f"{args.study}.journal"
     opened = study.open_study(problem, args.study, storage, args.pruner, args.seed)
-    print(f"study {args.study!r} of {problem.env_id} in {storage}: {len(opened.trials)} trials")
+    done = study.finished(opened)
+    print(f"study {args.study!r} of {problem.env_id} in {storage}: {done} trials so far")
     deadline = started + 60 * args.minutes
     for trial in study.run_trials(opened, problem, args.trials, deadline):
         print(_line(trial, study.best(opened)), flush=True)
@@ -45,7 +46,10 @@ def _main(argv: Sequence[str] | None) -> int:
         return FAILED
     block = report.settings_block(problem, best)
     (folder / f"{args.study}.yaml").write_text(block)
-    print(f"\nthe best is trial {best.number}, {args.objective} {best.value:.6g}:\n\n{block}")
+    values = [f"{value:.6g}" for value in best.user_attrs["values"]]
+    by_seed = f" (by seed: {', '.join(values)})" if len(values) > 1 else ""
+    what = f"trial {best.number}, {args.objective} {best.value:.6g}{by_seed}"
+    print(f"\nthe best is {what}:\n\n{block}")
     print(f"settings: {folder / f'{args.study}.yaml'}")
     picture = folder / f"{args.study}.png"
     if report.draw_importances(opened, picture):
@@ -69,10 +73,15 @@ def _problem(args: argparse.Namespace) -> Any:
     drawn = space.read(args.algo, args.space)
     if twice := sorted(drawn.keys() & settings.keys()):
         raise UsageError(f"--set {twice[0]}: the study draws it; leave it out of the search space")
-    seeds = range(args.seeds)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    if seeds.stop > TUNING_SEEDS:
+        raise UsageError(
+            f"--first-seed {seeds.start} --seeds {args.seeds}: settings are tuned on the seeds 0 "
+            f"to {TUNING_SEEDS - 1}; results are published of others"
+        )
     objective = Objective(args.objective, seeds, args.eval_episodes, args.num_threads)
     problem = Problem(env_id, args.algo, trainer, env, settings, args.config, drawn, objective)
-    if problem.plan(0, {}).earlier:  # it raises if the settings are wrong
+    if problem.plan(seeds[0], {}).earlier:  # it raises if the settings are wrong
         raise UsageError(f"{env_id} is learned in stages, and a study is of one: --set stages=null")
     return problem
 
@@ -120,7 +129,14 @@ def _arguments() -> argparse.ArgumentParser:
         type=arguments.whole(1, TUNING_SEEDS),
         default=1,
         metavar="N",
-        help="trainings per trial, with the seeds 0 to N - 1 (default 1)",
+        help="trainings per trial, with the seeds S to S + N - 1 (default 1)",
+    )
+    add(
+        "--first-seed",
+        type=arguments.whole(0, TUNING_SEEDS - 1),
+        default=0,
+        metavar="S",
+        help="of a trial's trainings (default 0)",
     )
     add("--eval-episodes", type=arguments.whole(1), default=100, metavar="N", help="default 100")
     add("--pruner", choices=PRUNERS, default="median", help="what ends bad trials early")

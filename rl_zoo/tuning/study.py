@@ -77,12 +77,14 @@ class Problem:
 
     def identity(self) -> dict[str, Any]:
         """Returns plain JSON that two studies of the same problem share."""
+        config = self.plan(self.objective.seeds[0], {}).config.as_dict()
+        settings = {k: v for k, v in config.items() if k not in self.space and k != "seed"}
         return {
             "env_id": self.env_id,
             "algo": self.algo,
             "trainer": self.trainer,
             "env": json.loads(json.dumps(self.env)),
-            "settings": json.loads(json.dumps(self.settings)),
+            "settings": json.loads(json.dumps(settings)),
             "objective": self.objective.name,
             "seeds": list(self.objective.seeds),
             "episodes": self.objective.episodes,
@@ -123,9 +125,10 @@ def open_study(
     if drawn_before:
         for key, value in identity.items():
             if known.get(key) != value:
+                theirs, ours = _where_they_differ(known.get(key), value)
                 raise UsageError(
-                    f"the study {name!r} in {storage} is of another {key}: {known.get(key)}, not "
-                    f"{value}; give another --study"
+                    f"the study {name!r} in {storage} is of another {key}: {theirs}, not {ours}; "
+                    "give another --study"
                 )
     else:
         for key, value in identity.items():
@@ -155,7 +158,7 @@ def run_trials(
         trials: How many trials the study is to have, those of other workers included.
         deadline: When the last trial begins (`time.monotonic()`).
     """
-    while len(study.get_trials(deepcopy=False, states=_FINISHED)) < trials:
+    while finished(study) < trials:
         if time.monotonic() >= deadline:
             return
         trial = study.ask()
@@ -179,10 +182,23 @@ def run_trials(
         yield study.trials[trial.number]
 
 
+def finished(study: optuna.Study) -> int:
+    """Returns how many trials are over, complete or not."""
+    return len(study.get_trials(deepcopy=False, states=_FINISHED))
+
+
 def best(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     """Returns the best trial; None if none is complete."""
     complete = study.get_trials(states=(_STATES.COMPLETE,))
     return study.best_trial if complete else None
+
+
+def _where_they_differ(theirs: Any, ours: Any) -> tuple[Any, Any]:
+    """Returns two values, or, of two mappings, the entries that are not the same in both."""
+    if not isinstance(theirs, Mapping) or not isinstance(ours, Mapping):
+        return theirs, ours
+    names = [k for k in theirs | ours if theirs.get(k) != ours.get(k)]
+    return tuple({k: each[k] for k in names if k in each} for each in (theirs, ours))
 
 
 def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:

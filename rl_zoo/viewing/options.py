@@ -27,7 +27,14 @@ def add_viewer_arguments(p: argparse.ArgumentParser) -> None:
         help="native: a window; web: a page for any browser; video: an mp4 (default: native where "
         "there is a display, else web)",
     )
-    add("--video", type=Path, metavar="PATH", help="make this mp4; as --viewer video")
+    add(
+        "--video",
+        nargs="?",
+        const=True,
+        type=Path,
+        metavar="PATH",
+        help="make an mp4, of this name if one is given; as --viewer video",
+    )
     add(
         "--seconds",
         type=arguments.positive("seconds"),
@@ -112,7 +119,7 @@ def viewer_asked_for(args: argparse.Namespace) -> str:
     _check_name(viewer)
     if args.video and viewer != "video":
         raise UsageError(f"--video makes an mp4: leave it out, or --viewer {viewer}")
-    if args.video and args.video.suffix.lower() != ".mp4":
+    if isinstance(args.video, Path) and args.video.suffix.lower() != ".mp4":
         raise UsageError(f"--video {args.video}: the name must end in .mp4")
     _check_page(args, viewer)
     if viewer == "native" and not has_display():

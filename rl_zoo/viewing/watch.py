@@ -64,7 +64,8 @@ def watch(
         elif viewer == "video":
             from rl_zoo.viewing.video import record
 
-            path, size = args.video or video, (args.width, args.height)
+            path = args.video if isinstance(args.video, Path) else video
+            size = (args.width, args.height)
             record(playback, camera, path, args.seconds or options.SECONDS, size)
             print(f"video: {path}")
         else:

@@ -63,7 +63,8 @@ def test_several_environments_are_tiled_and_random_needs_no_policy(here, opengl)
 @pytest.mark.parametrize("actions", ["random", "zero"])
 def test_a_view_needs_no_policy(here, opengl, capsys, actions):
     pytest.importorskip("imageio_ffmpeg")
-    assert motrix(["view", "--actions", actions, *SMALL]) == 0
+    *size, _, _ = SMALL
+    assert motrix(["view", "--actions", actions, *size, "--video"]) == 0
     said = capsys.readouterr().out
     assert f"playing {ENV} with {actions} actions, seed 0" in said
     assert f"video: CartPole-v0_{actions}.mp4" in said

@@ -92,13 +92,15 @@ def test_the_first_trial_has_the_settings_as_they_are(here, tune):
     assert tune.trained[0].learning_epochs == zoo_config.load(ENV).learning_epochs
 
 
-def test_every_trial_trains_each_seed_and_takes_the_mean(here, tune):
-    assert tune("--trials", "2", "--seeds", "3", "--pruner", "none") == 0
-    assert [config.seed for config in tune.trained] == [0, 1, 2] * 2
+def test_every_trial_trains_each_seed_and_takes_the_mean(here, tune, capsys):
+    assert tune("--trials", "2", "--first-seed", "1", "--seeds", "3", "--pruner", "none") == 0
+    assert [config.seed for config in tune.trained] == [1, 2, 3] * 2
     for trial in trials():
         rate = trial.user_attrs["settings"]["learning_rate"]
-        assert trial.value == pytest.approx(rate + 1)
-        assert trial.user_attrs["values"] == pytest.approx([rate, rate + 1, rate + 2])
+        assert trial.value == pytest.approx(rate + 2)
+        assert trial.user_attrs["values"] == pytest.approx([rate + 1, rate + 2, rate + 3])
+    best = max(trials(), key=lambda trial: trial.value).user_attrs["values"]
+    assert f"(by seed: {', '.join(f'{value:.6g}' for value in best)})" in capsys.readouterr().out
 
 
 def test_a_study_goes_on_to_the_number_of_trials(here, tune, capsys):
@@ -192,6 +194,7 @@ def test_a_wrong_space_is_told_with_file_and_line(tmp_path, text, message):
     [
         (["--algo", "td3"], MISUSED, "there is no search space for td3 (there are ppo, sac, tqc)"),
         (["--seeds", "11"], MISUSED, "'11' is not a whole number from 1 to 10"),
+        (["--first-seed", "8", "--seeds", "3"], MISUSED, "settings are tuned on the seeds 0 to 9"),
         (["--set", "rollouts=8"], MISUSED, "--set rollouts: the study draws it"),
         (["--set", "num_env=8"], MISUSED, "no setting 'num_env'"),
         (["--storage", "nonsense://x"], FAILED, "the storage nonsense://x cannot be used: "),
@@ -215,6 +218,12 @@ def test_a_study_of_something_else_is_refused(here, tune, capsys):
     error = capsys.readouterr().err
     assert "is of another seeds: [0], not [0, 1]; give another --study" in error
     assert tune("--trials", "1", "--seeds", "2", "--study", "other") == 0
+    (here / "more.yaml").write_text("ppo: {entropy_loss_scale: 0.5}\n")
+    capsys.readouterr()
+    assert tune("--trials", "2", "--config", "more.yaml") == MISUSED
+    error = capsys.readouterr().err
+    assert "of another settings: {" in error and "'entropy_loss_scale': 0.5" in error
+    assert "num_envs" not in error  # the same in both
 
 
 def test_without_optuna_the_extra_is_named(here, capsys, monkeypatch):
