@@ -174,13 +174,13 @@ def test_links_are_found_outside_of_code(site):
     assert '<video src="b.mp4" poster="b.jpg"' in ready
 
 
-def test_the_gallery_is_small_and_of_environments_that_exist():
+def test_the_gallery_is_small_and_has_every_environment():
     folder, names = ROOT / "docs/gallery", set()
     page = (folder.parent / "gallery.md").read_text()
     for path in folder.iterdir():
-        assert f"Motrix/{path.stem}" in motrix_gym.list_envs()
         assert f"(gallery/{path.name})" in page, "run `python docs/make_gallery.py --page`"
         names.add(path.stem)
     sizes = {name: sum(p.stat().st_size for p in folder.glob(f"{name}.*")) for name in names}
     assert max(sizes.values()) <= 150_000 and sum(sizes.values()) <= 3_000_000
-    assert names >= {"Go1-v0", "CartPole-v0"}
+    ours = [env_id for env_id in motrix_gym.list_envs() if env_id.startswith("Motrix/")]
+    assert names == {env_id.removeprefix("Motrix/") for env_id in ours}
