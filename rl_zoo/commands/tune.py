@@ -11,7 +11,7 @@ from typing import Any
 from rl_zoo import arguments, cli
 from rl_zoo.environments import DEFAULT_ENV, find_env
 from rl_zoo.errors import FAILED, UsageError, ZooError
-from rl_zoo.hints import missing
+from rl_zoo.hints import command_line, missing
 from rl_zoo.tuning import OBJECTIVES, PRUNERS
 
 TUNING_SEEDS = 10  # 0 to 9
@@ -45,15 +45,18 @@ def _main(argv: Sequence[str] | None) -> int:
         print("no trial is complete; the reasons are above")
         return FAILED
     block = report.settings_block(problem, best)
-    (folder / f"{args.study}.yaml").write_text(block)
+    settings = folder / f"{args.study}.yaml"
+    settings.write_text(block)
     values = [f"{value:.6g}" for value in best.user_attrs["values"]]
     by_seed = f" (by seed: {', '.join(values)})" if len(values) > 1 else ""
     what = f"trial {best.number}, {args.objective} {best.value:.6g}{by_seed}"
     print(f"\nthe best is {what}:\n\n{block}")
-    print(f"settings: {folder / f'{args.study}.yaml'}")
+    print(f"settings: {settings}")
     picture = folder / f"{args.study}.png"
     if report.draw_importances(opened, picture):
         print(f"importances: {picture}")
+    train = command_line("train", "--env", args.env, "--algo", args.algo, "--config", settings)
+    print(f"train with them: {train}")
     return 0
 
 

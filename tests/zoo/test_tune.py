@@ -80,6 +80,7 @@ def test_a_study_finds_the_best_and_leaves_its_settings(here, tune, capsys):
     # By construction the value is the learning rate, as it was rounded to be drawn.
     assert values == [trial.user_attrs["settings"]["learning_rate"] for trial in trials()]
     assert f"the best is trial {int(np.argmax(values))}" in printed
+    assert f"train --env {ENV} --algo ppo --config tuning/CartPole-v0/study.yaml" in printed
     found = zoo_config.load(ENV, hyperparams=here / "tuning/CartPole-v0/study.yaml")
     assert found.learning_rate == max(values) and found.num_envs == 8
     assert (here / "tuning/CartPole-v0/study.png").stat().st_size > 1000
