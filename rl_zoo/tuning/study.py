@@ -193,12 +193,12 @@ def best(study: optuna.Study) -> optuna.trial.FrozenTrial | None:
     return study.best_trial if complete else None
 
 
-def _where_they_differ(theirs: Any, ours: Any) -> tuple[Any, Any]:
+def _where_they_differ(theirs: Any, ours: Any) -> tuple[Any, ...]:
     """Returns two values, or, of two mappings, the entries that are not the same in both."""
-    if not isinstance(theirs, Mapping) or not isinstance(ours, Mapping):
+    if not isinstance(theirs, dict) or not isinstance(ours, dict):
         return theirs, ours
-    names = [k for k in theirs | ours if theirs.get(k) != ours.get(k)]
-    return tuple({k: each[k] for k in names if k in each} for each in (theirs, ours))
+    same = [k for k in theirs if k in ours and theirs[k] == ours[k]]
+    return tuple({k: v for k, v in each.items() if k not in same} for each in (theirs, ours))
 
 
 def _reporter(trial: optuna.Trial) -> Callable[[int, float], None]:
