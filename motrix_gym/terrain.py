@@ -48,7 +48,7 @@ class Kind:
         low: the measure of the ground at the easiest level (m, or rad for slopes).
         high: the same at the hardest level.
         meaning: what the measure is.
-        make: ``make(rng, measure)`` gives a tile.
+        make: gives a tile, from a random generator and a measure.
     """
 
     name: str
