@@ -22,7 +22,7 @@ from rl_zoo.errors import FAILED, INTERRUPTED, MISUSED, ZooError
 from rl_zoo.hints import missing, short
 
 # What the extra "zoo" brings.
-ZOO = ("matplotlib", "rich", "scipy", "tensorboard")
+ZOO = ("matplotlib", "rich", "tensorboard")
 
 
 def run(command: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures over episodes: their mean, its 95 % interval, and whether a goal is met.
-
-NumPy is enough for it, so that `motrix evaluate` needs no SciPy.
-"""
+"""Figures over episodes: their mean, its 95 % interval, and whether a goal is met."""
 
 import math
-from collections.abc import Callable
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from motrix_gym import Goal
 
-OUTSIDE = 0.025  # probability on each side of an interval
 RESAMPLES = 2000  # of the bootstrap
 BATCH = 100_000  # numbers that a bootstrap draws at a time, which bounds its memory
 MET, ON_AVERAGE, NOT_MET = "met", "met on average", "not met"  # what a goal's verdict may be
@@ -45,8 +39,10 @@ def summarise(values: np.ndarray, rate: bool = False) -> Summary:
     score interval: with 0 falls in 100 episodes, every bootstrap sample would have 0 falls. For a
     single episode it is from minus to plus infinity.
     """
+    from scipy import stats
+
     if rate:
-        low, high = wilson(round(values.sum()), len(values))
+        low, high = stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
     elif len(values) == 1:
         low, high = -math.inf, math.inf
     else:
@@ -55,25 +51,7 @@ def summarise(values: np.ndarray, rate: bool = False) -> Summary:
     return Summary(*map(float, numbers))
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Returns Wilson's 95 % score interval of the probability of a success.
-
-    Its bounds are the p at which the observed rate is z standard deviations, sqrt(p (1 - p) /
-    trials), from p: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
-    JASA 22 (1927).
-    """
-    z, rate = NormalDist().inv_cdf(1 - OUTSIDE), successes / trials
-    middle = rate + z**2 / (2 * trials)
-    half = z * math.sqrt(rate * (1 - rate) / trials + (z / (2 * trials)) ** 2)
-    scale = 1 + z**2 / trials
-    low = (middle - half) / scale if successes else 0.0  # where rounding would give 1e-19
-    high = (middle + half) / scale if successes < trials else 1.0
-    return low, high
-
-
-def bootstrap(
-    values: np.ndarray, statistic: Callable[..., np.ndarray], resamples: int
-) -> tuple[float, float]:
+def bootstrap(values: np.ndarray, statistic: Any, resamples: int) -> tuple[float, float]:
     """Returns the 95 % percentile interval of a statistic of two or more values.
 
     Args:
@@ -81,22 +59,25 @@ def bootstrap(
         statistic: A function of an array and an `axis`.
         resamples: Number of samples that are drawn, always the same ones.
     """
-    stream, n = np.random.default_rng(0), len(values)
-    batch = max(BATCH // n, 1)
-    drawn = [
-        statistic(values[stream.integers(n, size=(min(batch, resamples - done), n))], axis=-1)
-        for done in range(0, resamples, batch)
-    ]
-    low, high = np.quantile(np.concatenate(drawn), (OUTSIDE, 1 - OUTSIDE))
+    from scipy import stats
+
+    found = stats.bootstrap(
+        (values,),
+        statistic,
+        n_resamples=resamples,
+        batch=max(BATCH // len(values), 1),
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    low, high = found.confidence_interval
     return float(low), float(high)
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     """Returns the mean of the middle half; the quarter cut off at each end is rounded down."""
-    n = values.shape[axis]
-    cut = n // 4
-    ordered = np.partition(values, (cut, n - cut - 1), axis)
-    return ordered.take(range(cut, n - cut), axis).mean(axis)
+    from scipy import stats
+
+    return stats.trim_mean(values, 0.25, axis=axis)
 
 
 def verdict(goal: "Goal", summary: Summary, faults: int = 0) -> str:

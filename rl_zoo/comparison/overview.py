@@ -11,7 +11,7 @@ from rl_zoo.comparison.report import listed
 from rl_zoo.comparison.results import UNREADABLE, Comparison, Result, read_figures
 from rl_zoo.comparison.statistics import iqm_and_interval
 from rl_zoo.errors import ZooError
-from rl_zoo.statistics import Summary, wilson
+from rl_zoo.statistics import Summary
 from rl_zoo.tables import markdown_table, number, with_interval
 
 DIGITS = 12  # of a hash, in a table
@@ -161,11 +161,14 @@ def _over_seeds(comparisons: Sequence[Comparison]) -> list[tuple[str, ...]]:
 
 def _pooled_success(results: Sequence[Result]) -> str:
     """The share of successes among the episodes of all runs, with Wilson's interval."""
+    from scipy import stats
+
     if not all("success" in result.figures for result in results):
         return "-"
     episodes = sum(result.episodes for result in results)
     successes = round(sum(result.mean("success") * result.episodes for result in results))
-    return with_interval(successes / episodes, *wilson(successes, episodes))
+    found = stats.binomtest(successes, episodes).proportion_ci(method="wilson")
+    return with_interval(successes / episodes, found.low, found.high)
 
 
 def _of_shipped(shipped: Sequence[Shipped]) -> list[tuple[str, ...]]:

@@ -18,7 +18,7 @@ from rl_zoo.__main__ import main as motrix
 from rl_zoo.errors import UNMET, ZooError
 from rl_zoo.evaluation import evaluate_policy
 from rl_zoo.runs import Run
-from rl_zoo.statistics import bootstrap, interquartile_mean, summarise
+from rl_zoo.statistics import summarise
 
 ENV = "Motrix/CartPole-v0"
 FALLING = make_policy(np.zeros((4, 1)))
@@ -110,23 +110,6 @@ def test_the_summary_of_known_numbers():
     assert normal.high - normal.low == pytest.approx(2 * 1.96 * 2 / 20, rel=0.15)
     assert normal.low < normal.mean < normal.high
     assert normal == summarise(np.random.default_rng(1).normal(10, 2, 400))
-
-
-def test_statistics_are_scipys():
-    """Whose draws are the same, from the same stream."""
-    stats = pytest.importorskip("scipy.stats")
-    values = np.random.default_rng(1).exponential(size=(3, 102))
-    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=1))
-    assert interquartile_mean(values, axis=0) == pytest.approx(stats.trim_mean(values, 0.25))
-    for statistic in (np.mean, interquartile_mean):
-        theirs = stats.bootstrap(
-            (values[0],),
-            statistic,
-            n_resamples=200,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        )
-        assert bootstrap(values[0], statistic, 200) == pytest.approx(theirs.confidence_interval)
 
 
 def test_seed_and_stochastic_decide_all():
