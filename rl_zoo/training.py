@@ -277,9 +277,10 @@ def _learn(training: Session, signals: Sequence[int], out: TextIO) -> list[int]:
     print(_header(training), file=out, flush=True)
     progress, found = _display(training, out), ""
     training.on_log = progress.update
+    say = (lambda _: None) if training.ranks.rank else progress.note
     with (
         contextlib.closing(progress),
-        stop_signals(*signals, say=progress.note) as stop,
+        stop_signals(*signals, say=say) as stop,
         contextlib.closing(training.updates()) as updates,
     ):
         for _ in updates:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that learn together and lose one of them: all stop, and resume exactly.
 
-Each case starts four trainings of two processes, so they are run by `make learn`.
+Each case starts two trainings of two processes, so they are run by `make learn`.
 """
 
 import signal
@@ -10,17 +10,14 @@ import time
 import pytest
 from two_processes import FLAGS, PATIENCE, STEPS, STRUCK, end, only_run, same_state, start, train
 
-from adapters import TRAINERS
 from adapters.ranks import TIMEOUT
 
 pytestmark = pytest.mark.learn
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
 @pytest.mark.parametrize("what", ["killed", "stopped", "full"])
-def test_a_lost_rank_stops_all_and_the_run_goes_on_exactly(tmp_path, trainer, what):
-    statuses, said = end(train(tmp_path / "whole", trainer))
-    assert statuses == [0, 0], said
+def test_a_lost_rank_stops_all_and_the_run_goes_on_exactly(tmp_path, whole, what):
+    trainer = whole.manifest()["trainer"]
     lost = 0 if what == "full" else 1
     strike = ["-c", STRUCK, what, str(lost), "3"]
     processes = train(tmp_path / "lost", trainer, program=strike, **{TIMEOUT: "20"})
@@ -39,7 +36,7 @@ def test_a_lost_rank_stops_all_and_the_run_goes_on_exactly(tmp_path, trainer, wh
     assert ended - run.policy_folder("latest").stat().st_mtime < 60
     statuses, said = end(start(["-m", "rl_zoo.train"], "--resume", str(run.folder), *FLAGS[2:]))
     assert statuses == [0, 0], said
-    assert same_state(only_run(tmp_path / "whole"), run)
+    assert same_state(whole, run)
 
 
 @pytest.mark.parametrize("trainer", ["skrl-jax", "skrl-torch"])

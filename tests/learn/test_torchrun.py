@@ -17,10 +17,8 @@ from two_processes import (
     only_run,
     same_state,
     start,
-    train,
 )
 
-from adapters import TRAINERS
 from rl_zoo.processes import free_port
 
 pytestmark = pytest.mark.learn
@@ -45,27 +43,23 @@ def machines_that_meet():
     return [["--nnodes=2", "--rdzv-backend=c10d", endpoint]] * 2
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
-def test_the_weights_do_not_depend_on_who_starts_the_ranks(tmp_path, trainer):
-    statuses, said = end(train(tmp_path / "plain", trainer))
-    assert statuses == [0, 0], said
-    for launches in (one_machine, machines_in_order, machines_that_meet):
-        root = tmp_path / launches.__name__
-        statuses, said = end(torchrun(launches(), "-m", "rl_zoo.train", *of_new(root, trainer)))
-        assert not any(statuses), said
-        assert same_state(only_run(tmp_path / "plain"), only_run(root))
+@pytest.mark.parametrize("launches", [one_machine, machines_in_order, machines_that_meet])
+def test_the_weights_do_not_depend_on_who_starts_the_ranks(tmp_path, whole, launches):
+    program = ["-m", "rl_zoo.train", *of_new(tmp_path, whole.manifest()["trainer"])]
+    statuses, said = end(torchrun(launches(), *program))
+    assert not any(statuses), said
+    assert same_state(whole, only_run(tmp_path))
 
 
+@pytest.mark.parametrize("whole", ["skrl-torch"], indirect=True)
 @pytest.mark.parametrize("what", ["killed", "interrupted"])
-def test_a_launcher_ends_all_and_the_run_goes_on_exactly(tmp_path, what):
-    whole, struck = tmp_path / "whole", tmp_path / "struck"
+def test_a_launcher_ends_all_and_the_run_goes_on_exactly(tmp_path, whole, what):
     program = ["--no-python", sys.executable, "-c", STRUCK, what, "1", "3"]
-    (status,), said = end(torchrun(one_machine(), *program, *of_new(struck, "skrl-torch")))
-    assert status, said
-    run = only_run(struck)
+    (status,), said = end(torchrun(one_machine(), *program, *of_new(tmp_path, "skrl-torch")))
+    assert status and list(tmp_path.glob("*/*")), said
+    run = only_run(tmp_path)
     assert 0 < run.manifest()["latest"]["steps"] < STEPS, said
     assert run.manifest()["status"] == ("interrupted" if what == "interrupted" else "failed"), said
     statuses, said = end(start(["-m", "rl_zoo.train"], "--resume", str(run.folder), *FLAGS[2:]))
     assert statuses == [0, 0], said
-    end(train(whole, "skrl-torch"))
-    assert same_state(only_run(whole), run)
+    assert same_state(whole, run)
