@@ -171,11 +171,11 @@ def check_services(names: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def open_logs(run: "Run", step: int) -> Iterator[Log]:
+def open_logs(run: "Run | None", step: int) -> Iterator[Log]:
     """Opens all logs of a run: its TensorBoard events, and the services that its manifest names.
 
     Args:
-        run: The run.
+        run: The run; None in a process that writes none, for which there are no logs.
         step: Environment steps made so far.
 
     Raises:
@@ -184,10 +184,12 @@ def open_logs(run: "Run", step: int) -> Iterator[Log]:
     """
     from rl_zoo.logs import EventLog
 
+    logs: list[Log] = []
     with contextlib.ExitStack() as stack:
-        logs: list[Log] = [stack.enter_context(contextlib.closing(EventLog(run.folder, step)))]
-        for name in run.manifest().get("log", ()):
-            logs.append(stack.enter_context(contextlib.closing(SERVICES[name](run))))
+        if run:
+            logs.append(stack.enter_context(contextlib.closing(EventLog(run.folder, step))))
+            for name in run.manifest().get("log", ()):
+                logs.append(stack.enter_context(contextlib.closing(SERVICES[name](run))))
         yield _All(logs)
 
 

@@ -7,7 +7,6 @@ that they resume from.
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,14 +173,4 @@ class FollowedRun:
         self._manifest["latest"] = {"steps": steps}
 
     def finish(self, status: str) -> None:
-        """Does nothing."""
-
-
-class NoLog:
-    """A log that drops what is written, for ranks that do not write one."""
-
-    def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
         """Does nothing."""

@@ -15,18 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rl_zoo.errors import UsageError, ZooError
+from rl_zoo.goals import StageGoal
 from rl_zoo.hints import command_line
 from rl_zoo.policy_search import with_policies_found
 from rl_zoo.progress import RETURN
-from rl_zoo.ranks import NoLog, join, shared_run
+from rl_zoo.ranks import join, shared_run
 
 if TYPE_CHECKING:
     from adapters import Policy
     from rl_zoo.plans import Plan
     from rl_zoo.runs import Run
-
-CHECKS = 20  # of the goal of a stage, in its budget
-CHECK_EPISODES = 100
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,7 @@ class Session:
         seconds: Time that the updates took.
         interrupted: Whether it was stopped before the training and its evaluation were done; set by
             whoever stops it.
-        goal_met: Whether the goal of a stage was met, which ends it.
-        measured: What the last check of the goal found, for the user; "" before it.
+        goal: That of a stage, which ends it when it is met.
 
     Raises:
         UsageError, FieldError, PolicyError: Settings are wrong, or something they name is missing,
@@ -113,7 +110,7 @@ class Session:
         config = self.ranks.place.share(plan.own)
         self.deadline = started + 60.0 * minutes
         self.seconds, self.interrupted = 0.0, False
-        self.goal_met, self.measured = False, ""
+        self.goal = StageGoal(plan, num_threads)
         with self.ranks.together(), contextlib.ExitStack() as stack:
             if plan.resume:
                 stack.callback(plan.resume.close)
@@ -188,7 +185,7 @@ class Session:
     @property
     def over(self) -> bool:
         """Whether the budget of steps is spent, or the goal of the stage is met."""
-        return self.spent or self.goal_met
+        return self.spent or self.goal.met
 
     @property
     def whole(self) -> "Run":
@@ -224,18 +221,15 @@ class Session:
         from rl_zoo.runs import RunError
 
         try:
-            first = not self.ranks.rank
-            logs = (
-                open_logs(self.run, self.first_step) if first else contextlib.nullcontext(NoLog())
-            )
-            with logs as log:
+            with open_logs(None if self.ranks.rank else self.run, self.first_step) as log:
                 recorder = Recorder(self.trainer, self.run, log, self.on_log)
                 try:
-                    self._check_goal()  # which a process that was killed may not have come to
+                    # A process that was killed may not have come to it.
+                    self.goal.check(self.trainer)
                     while not self.over:
                         scalars = recorder.update()
                         self.seconds = recorder.seconds
-                        self._check_goal()
+                        self.goal.check(self.trainer)
                         yield Progress(self.trainer.env_steps, self.total_steps, scalars)
                         if self.ranks.any(time.monotonic() >= self.deadline):
                             break
@@ -250,33 +244,6 @@ class Session:
             raise ZooError(f"{reason}; {advice(self.whole)}") from error
         except RunError as error:
             raise ZooError(f"{error}; {advice(self.whole)}") from error
-
-    def _check_goal(self) -> None:
-        """Measures the goal of the stage, if there is one, `CHECKS` times in a budget.
-
-        It depends on the policy alone, and so a resumed run finds the same.
-        """
-        from rl_zoo.evaluation import evaluate_policy
-
-        goal, made, whole = self.plan.goal, self.trainer.num_updates, self.trainer.config.updates
-        if not (goal and made) or CHECKS * made // whole == CHECKS * (made - 1) // whole:
-            return
-        policy, found = self.trainer.policy(), dict[str, float]()
-        faults = 0
-        for env_id in self.plan.rows:
-            result = evaluate_policy(
-                env_id,
-                policy,
-                episodes=CHECK_EPISODES,
-                purpose="choice",
-                settings=self.plan.settings_of(env_id),
-                num_threads=self.num_threads,
-            )
-            found[env_id] = float(result.figures[goal.figure].mean())
-            faults += result.faults
-        self.goal_met = not faults and all(map(goal.met, found.values()))
-        each = ", ".join(f"{value:.4g} in {env_id}" for env_id, value in found.items())
-        self.measured = f"goal {goal}: {'met' if self.goal_met else 'not met'} ({each})"
 
     def __enter__(self) -> Self:
         if self._open is None:

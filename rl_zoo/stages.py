@@ -93,7 +93,7 @@ def sessions(
                 envs=list(training.plan.rows),
                 steps=training.trainer.env_steps,
                 seconds=training.run.manifest()["wall_seconds"],
-                ended="goal" if training.goal_met else "budget",
+                ended="goal" if training.goal.met else "budget",
             )
             if now >= deadline:
                 ending = "interrupted"

@@ -25,6 +25,8 @@ from rl_zoo.task_settings import resolved
 if TYPE_CHECKING:
     from rl_zoo.config import Source
     from rl_zoo.evaluation import Evaluation
+    from rl_zoo.progress import ProgressLine
+    from rl_zoo.progress_table import ProgressTable
     from rl_zoo.runs import Run
 
 
@@ -272,51 +274,58 @@ def _learn(training: Session, signals: Sequence[int], out: TextIO) -> list[int]:
     Raises:
         ZooError: The run cannot be written, or the training diverged.
     """
+    print(_header(training), file=out, flush=True)
+    progress, found = _display(training, out), ""
+    training.on_log = progress.update
+    say = (lambda _: None) if training.ranks.rank else progress.note
+    with (
+        contextlib.closing(progress),
+        stop_signals(*signals, say=say) as stop,
+        contextlib.closing(training.updates()) as updates,
+    ):
+        for _ in updates:
+            if training.goal.found != found:
+                found = training.goal.found
+                progress.say(found)
+            if asked := max(training.ranks.gathered(list(stop)), key=len):
+                stop[:] = asked
+                break
+    print(_ending(training, bool(stop)), file=out)
+    return stop
+
+
+def _display(training: Session, out: TextIO) -> "ProgressTable | ProgressLine":
+    """Returns what shows the progress of a training: a table in a terminal, else lines."""
     from rl_zoo.progress import ProgressLine
     from rl_zoo.progress_table import ProgressTable, fits
-    from rl_zoo.recorder import peak_memory
 
-    print(_header(training), file=out, flush=True)
-    trainer = training.trainer
-    task = trainer.env.unwrapped.task  # pyright: ignore
-    # A step's mean says nothing of a rate, which counts episodes, or of classes.
-    metrics = [name for name, m in task.metrics.items() if not (m.rate or m.words)]
+    task = training.trainer.env.unwrapped.task  # pyright: ignore
     show = ProgressTable if fits(out) else ProgressLine
-    progress = show(
+    return show(
         training.total_steps,
-        trainer.env_steps,
-        metrics,
+        training.first_step,
+        # A step's mean says nothing of a rate, which counts episodes, or of classes.
+        [name for name, m in task.metrics.items() if not (m.rate or m.words)],
         training.deadline,
         stream=out,
         stage=training.plan.stage_name,
         environments=list(training.plan.rows),
     )
-    training.on_log, measured = progress.update, ""
-    with (
-        contextlib.closing(progress),
-        stop_signals(*signals, say=progress.note) as stop,
-        contextlib.closing(training.updates()) as updates,
-    ):
-        for _ in updates:
-            if training.measured != measured:
-                measured = training.measured
-                progress.say(measured)
-            if asked := max(training.ranks.gathered(list(stop)), key=len):
-                stop[:] = asked
-                break
-    steps = trainer.env_steps - training.first_step
-    if not (steps or stop):
-        print(f"complete already, with {training.first_step:,} steps", file=out)
-        return stop
+
+
+def _ending(training: Session, stopped: bool) -> str:
+    """A line for the user on how a training ended, and what it took."""
+    from rl_zoo.recorder import peak_memory
+
+    steps = training.trainer.env_steps - training.first_step
+    if not (steps or stopped):
+        return f"complete already, with {training.first_step:,} steps"
     rate = steps / training.seconds if steps else 0.0
-    over = "goal met" if training.goal_met else "trained" if training.spent else "time is up"
-    ending = "stopped" if stop else over
-    print(
-        f"{ending}: {steps:,} steps in {training.seconds:.1f} s "
-        f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB",
-        file=out,
+    over = "goal met" if training.goal.met else "trained" if training.spent else "time is up"
+    return (
+        f"{'stopped' if stopped else over}: {steps:,} steps in {training.seconds:.1f} s "
+        f"({rate:,.0f} steps/s), peak memory {peak_memory():,.0f} MiB"
     )
-    return stop
 
 
 def _header(training: Session) -> str:

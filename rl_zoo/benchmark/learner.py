@@ -99,23 +99,17 @@ class Sbx:
         from stable_baselines3.common.vec_env import VecNormalize
 
         from adapters.measured_env import MeasuredEnv
+        from adapters.sb3 import sb3_settings
         from adapters.sb3_env import SB3VecEnv
+        from adapters.sb3_on_policy import network_settings
         from adapters.statistics import RolloutStatistics
 
         self.env = MeasuredEnv(env, RolloutStatistics(env.num_envs))
         self.model = PPO(
             "MlpPolicy",
             VecNormalize(SB3VecEnv(self.env), gamma=config.discount_factor),
-            learning_rate=config.learning_rate,
-            n_steps=config.rollouts,
-            batch_size=config.mini_batch_size,
-            n_epochs=config.learning_epochs,
-            vf_coef=config.value_loss_scale,
-            max_grad_norm=config.grad_norm_clip,
-            policy_kwargs={
-                "net_arch": {"pi": [256, 128, 64], "vf": [256, 128, 64]},
-                "activation_fn": nn.elu,
-            },
+            **sb3_settings(config),
+            policy_kwargs=network_settings(config) | {"activation_fn": nn.elu},
             seed=config.seed,
         )
         self.model.set_logger(Logger(folder=None, output_formats=[]))

@@ -18,7 +18,7 @@ from adapters import TRAINERS, FieldError, PPOConfig
 from motrix_gym import registration
 from motrix_gym.tasks.basic.cartpole import CartPole, CartPoleConfig
 from motrix_gym.tasks.control.reacher import EASY, HARD, Reacher
-from rl_zoo import sessions
+from rl_zoo import goals
 from rl_zoo.__main__ import main as motrix
 from rl_zoo.commands import train
 from rl_zoo.config import ConfigError
@@ -42,7 +42,7 @@ TINY = SETTINGS | QUIET | {"trainer": "sb3"}
 def tasks(monkeypatch):
     """Register short tasks, of which two have the same spaces; goals are measured on two rows."""
     monkeypatch.setattr(registration, "_entries", dict(registration._entries))
-    monkeypatch.setattr(sessions, "CHECK_EPISODES", 2)
+    monkeypatch.setattr(goals, "EPISODES", 2)
     made = {
         EASY_ID: (Reacher, dataclasses.replace(EASY, max_episode_steps=10)),
         HARD_ID: (Reacher, dataclasses.replace(HARD, max_episode_steps=15)),
