@@ -11,7 +11,7 @@ The heights of the ground are read from an array, without physics.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import mujoco
 import numpy as np
@@ -270,7 +270,7 @@ class MovingScene:
             size: as it was given to ``add``.
         """
         self._scene, self._parts = scene, len(parts)
-        self._shapes = _Shapes(scene, size)
+        self._shapes = _shapes(scene, size)
         names = [_name(part, i) for part in parts for i in range(self._shapes.count)]
         self._pairs = [model.pair(name).id for name in names]
         self._geom_of_pair = np.repeat([model.geom(p).id for p in parts], self._shapes.count)
@@ -289,10 +289,11 @@ class MovingScene:
             size: how far a part reaches from its middle (m).
         """
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_MIDPHASE
+        kinds = _shapes(scene, size).kinds
         for part in parts:
             geom = spec.geom(part)
             geom.contype = geom.conaffinity = 0
-            for index, (kind, largest) in enumerate(_Shapes(scene, size).kinds):
+            for index, (kind, largest) in enumerate(kinds):
                 name = _name(part, index)
                 # Of a geom compiled upright, MuJoCo never reads the turn again.
                 add_shape_for(
@@ -365,6 +366,9 @@ class _Shapes:
         if scene.bumps:
             self.kinds.append((mujoco.mjtGeom.mjGEOM_PLANE, [0, 0, 1]))
         self.count = len(self.kinds)
+
+
+_shapes = lru_cache(maxsize=16)(_Shapes)  # a scene does not change
 
 
 def _turn_and_size(shape: Box | Sphere) -> tuple[float, ...]:

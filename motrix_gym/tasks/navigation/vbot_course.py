@@ -7,6 +7,7 @@ models. The heights of the bumps and the places of the zones are not published, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,6 +93,7 @@ def _between(heights: np.ndarray, spacing: int) -> np.ndarray:
     return heights[low] + (heights[low + 1] - heights[low]) * share * share * (3.0 - 2.0 * share)
 
 
+@lru_cache(maxsize=4)
 def _section_011(seed: int) -> Scene:
     """A start pad, bumps, a ramp of 15 degrees, and a platform, between walls."""
     half_wall = 1.2266
@@ -129,6 +131,7 @@ _MIDDLE = 17.82963  # of the second section, along y (m)
 _VALLEY = np.radians(23)
 
 
+@lru_cache(maxsize=4)
 def _section_012(seed: int) -> Scene:
     """Waves, and two lanes: steep stairs with a hanging bridge, and low ones with a valley."""
     bottom, head, landing = _PLATFORM, 2.7941, 2.2941
@@ -195,6 +198,7 @@ def _waves(middle_y: float, low: float, height: float) -> Bumps:
     return Bumps((-_SIDE, middle_y - _FIELD[1] / 2), low, np.tile(wave, (columns, 1)), _CELL)
 
 
+@lru_cache(maxsize=4)
 def _section_013(seed: int) -> Scene:
     """A platform with balls, a wedge, hollows, and a last platform with golden spheres."""
     middle_y, low, height = 29.32962, 1.343, 0.148681
@@ -219,7 +223,7 @@ def _section_013(seed: int) -> Scene:
     )
 
 
-_SECTIONS = {
+_PARTS = {
     "011": Section(
         _section_011,
         zones=(
@@ -267,33 +271,28 @@ _SECTIONS = {
 }
 
 
-def _whole() -> Section:
+@lru_cache(maxsize=4)
+def _section_002(seed: int) -> Scene:
     """All three, one after the other."""
-    parts = list(_SECTIONS.values())
-    last = parts[-1]
+    scenes = [part.scene(seed) for part in _PARTS.values()]
+    boxes = dict.fromkeys(box for each in scenes for box in each.boxes)  # two share a platform
+    spheres, fields = (
+        [shape for each in scenes for shape in getattr(each, kind)] for kind in ("spheres", "bumps")
+    )
+    return Scene([*boxes], spheres, fields)
 
-    def scene(seed: int) -> Scene:
-        scenes = [part.scene(seed) for part in parts]
-        boxes = dict.fromkeys(box for each in scenes for box in each.boxes)  # two share a platform
-        spheres, fields = (
-            [shape for each in scenes for shape in getattr(each, kind)]
-            for kind in ("spheres", "bumps")
-        )
-        return Scene([*boxes], spheres, fields)
 
-    return Section(
-        scene,
-        zones=tuple(zone for part in parts for zone in part.zones),
-        bounds=(parts[0].bounds[0], last.bounds[1]),
-        ends=tuple(part.bounds[1] for part in parts[:-1]),
-        balls=last.balls,
+SECTIONS = {
+    **_PARTS,
+    "002": Section(
+        _section_002,
+        zones=tuple(zone for part in _PARTS.values() for zone in part.zones),
+        bounds=(_PARTS["011"].bounds[0], _PARTS["013"].bounds[1]),
+        ends=(_PARTS["011"].bounds[1], _PARTS["012"].bounds[1]),
+        balls=_PARTS["013"].balls,
         routes={
-            lane: ((0.0, 7.5), *route, (0.0, 25.0))
-            for part in parts
-            for lane, route in part.routes.items()
+            lane: ((0.0, 7.5), *route, (0.0, 25.0)) for lane, route in _PARTS["012"].routes.items()
         },
         symmetric=False,
-    )
-
-
-SECTIONS = {**_SECTIONS, "002": _whole()}
+    ),
+}
