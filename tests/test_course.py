@@ -14,7 +14,7 @@ from motrix_gym.tasks.navigation.vbot_course import SECTIONS
 
 COURSE = [id for id in motrix_gym.list_envs() if isinstance(registration.make_task(id), Course)]
 WAVES = 8.8296  # where they begin (m); they are not drawn
-PARTS = [id for id in COURSE if id != "Motrix/VBotSection002-v0"]  # whose ground that has, too
+PARTS = [id for id in COURSE if id != "Motrix/VBotSection002-v0"]  # whose ground and rewards that has
 SECTION_011 = "Motrix/VBotSection011-v0"
 NORTH = np.pi / 2  # the course's direction
 
@@ -342,7 +342,7 @@ def test_impossible_settings_are_named(settings, message):
 _BEHAVIOURS = ("finishing", "idling", "hovering at 1 m", "falling at the goal", "falling at once")
 
 
-@pytest.mark.parametrize("env_id", COURSE)
+@pytest.mark.parametrize("env_id", PARTS)
 def test_only_finishing_pays(make_quiet, env_id):
     """One row for each behaviour, from the same start to the same goal."""
     config = registration.entry(env_id).config
