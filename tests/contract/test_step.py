@@ -15,7 +15,7 @@ from motrix_gym.simulation import Simulation
 
 
 def test_the_checker_finds_nothing(env_id, player, mode):
-    check_vector_env(player.make(env_id, 6, autoreset_mode=mode))
+    check_vector_env(player.make(env_id, 4, autoreset_mode=mode, max_episode_steps=20))
 
 
 def test_the_checker_finds_nothing_at_the_registered_settings(env_id, player):
