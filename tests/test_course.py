@@ -14,7 +14,8 @@ from motrix_gym.tasks.navigation.vbot_course import SECTIONS
 
 COURSE = [id for id in motrix_gym.list_envs() if isinstance(registration.make_task(id), Course)]
 WAVES = 8.8296  # where they begin (m); they are not drawn
-PARTS = [id for id in COURSE if id != "Motrix/VBotSection002-v0"]  # whose ground and rewards that has
+# Whose ground and rewards the whole course has, too.
+PARTS = [id for id in COURSE if id != "Motrix/VBotSection002-v0"]
 SECTION_011 = "Motrix/VBotSection011-v0"
 NORTH = np.pi / 2  # the course's direction
 
