@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the ways of shipped policies over the course: ``python docs/make_course_plots.py``.
+"""Draws the ways of shipped policies over the course: ``python docs/make_course_plots.py``.
 
 Writes paths.png beside this file: 50 episodes of each section from above, over the heights of its
 ground. Needs the zoo extra.
@@ -17,7 +17,7 @@ from motrix_gym import MotrixVectorEnv, registration
 from motrix_gym.policy import Policy
 from motrix_gym.tasks.navigation.course import Course
 from motrix_gym.tasks.navigation.scene import VOID, Scene
-from rl_zoo.policies import PRETRAINED
+from rl_zoo.policies import pretrained
 
 SECTIONS = ("011", "012", "013")
 EPISODES, SEED = 50, 0
@@ -25,10 +25,8 @@ SPACING = 0.05  # of the heights that are drawn (m)
 COLOURS = {True: "tab:blue", False: "tab:red"}  # of ways that reach the goal, and of others
 
 
-def paths(section: str) -> list[tuple[np.ndarray, bool]]:
+def paths(env_id: str, policy: Policy) -> list[tuple[np.ndarray, bool]]:
     """Places (steps, 2) of the base (m) in each episode, and whether it succeeded."""
-    policy = Policy.load(PRETRAINED / f"VBotSection{section}-v0")
-    env_id = f"motrix_gym:Motrix/VBotSection{section}-v0"
     envs = gymnasium.make_vec(env_id, num_envs=EPISODES)
     env = envs.unwrapped
     assert isinstance(env, MotrixVectorEnv)
@@ -56,7 +54,8 @@ def heights(task: Course) -> tuple[np.ndarray, tuple[float, float, float, float]
 
 def draw(axes: Axes, section: str) -> AxesImage:
     """Draws the ground of a section, and the ways over it; the course leads to the right."""
-    task = registration.make_task(f"Motrix/VBotSection{section}-v0")
+    env_id = f"Motrix/VBotSection{section}-v0"
+    task, policy = registration.make_task(env_id), pretrained(env_id)
     assert isinstance(task, Course)
     ground, extent = heights(task)
     image = axes.imshow(ground, origin="lower", extent=extent, cmap="gray", vmin=-0.2, vmax=3.0)
@@ -67,8 +66,8 @@ def draw(axes: Axes, section: str) -> AxesImage:
     ):
         axes.plot(np.mean(y), np.mean(x), mark, color="tab:orange", markersize=7, zorder=3)
     title = f"{section}: no policy yet"
-    if (PRETRAINED / f"VBotSection{section}-v0").is_dir():
-        found = paths(section)
+    if policy:
+        found = paths(env_id, policy)
         for way, succeeded in found:
             axes.plot(way[:, 1], way[:, 0], color=COLOURS[succeeded], linewidth=0.5)
         title = f"{section}: {sum(succeeded for _, succeeded in found)} of {EPISODES}"

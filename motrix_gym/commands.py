@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands: what a robot is asked to do, by a task's random draws or by a person.
 
-Choices: what an episode begins with, by the same.
+A choice is a property of a whole episode, such as its kind of ground. The task draws it when the
+episode begins, unless a person has fixed it.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ class Command:
         high: largest value that a person may ask for.
         field: the writable field of a view that holds it, such as a buffer of the task.
         index: its column of the field.
-        rest: what a person asks for who lets go of the keys, from ``low`` to ``high``; None if keys
-            do not set it.
+        rest: value when no key is pressed, from ``low`` to ``high``; None if keys do not set this
+            command.
     """
 
     name: str
@@ -49,8 +50,7 @@ class Choice:
     Attributes:
         name: what it is, in a few words.
         options: a word for each value that is drawn, from 0 on.
-        chosen: number of the option that episodes have which begin from now on; None leaves it to
-            the draws.
+        chosen: number of the option for all episodes that begin from now on; None: it is drawn.
     """
 
     name: str

@@ -13,7 +13,6 @@ from motrix_gym.tasks.navigation.scene import VOID
 from motrix_gym.tasks.navigation.vbot_course import SECTIONS
 
 COURSE = [id for id in motrix_gym.list_envs() if isinstance(registration.make_task(id), Course)]
-WAVES = 8.8296  # where they begin (m); they are not drawn
 # Whose ground and rewards the whole course has, too.
 PARTS = [id for id in COURSE if id != "Motrix/VBotSection002-v0"]
 SECTION_011 = "Motrix/VBotSection011-v0"
@@ -86,12 +85,21 @@ def test_the_shapes_near_a_place_are_all_within_reach_of_it(scene):
                 assert number in found
 
 
+def made_anew(section, seed):
+    """A section's scene, which is otherwise made once in a process."""
+    for each in SECTIONS.values():
+        each.scene.cache_clear()
+    return section.scene(seed)
+
+
 def test_a_seed_gives_the_same_bumps_whose_ends_are_level():
+    (waves,) = SECTIONS["012"].scene(0).bumps  # which are not drawn
     for section in SECTIONS.values():
-        first, again, other = (section.scene(seed) for seed in (3, 3, 4))
+        first, again, other = (made_anew(section, seed) for seed in (3, 3, 4))
+        assert first is not again
         for bumps, same, others in zip(first.bumps, again.bumps, other.bumps, strict=True):
             assert (bumps.nodes == same.nodes).all()
-            assert (bumps.nodes != others.nodes).any() == (bumps.corner[1] != WAVES)
+            assert (bumps.nodes != others.nodes).any() == (bumps.corner != waves.corner)
             assert np.ptp(bumps.nodes[:, [0, -1]]) == 0
             assert bumps.nodes == pytest.approx(bumps.nodes[::-1])  # left and right are images
             assert (first.boxes, first.spheres) == (other.boxes, other.spheres)
@@ -212,6 +220,9 @@ def test_a_route_goes_on_with_the_place_that_lies_ahead(make_quiet, lane):
     env = make_quiet("Motrix/VBotSection012-v0", 1, lane=lane, start_y=(12.1, 12.1))
     task, v = env.task, env.simulation.all
     assert task._target(v)[0, :2] == pytest.approx(task._route[1])
+    guide = v.command.copy()
+    task.obey(v)
+    assert (v.command == guide).all()  # it leads there already
     put(env, task._route[1] + [0.8, 0.1])
     env.step(zeros(env))
     assert task._target(v)[0, :2] == pytest.approx(task._route[2])

@@ -37,7 +37,7 @@ def _main(argv: Sequence[str] | None) -> int:
             raise UsageError(f"no part {shown(part)}{hint}; there are: {', '.join(PARTS)}")
     args.env = [find_env(name) for name in args.env or ()]
     for env_id in (args.env or ENVS) if args.pretrained else ():
-        find_policy(env_id, policy=Path("pretrained"))  # there is one
+        find_policy(env_id, policy=Path("pretrained"))  # it raises where none is shipped
     stored = results.read(args.against) if args.against else None
     out = args.out or Path("benchmark", results.file_name())
     figures: dict[str, results.Figure] = {}

@@ -69,8 +69,8 @@ def describe(env_id: str) -> dict[str, Any]:
         evaluation = json.loads(path.read_text())
         if evaluation["env_id"] == env_id:
             names = dict.fromkeys([*(goal.figure for goal in entry.goals), "return"])
-            found = {name: evaluation["figures"][name] for name in names}
-            best = {n: {key: f[key] for key in ("mean", "low", "high")} for n, f in found.items()}
+            figures, keys = evaluation["figures"], ("mean", "low", "high")
+            best = {name: {key: figures[name][key] for key in keys} for name in names}
     return {
         "id": env_id,
         "episode_steps": steps,

@@ -17,10 +17,10 @@ IDLE = 0.05  # seconds between two looks for a browser, while there is none
 
 
 class _Browsers(logging.Filter):
-    """Reads how many browsers there are, in the log of MuJoCo's server, of which it shows warnings.
+    """Counts the connected browsers, by what MuJoCo's server logs; shows only its warnings.
 
     Attributes:
-        count: The number.
+        count: Browsers that are connected.
     """
 
     count = 0

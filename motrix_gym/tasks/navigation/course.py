@@ -141,7 +141,7 @@ class Course(UnevenGround, PoseGoal):
             np.array([getattr(zone, end) for zone in zones]) for end in ("low", "high")
         )
         self._points = np.array([zone.points for zone in zones])
-        self._zone_part = np.searchsorted(section.ends, self._zone_low[:, 1], side="right")
+        self._zone_part = self._part(self._zone_low[:, 1])
         self._route = np.reshape(section.routes.get(config.lane, ()), (-1, 2))
         # From each place of the route to its last, along it.
         steps = np.sqrt(sum_of_squares(np.diff(self._route, axis=0)))
@@ -200,8 +200,6 @@ class Course(UnevenGround, PoseGoal):
     def reset(self, v: View, rng: RowRandom) -> None:
         """As ``pose_goal``; the balls begin to roll."""
         super().reset(v, rng)
-        v.next_place = self._behind(v)
-        v.straight = self._straight(v)
         if self._balls is not None:
             self._balls.start(v, rng)
 
@@ -221,6 +219,7 @@ class Course(UnevenGround, PoseGoal):
         v.qpos[:, 0], v.qpos[:, 1] = rng.uniform(*config.start_x), rng.uniform(*config.start_y)
         turned = rng.uniform(-config.start_heading, config.start_heading)
         v.qpos[:, 3:7] = rotations.from_yaw(_ALONG + turned)
+        v.next_place = self._behind(v)
         self._stand(v)
 
     def terminated(self, v: View) -> np.ndarray:
@@ -229,7 +228,8 @@ class Course(UnevenGround, PoseGoal):
 
     def measure(self, v: View) -> dict[str, np.ndarray]:
         """Those of ``pose_goal``, and what the course counts."""
-        lost = np.where(self.terminated(v), self._part(v), -1)  # the part whose points are lost
+        # The part whose points are lost.
+        lost = np.where(self.terminated(v), self._part(v.qpos[:, 1]), -1)
         kept = self._reached(v) & (self._zone_part != lost[:, None])
         points = np.where(kept, self._points, 0.0).sum(axis=1)
         total = self._points.sum()
@@ -297,9 +297,9 @@ class Course(UnevenGround, PoseGoal):
         low, high = self._section.bounds
         return (abs(x) > _SIDE) | (y < low) | (y > high) | (z < VOID / 4)
 
-    def _part(self, v: View) -> np.ndarray:
-        """(n,) number of the part of the course where the robot is."""
-        return np.searchsorted(self._section.ends, v.qpos[:, 1], side="right")
+    def _part(self, y: np.ndarray) -> np.ndarray:
+        """(n,) number of the part of the course at places along it, (n,) (m)."""
+        return np.searchsorted(self._section.ends, y, side="right")
 
     def _reached(self, v: View) -> np.ndarray:
         """(n, zones) bool: the robot is, or was, in the zone."""

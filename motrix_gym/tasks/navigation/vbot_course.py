@@ -48,8 +48,8 @@ class Section:
         scene: makes its ground, by the seed of the bumps.
         zones: what scores on the way, celebrations aside.
         bounds: lowest and highest y beyond which a robot has left the course (m).
-        ends: y at which a part of it ends, whose points are lost by a fall there (m); its last part
-            ends with it.
+        ends: y where each of its parts but the last ends (m). A fall loses the points of the part
+            in which it happens.
         balls: that roll there.
         routes: places that a robot is led through on its way to the goal, by lane (m).
         symmetric: whether left and right are mirror images.
